@@ -1,0 +1,101 @@
+"""What a report shows: everything that the store knows of one study, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.specs import Estimate
+
+
+@dataclass(frozen=True)
+class ConditionFacts:
+    """One condition or control: its size and its labels. ``factor`` is its place on a numeric axis, if it has one."""
+
+    name: str
+    is_control: bool
+    n_images: int
+    n_labels: int
+    effective_labels: float
+    largest_share: float
+    subset_digests: tuple[str, ...]
+    factor: float | None = None
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """One target: its metric, the level of guessing (0…1), and its sizes."""
+
+    name: str
+    metric: str
+    chance: float
+    n_train: int
+    n_val: int
+    n_test: int
+    n_classes: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """One network on one target, 0…1. ``target`` is "source" for accuracy on the source's own validation rows."""
+
+    condition: str
+    seed: int
+    target: str
+    protocol: str
+    metric: str
+    value: float
+    key: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell that is not there, and why."""
+
+    condition: str
+    seed: int
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A control's verdict: the A/A pair, shuffled labels. ``alarm`` ones open the report."""
+
+    name: str
+    alarm: bool
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class StudyAnswers:
+    """One study, answered.
+
+    Args:
+        estimates: declared contrasts, for each target and for "mean over these targets" (targets' names in order).
+        exploratory: differences nobody declared (against random features, for example), labelled so.
+        samples: condition name to uint8 [k, s, s, 3] images of its first subset.
+        protocol: label and value pairs that describe training and transfer, in order.
+        provenance: label and value pairs: versions, hardware, hashes, seconds, exact command.
+        notes: sentences on the data: skipped files, duplicates across splits, lengths compared.
+    """
+
+    name: str
+    question: str
+    source: str
+    n_seeds: int
+    conditions: tuple[ConditionFacts, ...]
+    targets: tuple[TargetFacts, ...]
+    scores: tuple[Score, ...]
+    estimates: tuple[Estimate, ...]
+    exploratory: tuple[Estimate, ...]
+    checks: tuple[Check, ...]
+    missing: tuple[Missing, ...]
+    samples: Mapping[str, NDArray[np.uint8]]
+    protocol: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,20 @@
+"""The one exception for what a user can get wrong; everything else is our fault and ends in a traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake that the user can mend, told in one paragraph; the command line exits with code 2.
+
+    Args:
+        what: the fault, one sentence without a full stop.
+        where: the file, option or name that it concerns, with the value got.
+        remedy: what to do, one sentence without a full stop, with the allowed range where there is one.
+    """
+
+    def __init__(self, what: str, where: str, remedy: str) -> None:
+        super().__init__(what, where, remedy)
+        self.what, self.where, self.remedy = what, where, remedy
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.where}). {self.remedy}."

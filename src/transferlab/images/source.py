@@ -1,0 +1,55 @@
+"""What every source format gives: a stream of labelled images in a fixed order, and the facts known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.taxonomy.tree import Taxonomy
+
+SplitName = str  # "train", "val" or "test"
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One labelled image, not yet decoded.
+
+    Args:
+        key: its name inside the source, unique ("train/dog/1.jpg").
+        data: the file's bytes, or pixels uint8 [h, w] or [h, w, 3] where the format has them.
+        label: class id, or several for multi-label sources.
+        split: "train", "val", "test", or None where the format gives none.
+    """
+
+    key: str
+    data: bytes | NDArray[np.uint8]
+    label: str | tuple[str, ...]
+    split: SplitName | None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A labelled image set as it lies on disk.
+
+    Args:
+        name: for display, for example "clothing10".
+        classes: class ids in class-index order.
+        taxonomy: the format's own (nested folders, superclasses); None means flat.
+        fingerprint: changes when the source's files change (names, sizes, times); cheap to compute.
+        n_images: their number if known without reading the pixels, else None.
+        items: gives the images, in the same order at every call.
+        multi_label: whether labels are tuples.
+        notes: sentences for the report.
+    """
+
+    name: str
+    classes: Sequence[str]
+    fingerprint: str
+    items: Callable[[], Iterator[Item]]
+    taxonomy: Taxonomy | None = None
+    n_images: int | None = None
+    multi_label: bool = False
+    notes: Sequence[str] = field(default_factory=tuple)

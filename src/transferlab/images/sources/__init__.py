@@ -1,0 +1,1 @@
+"""Formats that pixels come from: one file each, and the table SOURCES."""

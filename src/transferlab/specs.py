@@ -1,0 +1,284 @@
+"""The nouns: every frozen dataclass that is hashed or stored.
+
+Shapes: n images of a pack, m rows of a subset, s side in pixels, K seeds, e test examples, c classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.identity import digest
+from transferlab.taxonomy.tree import Taxonomy
+
+TRAIN, VAL, TEST = 0, 1, 2  # values of Pack.split
+SPLITS = ("train", "val", "test")
+
+Control = Literal["scratch", "random-features", "shuffled-labels", "a/a"]
+CONTROLS: tuple[Control, ...] = ("scratch", "random-features", "shuffled-labels", "a/a")
+Scope = Literal["these test images", "images like these"]
+Verdict = Literal["better", "worse", "the same within the margin", "cannot tell"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """A decoded image set, mapped read-only. Its path and name are no part of its identity.
+
+    Args:
+        images: uint8 [n, s, s, 3], RGB.
+        labels: int32 [n], index into ``taxonomy.leaves``; multi-label: int8 [n, c] of 1, 0, -1 (not scored).
+        split: uint8 [n], TRAIN, VAL or TEST.
+        image_ids: uint64 [n], unique, a hash of each image's key and content.
+        taxonomy: the classes and their ancestors.
+        mean, std: float32 [3], of the train rows, in 0…1.
+        digest: over pixels, labels, splits, ids and taxonomy.
+        notes: counts for the report, for example ``{"skipped": {"truncated": 2}, "duplicate_groups": 27}``.
+    """
+
+    name: str
+    path: Path
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32] | NDArray[np.int8]
+    split: NDArray[np.uint8]
+    image_ids: NDArray[np.uint64]
+    taxonomy: Taxonomy
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    digest: str
+    notes: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def image_px(self) -> int:
+        return int(self.images.shape[1])
+
+    @property
+    def multi_label(self) -> bool:
+        return self.labels.ndim == 2
+
+    def rows(self, split: int) -> NDArray[np.int32]:
+        """Ascending row numbers of one split, int32."""
+        return np.flatnonzero(self.split == split).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A rule that takes a subset, by its name in ``designs.DESIGNS`` and its knobs (plain data)."""
+
+    name: str
+    knobs: Mapping[str, int | float | str | Sequence[str]] = field(default_factory=dict[str, "int | float | str | Sequence[str]"])
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Which images of a pack, under which labels. Two conditions with the same rows and labels are one subset.
+
+    Args:
+        pack: digest of the pack.
+        rows: int32 [m], ascending and unique, all of them train rows.
+        labels: int32 [m], 0…k-1, k = len(label_names); every label occurs.
+        label_names: k names, unique.
+        members: for each label the leaves (class ids) merged into it; empty tuples where labels mean nothing
+            (shuffled labels keep the members of the unshuffled ones).
+    """
+
+    pack: str
+    rows: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    label_names: tuple[str, ...]
+    members: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(self.pack, self.rows, self.labels, list(self.label_names), [list(m) for m in self.members])
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Training length: n examples seen, whatever the subset's size (the default)."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Training length: n passes over the subset."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class UntilFlat:
+    """Training length: until the validation loss has not fallen for ``patience`` checks, at most ``max_examples``.
+
+    A check is made every ``check_every`` examples.
+    """
+
+    patience: int
+    check_every: int
+    max_examples: int
+
+
+Length = Examples | Epochs | UntilFlat
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Batched augmentation: random crop after reflection padding, horizontal flip, cutout, colour jitter.
+
+    Args:
+        crop_px: padding before the random crop, pixels; 0 is no crop.
+        flip: mirror half of the images.
+        cutout_px: side of a grey square, pixels; 0 is none.
+        colour: strength of brightness, contrast and saturation jitter, 0…1; 0 is none.
+    """
+
+    crop_px: int = 4
+    flip: bool = True
+    cutout_px: int = 0
+    colour: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        name: display only, no part of the identity.
+        backbone: ``small``, ``small:WIDTH``, ``timm:NAME`` or ``torchvision:NAME``.
+        image_px: side of the network's input in pixels.
+        length: see Length.
+        batch: examples a step.
+        optimiser: ``sgd`` (Nesterov, momentum 0.9), ``adamw`` or ``muon``.
+        lr: peak learning rate. weight_decay: not on norms and biases.
+        schedule: ``cosine`` or ``one-cycle``. warmup: share of the steps, 0…1.
+        label_smoothing: 0…1. ema: decay per step, or None.
+        precision: ``auto`` is bf16 where the device computes in it, else fp32; ``fp32`` is deterministic.
+    """
+
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str = "small"
+    backbone: str = "small"
+    image_px: int = 32
+    length: Length = Examples(250_000)
+    batch: int = 64
+    optimiser: Literal["sgd", "adamw", "muon"] = "sgd"
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    schedule: Literal["cosine", "one-cycle"] = "one-cycle"
+    warmup: float = 0.2
+    label_smoothing: float = 0.1
+    ema: float | None = None
+    augmentation: Augmentation = Augmentation()
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How transfer is measured: a kind in ``transfer.PROTOCOLS``, shots per class (None: all), and its knobs.
+
+    Shots count training and validation examples together.
+    """
+
+    kind: Literal["probe", "knn", "finetune"]
+    shots: int | None = None
+    knobs: Mapping[str, int | float | str] = field(default_factory=dict[str, "int | float | str"])
+
+    @property
+    def label(self) -> str:
+        return self.kind if self.shots is None else f"{self.kind} at {self.shots} shots"
+
+
+@dataclass(frozen=True)
+class PretrainCell:
+    """One pre-training: its key depends on all of these and on identity.ENGINE."""
+
+    subset: str
+    recipe: Recipe
+    seed: int
+    device: Literal["cpu", "cuda"]
+    precision: Literal["bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class TransferCell:
+    """One transfer of one network to one target: ``network`` is a pre-train key or a control's own key."""
+
+    network: str
+    target: str
+    protocol: Protocol
+    seed: int
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Conditions compared: weights that sum to 0, and the margin (0…1) within which two are the same."""
+
+    name: str
+    weights: Mapping[str, float]
+    margin: float = 0.01
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A contrast's value with its interval and verdict.
+
+    Args:
+        value, low, high: differences in 0…1; low and high are None under 3 seeds.
+        n_seeds: seeds that have every condition of the contrast; n_missing: seeds that do not.
+        method: how the interval was made, in words.
+        more_seeds: for "cannot tell", about how many more seeds would decide, if it can be said.
+    """
+
+    contrast: Contrast
+    target: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    scope: Scope
+    n_seeds: int
+    n_missing: int
+    method: str
+    verdict: Verdict
+    p_value: float | None = None
+    p_holm: float | None = None
+    more_seeds: int | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question as data; the fields of the example in the README.
+
+    Args:
+        conditions: level (any text or number) to design, in the order of the question.
+        reference: the level that controls are built from; None is the last condition.
+        contrasts: contrasts, or a rule of ``transferlab.contrasts`` that makes them from the conditions.
+    """
+
+    source: str
+    targets: Sequence[str]
+    conditions: Mapping[str | int | float, Design]
+    contrasts: Sequence[Contrast] | ContrastRule
+    controls: Sequence[Control] = CONTROLS
+    seeds: int = 5
+    recipe: Recipe = Recipe()
+    protocols: Sequence[Protocol] = (Protocol("probe"),)
+    reference: str | None = None
+    name: str = "study"
+    question: str = ""
+
+
+@dataclass(frozen=True)
+class ContrastRule:
+    """A rule that makes contrasts from the conditions' names, in order: ``steps``, ``against`` one of them, or ``ends``."""
+
+    kind: Literal["steps", "against", "ends"]
+    margin: float
+    base: str | None = None
