@@ -71,7 +71,9 @@ class Design:
     """A rule that takes a subset, by its name in ``designs.DESIGNS`` and its knobs (plain data)."""
 
     name: str
-    knobs: Mapping[str, int | float | str | Sequence[str]] = field(default_factory=dict[str, "int | float | str | Sequence[str]"])
+    knobs: Mapping[str, int | float | str | Sequence[str]] = field(
+        default_factory=dict[str, "int | float | str | Sequence[str]"]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,7 @@ class Recipe:
         image_px: side of the network's input in pixels.
         length: see Length.
         batch: examples a step.
-        optimiser: ``sgd`` (Nesterov, momentum 0.9), ``adamw`` or ``muon``.
+        optimiser: ``sgd`` (Nesterov, momentum 0.9) or ``adamw``.
         lr: peak learning rate. weight_decay: not on norms and biases.
         schedule: ``cosine`` or ``one-cycle``. warmup: share of the steps, 0…1.
         label_smoothing: 0…1. ema: decay per step, or None.
@@ -168,7 +170,7 @@ class Recipe:
     image_px: int = 32
     length: Length = Examples(250_000)
     batch: int = 64
-    optimiser: Literal["sgd", "adamw", "muon"] = "sgd"
+    optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
     weight_decay: float = 5e-4
     schedule: Literal["cosine", "one-cycle"] = "one-cycle"
@@ -277,7 +279,7 @@ class Study:
 
 @dataclass(frozen=True)
 class ContrastRule:
-    """A rule that makes contrasts from the conditions' names, in order: ``steps``, ``against`` one of them, or ``ends``."""
+    """A rule that makes contrasts from the conditions, in order: ``steps``, ``against`` one of them, or ``ends``."""
 
     kind: Literal["steps", "against", "ends"]
     margin: float

@@ -1,0 +1,268 @@
+"""The one training loop: pre-training and fine-tuning, on any device, resumable to the bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transferlab.engine import batches
+from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.batches import Examples, Images, Place
+from transferlab.identity import stream, torch_seed
+from transferlab.specs import Epochs, Recipe, UntilFlat
+
+
+class TrainingFailed(RuntimeError):
+    """The training cannot go on (a loss that is not finite); recorded as a failure of its cell."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: steps done and in all, examples seen, the latest mean loss."""
+
+    step: int
+    n_steps: int
+    n_seen: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything that resuming needs: the step to take next, tensors by name, and the history so far."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    history: tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a training tells its surroundings, which own clocks and files.
+
+    Args:
+        progress: called after every step.
+        due: whether a checkpoint is due after this step. save: takes it.
+        resume: a snapshot to go on from.
+    """
+
+    progress: Callable[[Progress], None] = lambda progress: None
+    due: Callable[[int], bool] = lambda step: False
+    save: Callable[[Snapshot], None] = lambda snapshot: None
+    resume: Snapshot | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained network in evaluation mode: backbone, head, examples seen, and the history of checks."""
+
+    backbone: Backbone
+    head: nn.Linear
+    n_seen: int
+    history: tuple[Mapping[str, float], ...] = field(default_factory=tuple)
+
+
+def fit(
+    examples: Examples,
+    recipe: Recipe,
+    seed: int,
+    place: Place,
+    *,
+    start: Backbone | None = None,
+    validation: Examples | None = None,
+    hooks: Hooks | None = None,
+) -> Fitted:
+    """Train a backbone and a new linear head on examples.
+
+    Initialisation, order and augmentation are functions of ``seed`` and the step alone. On one CPU with one number
+    of threads, equal arguments give equal bits, interrupted or not.
+
+    Args:
+        start: a backbone to go on from (fine-tuning; it is trained in place); None builds a fresh one.
+        validation: examples that ``UntilFlat`` watches; required by it, else unused.
+        hooks: progress and checkpoints.
+
+    Raises:
+        TrainingFailed: the loss is not finite.
+    """
+    hooks = hooks or Hooks()
+    backbone = start or build(recipe.backbone, recipe.image_px, torch_seed("initialisation", seed))
+    head = _new_head(backbone.n_features, examples.n_classes, torch_seed("head", seed))
+    network = nn.Sequential(backbone, head).to(place.device)
+    trainer = _Trainer(network, recipe, place)
+    n_steps = steps_of(recipe, len(examples.rows))
+    images, labels = Images(examples, place, recipe.image_px), _labels(examples, place)
+    step, history = (0, ()) if hooks.resume is None else trainer.restore(hooks.resume)
+    network.train()
+    with _exact_where_asked(place):
+        while step < n_steps and not _is_flat(recipe, history):
+            at = batches.positions_at(step, recipe.batch, len(examples.rows), seed)
+            random = stream("augment", seed, step)
+            pixels = batches.augmented(images.fetch(at), recipe.augmentation, random)
+            inputs = batches.recoloured(images.normalised(pixels), recipe.augmentation, random)
+            loss = trainer.step(
+                inputs, labels[torch.from_numpy(at).to(labels.device)], learning_rate(recipe, step, n_steps)
+            )
+            step += 1
+            if _check_is_due(recipe, step) and validation is not None:
+                loss_now, accuracy = evaluate(backbone, head, validation, place, recipe.image_px)
+                history = (*history, {"n_seen": step * recipe.batch, "loss": loss_now, "accuracy": accuracy})
+                network.train()
+            hooks.progress(Progress(step, n_steps, step * recipe.batch, loss))
+            if hooks.due(step) and step < n_steps:
+                hooks.save(trainer.snapshot(step, history))
+    trainer.finish()
+    network.eval()
+    return Fitted(backbone, head, step * recipe.batch, history)
+
+
+def steps_of(recipe: Recipe, n_examples: int) -> int:
+    """Steps that a recipe's length means for a set of this size (for ``UntilFlat`` the most it may take)."""
+    length = recipe.length
+    if isinstance(length, Epochs):
+        return max(1, round(length.n * n_examples / recipe.batch))
+    seen = length.max_examples if isinstance(length, UntilFlat) else length.n
+    return max(1, round(seen / recipe.batch))
+
+
+def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
+    """The rate of a step: linear warm-up to the peak, then half a cosine or a straight line to zero."""
+    if isinstance(recipe.length, UntilFlat):  # its end is not known beforehand
+        return recipe.lr * min(1.0, (step + 1) / max(1.0, recipe.warmup * recipe.length.check_every / recipe.batch))
+    done, warm = (step + 0.5) / n_steps, recipe.warmup
+    if done < warm:
+        return recipe.lr * done / warm
+    left = (1 - done) / (1 - warm)
+    return recipe.lr * (left if recipe.schedule == "one-cycle" else 0.5 * (1 - math.cos(math.pi * left)))
+
+
+def loss_of(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy for int64 labels [b]; for multi-label [b, c] the mean binary one over scored entries."""
+    if labels.ndim == 1:
+        return F.cross_entropy(scores, labels, label_smoothing=label_smoothing)
+    scored = labels >= 0
+    each = F.binary_cross_entropy_with_logits(scores, labels.clamp(min=0).float(), reduction="none")
+    return (each * scored).sum() / scored.sum().clamp(min=1)
+
+
+def evaluate(
+    backbone: nn.Module, head: nn.Linear, examples: Examples, place: Place, image_px: int
+) -> tuple[float, float]:
+    """Mean loss and top-1 accuracy (multi-label: share of right entries) of a network on examples."""
+    scores = head.to("cpu")(batches.features(backbone, examples, place, image_px)).detach()
+    head.to(place.device)
+    labels = _labels(examples, Place("cpu", "fp32"))
+    right = (scores.argmax(1) == labels) if labels.ndim == 1 else ((scores > 0) == (labels > 0))[labels >= 0]
+    return float(loss_of(scores, labels, 0.0)), float(right.float().mean())
+
+
+class _Trainer:
+    """Optimiser, averaged weights and precision around one network: what a step changes, and how it is saved."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, place: Place) -> None:
+        self.network, self.recipe, self.place = network, recipe, place
+        decayed = [p for p in network.parameters() if p.ndim >= 2]
+        plain = [p for p in network.parameters() if p.ndim < 2]
+        groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": recipe.weight_decay}]
+        groups.append({"params": plain, "weight_decay": 0.0})
+        if recipe.optimiser == "sgd":
+            self.optimiser = torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
+        else:
+            self.optimiser = torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+        self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
+
+    def step(self, inputs: Tensor, labels: Tensor, lr: float) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        with self.place.autocast():
+            scores = self.network(inputs)
+        loss = loss_of(scores.float(), labels, self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingFailed(
+                f"the loss is {value}: lower the learning rate ({self.recipe.lr}) or use precision fp32"
+            )
+        self.optimiser.step()
+        if self.average is not None and self.recipe.ema is not None:
+            for name, now in _floats(self.network).items():
+                self.average[name].lerp_(now, 1 - self.recipe.ema)
+        return value
+
+    def finish(self) -> None:
+        """Put the averaged weights in place of the last ones, where they are kept."""
+        if self.average is not None:
+            for name, now in _floats(self.network).items():
+                now.copy_(self.average[name])
+
+    def snapshot(self, step: int, history: tuple[Mapping[str, float], ...]) -> Snapshot:
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            for key, value in self.optimiser.state[parameter].items():
+                tensors[f"optimiser.{key}.{name}"] = value
+        for name, value in (self.average or {}).items():
+            tensors[f"average.{name}"] = value
+        return Snapshot(step, {k: v.detach().cpu().clone() for k, v in tensors.items()}, history)
+
+    def restore(self, snapshot: Snapshot) -> tuple[int, tuple[Mapping[str, float], ...]]:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in snapshot.tensors.items() if k.startswith(prefix)}
+
+        self.network.load_state_dict(part("network."))
+        parameters = dict(self.network.named_parameters())
+        for key, value in part("optimiser.").items():
+            state, _, name = key.partition(".")
+            parameter = parameters[name]
+            device = "cpu" if state == "step" and self.place.device == "cpu" else parameter.device
+            placed = value.to(device).clone()
+            if placed.ndim == 4:
+                placed = placed.contiguous(memory_format=torch.channels_last)
+            self.optimiser.state[parameter][state] = placed
+        for name, value in part("average.").items():
+            if self.average is not None:
+                self.average[name].copy_(value)
+        return snapshot.step, snapshot.history
+
+
+def _floats(network: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach() for k, v in network.state_dict().items() if v.is_floating_point()}
+
+
+def _new_head(n_features: int, n_classes: int, seed: int) -> nn.Linear:
+    generator = torch.Generator().manual_seed(seed)
+    head = nn.Linear(n_features, n_classes, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        head.weight.normal_(0.0, 1 / math.sqrt(n_features), generator=generator)
+        head.bias.zero_()
+    return head
+
+
+def _labels(examples: Examples, place: Place) -> Tensor:
+    dtype = np.int64 if examples.labels.ndim == 1 else np.int8
+    return torch.from_numpy(examples.labels.astype(dtype)).to(place.device)
+
+
+def _check_is_due(recipe: Recipe, step: int) -> bool:
+    if not isinstance(recipe.length, UntilFlat):
+        return False
+    return step % max(1, recipe.length.check_every // recipe.batch) == 0
+
+
+def _is_flat(recipe: Recipe, history: tuple[Mapping[str, float], ...]) -> bool:
+    if not isinstance(recipe.length, UntilFlat) or not history:
+        return False
+    best = int(np.argmin([check["loss"] for check in history]))
+    return len(history) - 1 - best >= recipe.length.patience
+
+
+def _exact_where_asked(place: Place) -> Any:
+    """fp32 on CUDA is deterministic and without TF32; elsewhere the flags change nothing."""
+    exact = place.precision == "fp32"
+    return torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=not exact)
