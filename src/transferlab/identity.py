@@ -26,10 +26,20 @@ def canonical(value: object) -> str:
     Raises:
         TypeError: a value that has no canonical form (arrays, sets, NaN, paths).
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        plain(value, identity_only=True), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
-def _plain(value: object) -> Any:
+def plain(value: object, *, identity_only: bool = False) -> Any:
+    """Dictionaries, lists and scalars for JSON; dataclasses carry their type's name (``specs.restored`` inverts it).
+
+    Args:
+        identity_only: leave out what a dataclass lists in ``NOT_IDENTITY``.
+
+    Raises:
+        TypeError: a value that has no canonical form (arrays, sets, NaN, paths).
+    """
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
@@ -38,15 +48,16 @@ def _plain(value: object) -> Any:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         harmless = cast("frozenset[str]", vars(type(value)).get("NOT_IDENTITY", frozenset[str]()))
-        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name not in harmless}
+        names = [f.name for f in dataclasses.fields(value) if not (identity_only and f.name in harmless)]
+        fields = {name: plain(getattr(value, name), identity_only=identity_only) for name in names}
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)
         if not all(isinstance(key, str) for key in mapping):
             raise TypeError("a mapping with keys that are not strings has no canonical form")
-        return {str(key): _plain(item) for key, item in mapping.items()}
+        return {str(key): plain(item, identity_only=identity_only) for key, item in mapping.items()}
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [_plain(item) for item in cast("Sequence[object]", value)]
+        return [plain(item, identity_only=identity_only) for item in cast("Sequence[object]", value)]
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -284,3 +284,111 @@ class ContrastRule:
     kind: Literal["steps", "against", "ends"]
     margin: float
     base: str | None = None
+
+
+@dataclass(frozen=True)
+class PackRef:
+    """A pack as a plan names it: the spec that it came from, its digest and its display name."""
+
+    spec: str
+    digest: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """One pre-training of a plan: the condition or control that it belongs to, its seed, and its cell."""
+
+    key: str
+    condition: str
+    seed: int
+    cell: PretrainCell
+
+
+@dataclass(frozen=True)
+class RandomNetwork:
+    """An untrained network, normalised like the source: what the random controls transfer."""
+
+    backbone: str
+    image_px: int
+    seed: int
+    source: str
+    device: Literal["cpu", "cuda"]
+    precision: Literal["bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One transfer of a plan. ``control`` networks that were never trained are described by ``untrained``."""
+
+    key: str
+    condition: str
+    seed: int
+    cell: TransferCell
+    untrained: RandomNetwork | None = None
+
+
+@dataclass(frozen=True)
+class NamedCondition:
+    """A condition or control of a plan: its name, its design (None for untrained controls), its numeric factor."""
+
+    name: str
+    design: Design | None
+    is_control: bool
+    factor: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study turned into cells: all that running and answering need, plain enough to be kept as JSON.
+
+    ``identity`` names the question with its data and recipe, whatever the number of seeds: running again with more
+    seeds goes on with the same study.
+    """
+
+    identity: str
+    name: str
+    question: str
+    source: PackRef
+    targets: Sequence[PackRef]
+    conditions: Sequence[NamedCondition]
+    contrasts: Sequence[Contrast]
+    reference: str
+    seeds: int
+    recipe: Recipe
+    protocols: Sequence[Protocol]
+    device: Literal["cpu", "cuda"]
+    precision: Literal["bf16", "fp32"]
+    trainings: Sequence[Training]
+    transfers: Sequence[Transfer]
+
+
+_STORED: dict[str, type[Any]] = {
+    noun.__name__: noun
+    for noun in (
+        Design, Examples, Epochs, UntilFlat, Augmentation, Recipe, Protocol, PretrainCell, TransferCell, Contrast,
+        PackRef, Training, RandomNetwork, Transfer, NamedCondition, Plan,
+    )
+}  # fmt: skip
+
+
+def restored(plain: Any) -> Any:
+    """The noun that ``identity.plain`` made this plain data from.
+
+    Raises:
+        ValueError: a type or a field that this version does not know.
+    """
+    if isinstance(plain, list):
+        return tuple(restored(item) for item in cast("list[Any]", plain))
+    if not isinstance(plain, dict):
+        return plain
+    items = cast("dict[str, Any]", plain)
+    if "type" not in items:
+        return {key: restored(item) for key, item in items.items()}
+    name = items["type"]
+    if name not in _STORED:
+        raise ValueError(f"this version of transferlab does not know the noun {name!r}")
+    try:
+        return _STORED[name](**{key: restored(item) for key, item in items.items() if key != "type"})
+    except TypeError as error:
+        raise ValueError(f"this version of transferlab cannot read a stored {name}: {error}") from error

@@ -1,0 +1,313 @@
+"""The command line: verbs, their options and examples; each imports its rooms inside, so that help is at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from transferlab.console import Display, duration, say
+from transferlab.errors import UserError
+
+if TYPE_CHECKING:
+    from transferlab.runners.prepare import Prepared, Wanted
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+DONE, SOME_FAILED, USERS_MISTAKE, STOPPED = 0, 1, 2, 130
+
+
+def main() -> None:
+    """Run one command and end with its exit code: 0 done, 1 some cells failed, 2 the user's mistake, 130 stopped."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.ClickException as mistake:
+        mistake.show()
+        code = USERS_MISTAKE
+    except UserError as mistake:
+        say(f"transferlab: {mistake}")
+        code = USERS_MISTAKE
+    except (click.Abort, KeyboardInterrupt):
+        say("stopped; what is done is kept, and the same command goes on from there")
+        code = STOPPED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = -signal.SIGPIPE
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="transferlab")
+def app() -> None:
+    """What makes a data set good for transfer learning? A laboratory for anybody's labelled images.
+
+    \b
+    Examples:
+      transferlab demo
+      transferlab run images-per-class --source imagefolder:photos --target imagefolder:my-task
+      transferlab report lab --out report.html
+
+    A SPEC names images: toy, digits, pack:DIR, or FORMAT:PATH[?key=value&...] with the formats imagefolder, wds,
+    csv, npz, torchvision and hf.
+    """
+
+
+def _store_option(verb: Verb) -> Verb:
+    return click.option(
+        "--store", default="lab", show_default=True, type=click.Path(path_type=Path), help="Where results are kept."
+    )(verb)
+
+
+def _study_options(verb: Verb) -> Verb:
+    options = (
+        click.argument("study"),
+        click.option("--source", metavar="SPEC", help="Images to pre-train on."),
+        click.option("--target", "targets", metavar="SPEC", multiple=True, help="Images to transfer to; repeatable."),
+        click.option(
+            "--seeds", type=int, help="Fresh draws, each with its own trainings; 3 is the least for intervals."
+        ),
+        click.option("--size", type=int, help="Side of the images in pixels (32)."),
+        click.option("--backbone", help="small, small:WIDTH, timm:NAME or torchvision:NAME."),
+        click.option("--recipe", help="quick, small, long or adamw; see docs/reading-a-report.md."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them."),
+        _store_option,
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+@app.command()
+@_store_option
+@click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/report.html).")
+def demo(store: Path, out: Path | None) -> None:
+    """Answer two questions on the toy world, from pixels to report, in a few minutes.
+
+    \b
+    Example:
+      transferlab demo --store demo-lab
+    """
+    from transferlab.runners.demo import STUDIES, wanted
+
+    out = out or store / "report.html"
+    codes = [_run(wanted(study, store), f"transferlab demo --store {store}") for study in STUDIES]
+    _report(store, out, "html")
+    say(f"Report: {out}")
+    sys.exit(max(codes))
+
+
+@app.command()
+@click.argument("spec")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--size", type=int, required=True, help="Side of the packed images in pixels.")
+@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them.")
+def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
+    """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
+
+    \b
+    Example:
+      transferlab pack imagefolder:photos photos.pack --size 64
+    """
+    from transferlab.images.pack import write_pack
+    from transferlab.images.spec import open_source, parse_spec
+
+    if not 8 <= size <= 1024:
+        raise UserError(f"images of {size} px cannot be packed", "--size", "choose from 8 to 1024")
+    with Display() as display:
+        made = write_pack(
+            open_source(parse_spec(spec)), out, size, skip_bad=skip_bad,
+            progress=lambda done, total: display.packing(spec, done, total),
+        )  # fmt: skip
+    counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
+    click.echo(f"{out}: {len(made.labels):,} images ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
+    click.echo(f"digest {made.digest}")
+    for note, what in made.notes.items():
+        click.echo(f"{note}: {what}")
+
+
+@app.command()
+@click.argument("spec")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture, a PNG file.")
+def sheet(spec: str, out: Path) -> None:
+    """Make a contact sheet: a few images of each class, to see what a set really holds.
+
+    \b
+    Example:
+      transferlab sheet toy --out toy.png
+    """
+    from transferlab.images.sheet import write_sheet
+
+    write_sheet(spec, out)
+    click.echo(str(out))
+
+
+@app.command()
+@click.argument("spec")
+@click.option("--cut", type=int, metavar="D", help="Labels at depth D of the taxonomy.")
+@click.option("--merge-up", type=int, metavar="N", help="Labels after N merge passes.")
+@click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
+@click.option("--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root).")
+@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+def taxonomy(spec: str, cut: int | None, merge_up: int | None, under: str | None, tree: str | None, form: str) -> None:
+    """Show the label sets that a source's taxonomy gives.
+
+    \b
+    Example:
+      transferlab taxonomy toy --cut 1 --format json
+    """
+    from transferlab.images.spec import taxonomy_of
+    from transferlab.taxonomy.show import show
+
+    click.echo(show(taxonomy_of(spec), form, cut=cut, merge_up=merge_up, under=under, tree=tree), nl=False)
+
+
+@app.command()
+@_study_options
+def plan(study: str, **options: Any) -> None:
+    """Say what a study would train and transfer, what is done already, and how long the rest takes.
+
+    \b
+    Example:
+      transferlab plan images-per-class --source toy --target "toy?task=unseen"
+    """
+    from transferlab.runners.estimate import describe
+
+    click.echo(describe(_prepare(study, options)))
+
+
+@app.command()
+@_study_options
+def run(study: str, **options: Any) -> None:
+    """Run a study: a built-in question, or your own Python file. Does only what is missing; Ctrl-C loses nothing.
+
+    \b
+    Built-in: images-per-class, class-count, coarse-to-fine, coarse-vs-fine, classes-vs-images, exclude-target,
+    more-data.
+
+    \b
+    Examples:
+      transferlab run images-per-class --source imagefolder:photos --target imagefolder:my-task --seeds 5
+      transferlab run my_study.py
+    """
+    words = ["transferlab", *sys.argv[1:]]
+    sys.exit(_run(_wanted(study, options), " ".join(words)))
+
+
+@app.command()
+@_store_option
+def status(store: Path) -> None:
+    """Say for each study in a store what is done, what is missing and what failed.
+
+    \b
+    Example:
+      transferlab status --store lab
+    """
+    from transferlab.outcomes.store import Store
+    from transferlab.runners.estimate import standing
+
+    click.echo(standing(Store.open(store, create=False)))
+
+
+@app.command()
+@_store_option
+def verify(store: Path) -> None:
+    """Check every file of a store against its hash; broken cells are set aside and made again by the next run.
+
+    \b
+    Example:
+      transferlab verify --store lab
+    """
+    from transferlab.outcomes.store import Store, quarantine
+    from transferlab.outcomes.store import verify as verify_store
+
+    opened = Store.open(store, create=False)
+    problems = list(verify_store(opened))
+    for problem in problems:
+        click.echo(f"{problem.path}: {problem.what}. {problem.remedy}")
+        quarantine(opened, problem)
+    click.echo(f"{len(problems)} problems" if problems else "everything in the store is as it was written")
+    sys.exit(SOME_FAILED if problems else DONE)
+
+
+@app.command()
+@_store_option
+@click.option(
+    "--format", "form", type=click.Choice(["text", "csv", "json", "parquet"]), default="text", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="A file instead of standard output.")
+def table(store: Path, form: str, out: Path | None) -> None:
+    """Print one row per cell and metric.
+
+    \b
+    Example:
+      transferlab table --store lab --format csv --out results.csv
+    """
+    from transferlab.outcomes.store import Store
+    from transferlab.outcomes.table import write_rows
+    from transferlab.report.gather import table_rows
+
+    write_rows(table_rows(Store.open(store, create=False)), form, out)
+
+
+@app.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The report's file.")
+@click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True)
+def report(store: Path, out: Path, form: Literal["html", "md"]) -> None:
+    """Answer each study of STORE in a sentence with an interval, on one self-contained page.
+
+    \b
+    Example:
+      transferlab report lab --out report.html
+    """
+    _report(store, out, form)
+    click.echo(str(out))
+
+
+def _wanted(study: str, options: dict[str, Any]) -> Wanted:
+    from transferlab.runners.prepare import Wanted
+
+    return Wanted(study=study, **options)
+
+
+def _prepare(study: str, options: dict[str, Any]) -> Prepared:
+    from transferlab.runners.prepare import prepare
+
+    with Display() as display:
+        return prepare(_wanted(study, options), display.packing)
+
+
+def _run(wanted: Wanted, command: str) -> int:
+    from transferlab.report.gather import answers
+    from transferlab.runners import local
+    from transferlab.runners.prepare import prepare
+
+    with Display() as display:
+        prepared = prepare(wanted, display.packing)
+        todo = local.missing(prepared.plan, prepared.store)
+        say(f"{prepared.plan.name}: {len(todo)} cells to do" if todo else f"{prepared.plan.name}: nothing left to do")
+        prepared.store.note_command(prepared.plan.identity, command)
+        try:
+            left = local.run(prepared.plan, prepared.store, prepared.machine, display.running(len(todo)))
+        except local.Stopped:
+            raise KeyboardInterrupt from None
+    for key, reason in local.failures(prepared.plan, prepared.store):
+        say(f"failed: {key}: {reason}")
+    say(f"took {duration(display.seconds())}")
+    for sentence in answers(prepared.store, prepared.plan.identity).headlines():
+        click.echo(sentence)
+    return SOME_FAILED if left else DONE
+
+
+def _report(store: Path, out: Path, form: Literal["html", "md"]) -> None:
+    from transferlab.outcomes.store import Store
+    from transferlab.report.gather import all_answers
+    from transferlab.report.page import render
+
+    render(all_answers(Store.open(store, create=False)), out, form)

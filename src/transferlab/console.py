@@ -1,0 +1,110 @@
+"""What a person sees while the laboratory works: bars on a terminal, plain lines elsewhere, always standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transferlab.runners.local import Message
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "42 s", "3 min 20 s", "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Display:
+    """Progress of one command; use it as a context. On a terminal it draws bars, elsewhere a line now and then."""
+
+    def __init__(self, every_seconds: float = 20.0) -> None:
+        self.every_seconds = every_seconds
+        self.begun = time.monotonic()
+        self.bars: Any = None
+        self.tasks: dict[str, Any] = {}
+        self.told: dict[str, float] = {}
+
+    def __enter__(self) -> Display:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self.bars = Progress(
+                TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), MofNCompleteColumn(),
+                TimeRemainingColumn(compact=True), TextColumn("{task.fields[note]}", markup=False),
+                console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self.bars.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+
+    def packing(self, text: str, done: int, total: int | None) -> None:
+        """Images of a pack, decoded so far and in all."""
+        self.count(f"pack {text}", done, total, unit="images")
+
+    def count(self, title: str, done: int, total: int | None, *, unit: str, note: str = "") -> None:
+        """Any count that grows; its rate and time left are worked out here."""
+        title = _printable(title)
+        if self.bars is not None:
+            if title not in self.tasks:
+                self.tasks[title] = self.bars.add_task(title, total=total, note=note)
+            self.bars.update(self.tasks[title], completed=done, total=total, note=note)
+            return
+        now = time.monotonic()
+        begun = self.told.setdefault(f"begin {title}", now)
+        if now - self.told.get(title, 0.0) < self.every_seconds and done != total:
+            return
+        self.told[title] = now
+        rate = done / max(now - begun, 1e-6)
+        left = (
+            f", {duration((total - done) / rate)} left" if total and rate > 0 and done < total and now > begun else ""
+        )
+        of = f" of {total:,}" if total else ""
+        say(f"[{duration(now - self.begun)}] {title}: {done:,}{of} {unit}{left}{' · ' + note if note else ''}")
+
+    def running(self, n_cells: int) -> RunDisplay:
+        """The display of a run over so many missing cells."""
+        return RunDisplay(self, n_cells)
+
+
+class RunDisplay:
+    """Progress of a run: cells done, what each worker is at, time left from the pace so far."""
+
+    def __init__(self, display: Display, n_cells: int) -> None:
+        self.display, self.n_cells, self.n_done = display, n_cells, 0
+
+    def __call__(self, message: Message) -> None:
+        details = message.details
+        if message.event == "progress":
+            note = f"loss {details['loss']:.3f}, {details['images_per_second']:,.0f} images/s"
+            title = f"worker {message.worker + 1}"
+            if self.display.bars is not None:
+                note = f"{_printable(str(details['what']))} · {note}"
+            else:
+                title = f"worker {message.worker + 1}, {details['what']}"
+            self.display.count(title, round(100 * details["share"]), 100, unit="%", note=note)
+        elif message.event == "done":
+            self.n_done += 1
+            self.display.count("cells", self.n_done, max(self.n_cells, self.n_done), unit="done", note=details["what"])
+        elif message.event == "failed":
+            say(f"failed: {_printable(str(details['what']))}: {_printable(str(details['reason']))}")
+
+
+def _printable(text: str) -> str:
+    """Names come from folders: control characters would move the cursor."""
+    return "".join(c if c.isprintable() else "�" for c in text)

@@ -1,0 +1,168 @@
+"""A study and its packs become cells, each named by the hash of all that its result depends on; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from transferlab import designs
+from transferlab.answers.contrast import resolve
+from transferlab.errors import UserError
+from transferlab.identity import ENGINE, TRANSFER, digest
+from transferlab.specs import (
+    CONTROLS,
+    Design,
+    NamedCondition,
+    Pack,
+    PackRef,
+    Plan,
+    PretrainCell,
+    Protocol,
+    RandomNetwork,
+    Recipe,
+    Study,
+    Subset,
+    Training,
+    Transfer,
+    TransferCell,
+)
+
+REPLICATE_SEED = 1_000_000  # the A/A pair's twin: other classes and images, other initialisation and order
+
+
+@dataclass(frozen=True)
+class Place:
+    """The kind of device that cells are planned for; part of their identity."""
+
+    device: Literal["cpu", "cuda"]
+    precision: Literal["bf16", "fp32"]
+
+
+def make_plan(
+    study: Study, source: tuple[PackRef, Pack], targets: Sequence[PackRef], place: Place, keep: Callable[[Subset], None]
+) -> Plan:
+    """Turn a checked study into its plan.
+
+    Args:
+        source: the source's reference and its opened pack.
+        targets: in the study's order.
+        keep: is given every subset drawn, for example to store it.
+
+    Raises:
+        UserError: an impossible level, an unknown name, no condition, no target.
+    """
+    check(study)
+    reference, pack = source
+    conditions = named_conditions(study)
+    precision = place.precision if study.recipe.precision == "auto" else study.recipe.precision
+    place = replace(place, precision=precision)
+    trainings: list[Training] = []
+    transfers: list[Transfer] = []
+    for seed in range(study.seeds):
+        for condition in conditions:
+            if condition.design is None:
+                network = _untrained(study.recipe, seed, reference.digest, place)
+                key = digest("untrained", ENGINE, network)
+                for protocol in _protocols_of(condition.name, study.protocols):
+                    transfers += _transfers(condition.name, key, seed, targets, [protocol], network)
+                continue
+            twin = condition.name == "a/a"
+            subset = designs.draw(condition.design, pack, seed, replicate=1 if twin else 0)
+            keep(subset)
+            cell = PretrainCell(
+                subset.digest, study.recipe, seed + (REPLICATE_SEED if twin else 0), place.device, precision
+            )
+            training = Training(digest("pretrain", ENGINE, cell), condition.name, seed, cell)
+            trainings.append(training)
+            transfers += _transfers(condition.name, training.key, seed, targets, study.protocols, None)
+    contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control])
+    identity = digest(
+        "study", study.name, reference.digest, [t.digest for t in targets], list(conditions), study.recipe,
+        list(study.protocols), place.device, precision,
+    )  # fmt: skip
+    return Plan(
+        identity=identity, name=study.name, question=study.question, source=reference, targets=tuple(targets),
+        conditions=conditions, contrasts=contrasts, reference=reference_of(study), seeds=study.seeds,
+        recipe=study.recipe, protocols=tuple(study.protocols), device=place.device, precision=precision,
+        trainings=tuple(trainings), transfers=tuple(transfers),
+    )  # fmt: skip
+
+
+def check(study: Study) -> None:
+    """Refuse what no data could make right, before any work.
+
+    Raises:
+        UserError: no conditions, an unknown control, fewer than one seed, a reference that is no condition.
+    """
+    where = f"study {study.name!r}"
+    levels = [str(level) for level in study.conditions]
+    if not levels:
+        raise UserError("the study has no conditions", where, "give at least two conditions to compare")
+    if not study.targets:
+        raise UserError("the study has no target", where, "name at least one target, for example --target digits")
+    unknown = [name for name in study.controls if name not in CONTROLS]
+    if unknown:
+        raise UserError(f"there is no control {unknown[0]!r}", where, f"controls are {', '.join(CONTROLS)}")
+    clash = [name for name in levels if name in CONTROLS]
+    if clash:
+        raise UserError(f"a condition may not be called {clash[0]!r}, the name of a control", where, "rename it")
+    if not 1 <= study.seeds <= 1000:
+        raise UserError(f"{study.seeds} seeds cannot be run", where, "choose from 1 to 1000; under 3 has no interval")
+    if study.reference is not None and study.reference not in levels:
+        raise UserError(
+            f"the reference {study.reference!r} is no condition", where, f"conditions are {', '.join(levels)}"
+        )
+    if not study.protocols:
+        raise UserError("the study has no protocol", where, "use for example protocols=[probe()]")
+
+
+def reference_of(study: Study) -> str:
+    """The condition that controls are built from: the declared one, else the last."""
+    return study.reference or str(list(study.conditions)[-1])
+
+
+def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
+    """The study's conditions in order, then its controls."""
+    levels = study.conditions.items()
+    named = [NamedCondition(str(k), d, False, None if isinstance(k, str) else float(k)) for k, d in levels]
+    at_reference = {c.name: c.design for c in named}[reference_of(study)]
+    made: Mapping[str, Design | None] = {
+        "scratch": None,
+        "random-features": None,
+        "shuffled-labels": designs.shuffled(at_reference) if at_reference else None,
+        "a/a": at_reference,
+    }
+    return (*named, *(NamedCondition(control, made[control], True) for control in study.controls))
+
+
+def cohorts(plan: Plan, size: int) -> tuple[tuple[str, ...], ...]:
+    """Network keys in groups that are claimed and trained together; they follow from the plan alone."""
+    keys = list(dict.fromkeys([t.key for t in plan.trainings] + [t.cell.network for t in plan.transfers]))
+    order = {key: i for i, key in enumerate(dict.fromkeys(t.cell.network for t in plan.transfers))}
+    keys.sort(key=lambda key: order.get(key, len(order)))
+    return tuple(tuple(keys[i : i + size]) for i in range(0, len(keys), size))
+
+
+def _untrained(recipe: Recipe, seed: int, source: str, place: Place) -> RandomNetwork:
+    return RandomNetwork(recipe.backbone, recipe.image_px, seed, source, place.device, place.precision)
+
+
+def _protocols_of(control: str, protocols: Sequence[Protocol]) -> list[Protocol]:
+    """Random features are measured frozen; scratch trains everything, at the shots that the study asks for."""
+    if control == "random-features":
+        return [p for p in protocols if p.kind != "finetune"]
+    finetuning = [p for p in protocols if p.kind == "finetune"]
+    return finetuning or [Protocol("finetune", shots) for shots in dict.fromkeys(p.shots for p in protocols)]
+
+
+def _transfers(
+    condition: str, network: str, seed: int, targets: Sequence[PackRef], protocols: Sequence[Protocol],
+    untrained: RandomNetwork | None,
+) -> list[Transfer]:  # fmt: skip
+    made: list[Transfer] = []
+    for target in targets:
+        for protocol in protocols:
+            cell = TransferCell(network, target.digest, protocol, seed)
+            made.append(Transfer(digest("transfer", TRANSFER, ENGINE, cell), condition, seed, cell, untrained))
+    return made

@@ -1,0 +1,46 @@
+"""One budget of images: more classes, or more images per class?   (Huh et al. 2016; experiment E5)
+
+For a half and a quarter of all images: all classes with fewer images each, against fewer classes with all theirs.
+"Fewer classes" is a random choice of the leaves, not a merge. Cost with five seeds on two cores at 32 px: about
+1 h (30 networks).
+Expect: the paper found fewer classes with more images each slightly better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transferlab import designs
+from transferlab.contrasts import compare
+from transferlab.errors import UserError
+from transferlab.specs import TRAIN, Contrast, Design, Pack, Study
+
+
+def study(source: Pack, targets: Sequence[Pack]) -> Study:
+    """Both ways to spend a half and a quarter of (classes × images of the smallest class)."""
+    sizes = np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
+    n_classes, n_images = len(sizes), int(sizes.min())
+    if n_classes < 4 or n_images < 4:
+        raise UserError(
+            f"{n_classes} classes of at least {n_images} training images leave no room to divide a budget",
+            source.name,
+            "bring at least 4 classes of at least 4 training images",
+        )
+    conditions: dict[str | int | float, Design] = {}
+    contrasts: list[Contrast] = []
+    for share, word in ((4, "a quarter"), (2, "half")):
+        fewer = f"{word}: {n_classes // share} classes × {n_images}"
+        more = f"{word}: {n_classes} classes × {n_images // share}"
+        conditions[fewer] = designs.classes_by_images(n_classes // share, n_images)
+        conditions[more] = designs.classes_by_images(n_classes, n_images // share)
+        contrasts.append(compare(fewer, more))
+    return Study(
+        name="classes-vs-images",
+        question="One budget of images: more classes, or more images per class?",
+        source="",
+        targets=(),
+        conditions=conditions,
+        contrasts=contrasts,
+    )

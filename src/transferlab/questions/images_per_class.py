@@ -1,0 +1,40 @@
+"""How many images per class are enough?   (Huh et al. 2016, section on the number of examples; experiment E1)
+
+The same classes, with 5, 10, 25, 50 and 100 % of their images, at a fixed number of examples seen.
+Cost with five seeds on two cores at 32 px and 250,000 examples a network: about 1 h 15 min (35 networks).
+Expect: half of the images costs little on targets, and less than on the source task itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transferlab import designs
+from transferlab.contrasts import steps
+from transferlab.errors import UserError
+from transferlab.specs import TRAIN, Pack, Study
+
+SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+def study(source: Pack, targets: Sequence[Pack]) -> Study:
+    """Levels are shares of the median class size; smaller classes keep all that they have, and the report says so."""
+    sizes = np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
+    median = int(np.median(sizes))
+    levels = sorted({max(1, round(share * median)) for share in SHARES})
+    if len(levels) < 2:
+        raise UserError(
+            f"classes have {median} training images at the median, too few to take fewer",
+            source.name,
+            "bring at least 4 images for most classes",
+        )
+    return Study(
+        name="images-per-class",
+        question="How many images per class are enough?",
+        source="",
+        targets=(),
+        conditions={n: designs.images_per_class(n, short="keep") for n in levels},
+        contrasts=steps(margin=0.01),
+    )

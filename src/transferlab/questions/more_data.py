@@ -1,0 +1,36 @@
+"""Does more data always help?   (Huh et al. 2016, the last section; experiment E7)
+
+The classes are divided into halves A and B, at random and as far apart in the taxonomy as it allows ("minimal"),
+and networks of A, of B and of A+B are compared at a fixed number of examples seen.
+Cost with five seeds on two cores at 32 px: about 1 h 15 min (35 networks).
+Expect: the paper found cases where A+B is no better than A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transferlab import designs
+from transferlab.contrasts import compare
+from transferlab.specs import Contrast, Design, Pack, Study
+
+
+def study(source: Pack, targets: Sequence[Pack]) -> Study:
+    """Random halves always; minimal halves where the source has a taxonomy."""
+    conditions: dict[str | int | float, Design] = {
+        "A (random)": designs.random_split("A"),
+        "B (random)": designs.random_split("B"),
+    }
+    contrasts: list[Contrast] = [compare("A+B", "A (random)"), compare("A+B", "B (random)")]
+    if not source.taxonomy.is_flat:
+        conditions |= {"A (far apart)": designs.minimal_split("A"), "B (far apart)": designs.minimal_split("B")}
+        contrasts += [compare("A+B", "A (far apart)"), compare("A+B", "B (far apart)")]
+    conditions["A+B"] = designs.random_split("A+B")
+    return Study(
+        name="more-data",
+        question="Does more data always help?",
+        source="",
+        targets=(),
+        conditions=conditions,
+        contrasts=contrasts,
+    )

@@ -1,0 +1,117 @@
+"""From what a user typed to a plan in a store: packs, levels, recipe, cells; every mistake is told before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from transferlab.engine.recipes import RECIPES
+from transferlab.engine.recipes import recipe as named_recipe
+from transferlab.errors import UserError
+from transferlab.identity import plain
+from transferlab.outcomes.store import Store
+from transferlab.plan import Place, check, make_plan
+from transferlab.questions import load
+from transferlab.runners import packs
+from transferlab.runners.machine import Machine, here
+from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study
+from transferlab.transfer.targets import view
+
+SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for; None where the study or a default decides."""
+
+    study: str
+    source: str | None
+    targets: Sequence[str]
+    store: Path
+    seeds: int | None = None
+    size: int | None = None
+    backbone: str | None = None
+    recipe: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A plan with what running it needs, and its packs (the source first)."""
+
+    plan: Plan
+    store: Store
+    machine: Machine
+    packs: tuple[Pack, ...]
+
+
+def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) -> Prepared:
+    """Check the request, make or find its packs, draw its subsets, keep its plan.
+
+    Args:
+        progress: is told the spec being packed, images done, and images in all where known.
+
+    Raises:
+        UserError: anything that the user can get wrong.
+    """
+    found = load(wanted.study)
+    machine = here(wanted.device)
+    size = wanted.size or (found.recipe.image_px if isinstance(found, Study) else Recipe().image_px)
+    if not 8 <= size <= 1024:
+        raise UserError(f"images of {size} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64")
+    source_text = wanted.source or (found.source if isinstance(found, Study) else "")
+    if not source_text:
+        raise UserError("the study has no source", f"study {wanted.study}", "name one, for example --source toy")
+    target_texts = list(wanted.targets)
+    if isinstance(found, Study):
+        target_texts = target_texts or list(found.targets)
+    if not target_texts and wanted.study != "coarse-to-fine":
+        raise UserError("the study has no target", f"study {wanted.study}", "name one, for example --target digits")
+    store = Store.open(wanted.store, create=True)
+
+    def obtain(text: str) -> tuple[PackRef, Pack]:
+        return packs.obtain(store, text, size, skip_bad=wanted.skip_bad, progress=progress)
+
+    reference, source = obtain(source_text)
+    _check_source(source, source_text)
+    obtained = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
+    study = found if isinstance(found, Study) else found(source, [pack for _, pack in obtained])
+    study = replace(
+        study,
+        source=source_text,
+        seeds=study.seeds if wanted.seeds is None else wanted.seeds,
+        recipe=_recipe(study.recipe, wanted, size, source, built_in=not isinstance(found, Study)),
+        targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(r.spec for r, _ in obtained)),
+    )
+    check(study)
+    references = [r for r, _ in obtained]
+    if SOURCE_ITSELF in study.targets:
+        references.insert(0, PackRef(SOURCE_ITSELF, reference.digest, f"{reference.name}'s own classes"))
+    for _, pack in obtained:
+        view(pack)
+    plan = make_plan(
+        study, (reference, source), references, Place(machine.device, machine.precision), store.write_subset
+    )
+    store.write_study(plan.identity, plain(plan))
+    return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)))
+
+
+def _check_source(source: Pack, text: str) -> None:
+    if not (source.split == TRAIN).any():
+        raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
+
+
+def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_in: bool) -> Recipe:
+    """The study's recipe, or the one named; built-in studies without a named one see less of small sources."""
+    if wanted.recipe is not None:
+        return named_recipe(wanted.recipe, backbone=wanted.backbone, image_px=size)
+    chosen = replace(declared, image_px=size, backbone=wanted.backbone or declared.backbone)
+    if not built_in:
+        return chosen
+    n_train = int((source.split == TRAIN).sum())
+    whole = RECIPES["small"].length
+    most = whole.n if isinstance(whole, Examples) else 250_000
+    return replace(chosen, length=Examples(min(most, max(25_000, 100 * n_train))))

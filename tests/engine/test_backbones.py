@@ -1,0 +1,38 @@
+"""Laws over every family of backbones, and what a wrong name is told."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from transferlab.engine.backbones import BACKBONES, build
+from transferlab.errors import UserError
+
+NAMES = ["small", "small:16", "timm:resnet10t", "timm:vit_tiny_patch16_224", "torchvision:resnet18",
+         "torchvision:squeezenet1_1"]  # fmt: skip
+
+
+def test_every_family_has_an_example_here() -> None:
+    assert {name.partition(":")[0] for name in NAMES} == set(BACKBONES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backbone_maps_images_to_vectors_and_its_seed_fixes_its_bits(name: str) -> None:
+    torch.set_num_threads(1)
+    size = 32
+    first, again, other = build(name, size, 1), build(name, size, 1), build(name, size, 2)
+    assert first(torch.randn(2, 3, size, size)).shape == (2, first.n_features)
+    pairs = list(zip(first.parameters(), again.parameters(), other.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b, _ in pairs)
+    assert any(not torch.equal(a, c) for a, _, c in pairs)
+
+
+@pytest.mark.parametrize("name", ["smal", "small:x", "small:1", "timm:resnet18x", "torchvision:nothing", "timm:"])
+def test_a_wrong_name_is_the_users_mistake(name: str) -> None:
+    with pytest.raises(UserError):
+        build(name, 32, 0)
+
+
+def test_a_network_that_does_not_fit_the_images_says_so() -> None:
+    with pytest.raises(UserError, match="--size"):
+        build("torchvision:alexnet", 16, 0)
