@@ -42,6 +42,7 @@ class Source:
         n_images: their number if known without reading the pixels, else None.
         items: gives the images, in the same order at every call.
         multi_label: whether labels are tuples.
+        resplit: divide into splits anew, whatever the format gives.
         notes: sentences for the report.
     """
 
@@ -52,4 +53,5 @@ class Source:
     taxonomy: Taxonomy | None = None
     n_images: int | None = None
     multi_label: bool = False
+    resplit: bool = False
     notes: Sequence[str] = field(default_factory=tuple)

@@ -1,1 +1,29 @@
 """Formats that pixels come from: one file each, and the table SOURCES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from transferlab.images.source import Source
+from transferlab.images.sources import wds
+
+
+@dataclass(frozen=True)
+class Format:
+    """A row of SOURCES.
+
+    Args:
+        read: the path and the options of a SPEC to its source. It looks at names and sizes, not at pixels.
+        options: the names that it knows, beside those that every format takes.
+        needs_path: whether FORMAT alone is no SPEC.
+    """
+
+    read: Callable[[str, Mapping[str, str]], Source]
+    options: tuple[str, ...] = ()
+    needs_path: bool = True
+
+
+SOURCES: dict[str, Format] = {
+    "wds": Format(wds.read),
+}
