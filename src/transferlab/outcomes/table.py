@@ -1,0 +1,83 @@
+"""Tables as text, CSV, JSON or Parquet: one row per cell and metric, safe to print and to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from transferlab.errors import UserError
+from transferlab.outcomes.files import write_atomically
+
+Rows = Sequence[Mapping[str, str | int | float | None]]
+Format = Literal["text", "csv", "json", "parquet"]
+
+
+def write_rows(rows: Rows, form: Format, out: Path | None) -> None:
+    """Write rows, which share their columns, to a file or to standard output.
+
+    Raises:
+        UserError: Parquet without a file, or without the extra that it needs.
+    """
+    if form == "parquet":
+        if out is None:
+            raise UserError("Parquet is no text", "--format parquet", "name a file with --out")
+        write_atomically(out, _parquet(rows))
+        return
+    text = {"text": as_text, "csv": as_csv, "json": as_json}[form](rows)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(out, text.encode())
+
+
+def as_text(rows: Rows) -> str:
+    """Aligned columns."""
+    if not rows:
+        return "nothing is there yet\n"
+    columns = list(rows[0])
+    cells = [columns, *([_printable(_shown(row[c])) for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return "".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in cells)
+
+
+def as_csv(rows: Rows) -> str:
+    """CSV whose texts no spreadsheet takes for a formula."""
+    held = io.StringIO()
+    writer = csv.writer(held, lineterminator="\n")
+    if rows:
+        writer.writerow(list(rows[0]))
+    writer.writerows([_harmless(value) for value in row.values()] for row in rows)
+    return held.getvalue()
+
+
+def as_json(rows: Rows) -> str:
+    """A list of objects."""
+    return json.dumps([dict(row) for row in rows], indent=1) + "\n"
+
+
+def _parquet(rows: Rows) -> bytes:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UserError("Parquet needs pyarrow", "--format parquet", "pip install 'transferlab[hf]'") from error
+    held = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), held)
+    return held.getvalue()
+
+
+def _shown(value: str | int | float | None) -> str:
+    return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
+
+
+def _harmless(value: str | int | float | None) -> str | int | float | None:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "�" for c in text)
