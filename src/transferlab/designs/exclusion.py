@@ -1,0 +1,79 @@
+"""Classes left out, by subtree or list; and the matched control that leaves out as many others (E6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.designs.draw import Draw, between
+from transferlab.errors import UserError
+from transferlab.specs import Design, Pack, Subset
+
+
+def without(nodes: Sequence[str]) -> Design:
+    """All classes but these and those under these nodes of the taxonomy."""
+    return Design("without", {"nodes": tuple(nodes)})
+
+
+def without_matched(nodes: Sequence[str]) -> Design:
+    """All classes but as many random others; both arms are trimmed to the same number of images."""
+    return Design("without_matched", {"nodes": tuple(nodes)})
+
+
+def draw_without(take: Draw, nodes: Sequence[str]) -> Subset:
+    """Raises UserError for unknown nodes, for too few classes left, or for fewer others than excluded ones."""
+    without_them, _, total = _arms(take, nodes)
+    return _trimmed(take, without_them, total)
+
+
+def draw_matched(take: Draw, nodes: Sequence[str]) -> Subset:
+    """Raises UserError as ``draw_without`` does."""
+    _, without_others, total = _arms(take, nodes)
+    return _trimmed(take, without_others, total)
+
+
+def _arms(take: Draw, nodes: Sequence[str]) -> tuple[list[int], list[int], int]:
+    """Classes that either arm keeps, and the images that both can have."""
+    left_out = _excluded(take.pack, nodes)
+    others = [int(c) for c in take.class_order if int(c) not in left_out]
+    between("classes to leave out", len(left_out), 1, len(take.sizes) // 2)
+    sizes = take.sizes
+    gone = _closest_in_size(others, sizes, int(sizes[sorted(left_out)].sum()), len(left_out))
+    kept = [[c for c in range(len(sizes)) if c not in out] for out in (left_out, gone)]
+    return kept[0], kept[1], min(int(sizes[classes].sum()) for classes in kept)
+
+
+def _excluded(pack: Pack, nodes: Sequence[str]) -> set[int]:
+    leaves = pack.taxonomy.leaves
+    under = {leaf for node in nodes for leaf in pack.taxonomy.leaves_under(node)}
+    found = {i for i, leaf in enumerate(leaves) if leaf in under}
+    if not found:
+        raise UserError("no class is left out", "exclusion", "name classes, or nodes above classes")
+    return found
+
+
+def _closest_in_size(others: list[int], sizes: NDArray[np.int64], n_images: int, n: int) -> set[int]:
+    """The first n of these classes, exchanged one by one for smaller ones until their images come close."""
+    gone, spare = others[:n], others[n:]
+    for i in range(len(gone)):
+        excess = int(sizes[gone].sum()) - n_images
+        if excess <= 0:
+            break
+        smaller = [c for c in spare if sizes[c] < sizes[gone[i]]]
+        if smaller:
+            best = min(smaller, key=lambda c: abs(int(sizes[gone[i]]) - int(sizes[c]) - excess))
+            spare[spare.index(best)], gone[i] = gone[i], best
+    return set(gone)
+
+
+def _trimmed(take: Draw, kept: list[int], total: int) -> Subset:
+    """These classes with ``total`` images: the largest class gives up its last ones first."""
+    keep = {c: int(take.sizes[c]) for c in kept}
+    for _ in range(sum(keep.values()) - total):
+        keep[max(keep, key=lambda c: (keep[c], -c))] -= 1
+    rows = [take.rows_of_class[c][: keep[c]] for c in kept]
+    labels = np.repeat(np.arange(len(kept), dtype=np.int32), [len(r) for r in rows])
+    leaves = [take.pack.taxonomy.leaves[c] for c in kept]
+    return take.subset(np.concatenate(rows), labels, leaves, [(leaf,) for leaf in leaves])

@@ -1,0 +1,59 @@
+"""At one number of labels and images: coarse labels or fine ones?   (Huh et al. 2016; experiments E3, E4)
+
+For each of up to three depths of the taxonomy: its k labels, each merged from many classes, against k random
+classes by themselves, with equally many labels and images.
+Cost with five seeds on two cores at 32 px: about 1 h 30 min (40 networks).
+Expect: unclear; it asks whether variety within a label or distinctions between labels make features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transferlab import designs
+from transferlab.contrasts import compare
+from transferlab.errors import UserError
+from transferlab.specs import Contrast, Design, Pack, Study
+
+MOST_DEPTHS = 3
+
+
+def depths(source: Pack) -> list[int]:
+    """Depths whose cut leaves at least 2 labels and merges at least half of the classes away, at most three.
+
+    Raises:
+        UserError: the taxonomy has no such depth.
+    """
+    n_classes = len(source.taxonomy.leaves)
+    counts = {depth: len(source.taxonomy.cut(depth).labels) for depth in range(1, source.taxonomy.max_depth)}
+    usable = [depth for depth, n in counts.items() if 2 <= n <= n_classes // 2]
+    if not usable:
+        raise UserError(
+            "the source's taxonomy has no coarser labels",
+            source.name,
+            "nest the class folders (animal/dog, animal/cat, …), or add ?taxonomy=FILE with child,parent rows",
+        )
+    chosen = np.unique(np.linspace(0, len(usable) - 1, MOST_DEPTHS).round().astype(int))
+    return [usable[i] for i in chosen]
+
+
+def study(source: Pack, targets: Sequence[Pack]) -> Study:
+    """Coarse against fine at each depth."""
+    conditions: dict[str | int | float, Design] = {}
+    contrasts: list[Contrast] = []
+    for depth in depths(source):
+        n_labels = len(source.taxonomy.cut(depth).labels)
+        coarse, fine = f"{n_labels} coarse", f"{n_labels} fine"
+        conditions[coarse] = designs.coarse_matched(depth)
+        conditions[fine] = designs.fine_matched(depth)
+        contrasts.append(compare(coarse, fine))
+    return Study(
+        name="coarse-vs-fine",
+        question="At one number of labels and images: coarse labels or fine ones?",
+        source="",
+        targets=(),
+        conditions=conditions,
+        contrasts=contrasts,
+    )
