@@ -136,12 +136,12 @@ def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
     return (*named, *(NamedCondition(control, made[control], True) for control in study.controls))
 
 
-def cohorts(plan: Plan, size: int) -> tuple[tuple[str, ...], ...]:
-    """Network keys in groups that are claimed and trained together; they follow from the plan alone."""
+def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Network keys in groups that are claimed and trained together: one each; they follow from the plan alone."""
     keys = list(dict.fromkeys([t.key for t in plan.trainings] + [t.cell.network for t in plan.transfers]))
     order = {key: i for i, key in enumerate(dict.fromkeys(t.cell.network for t in plan.transfers))}
     keys.sort(key=lambda key: order.get(key, len(order)))
-    return tuple(tuple(keys[i : i + size]) for i in range(0, len(keys), size))
+    return tuple((key,) for key in keys)
 
 
 def _untrained(recipe: Recipe, seed: int, source: str, place: Place) -> RandomNetwork:

@@ -1,315 +1,313 @@
-"""Packs: decoded once, in parallel and in bounded memory, resumable; mapped read-only ever after.
+"""The pack: a decoded image set on disk, written once and mapped read-only.
 
-While a pack is made its folder holds ``journal.jsonl``, a line for every finished chunk; the manifest is written last.
+images.u8       pixels, uint8 [n, s, s, 3]
+labels.npy      int32 [n], or int8 [n, c] where images carry several labels
+split.npy       uint8 [n];  image_ids.npy  uint64 [n];  keys.jsonl  n names, one JSON text a line
+taxonomy.json   manifest.json, written last: version, digest, provenance, notes, size and hash of every file
 """
 
 from __future__ import annotations
 
-import itertools
+import errno
+import hashlib
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import shutil
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images import splits
-from transferlab.images.decode import DECODER, BadImage, decode
-from transferlab.images.source import Item, Source
+from transferlab.images.decode import DECODER
+from transferlab.images.source import Source
+from transferlab.images.splits import assign
+from transferlab.images.staging import IMAGES, Decoded, Progress, decode_all
 from transferlab.specs import SPLITS, TRAIN, Pack
 from transferlab.taxonomy.tree import flat, from_plain
 
 VERSION = 1
-CHUNK = 1024  # images in flight: at 224 px 150 MB
-MANIFEST, JOURNAL = "manifest.json", "journal.jsonl"
-LISTED = 20  # bad images and duplicates that are named; the rest is counted
+MIN_PX, MAX_PX = 4, 1024
+BLOCK = 1024  # images hashed together
+EXAMPLES = 20  # bad images and groups of duplicates that are named; the rest is counted
 
-
-@dataclass(frozen=True)
-class _Chunk:
-    """A journal line: items consumed, and of the good ones key, classes, given split and hash of pixels."""
-
-    n_items: int
-    keys: list[str]
-    classes: list[list[int]]
-    given: list[str | None]
-    contents: list[str]
-    digest: str
-    bad: list[tuple[str, str]]
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO,
+         errno.ENAMETOOLONG, errno.ENOENT}  # fmt: skip
 
 
 def write_pack(
-    source: Source, out: Path, size_px: int, *, skip_bad: bool = False,
-    progress: Callable[[int, int | None], None] = lambda done, of: None,
-) -> Pack:  # fmt: skip
-    """Decode a source into a pack, or go on with one begun before, or return the finished one.
+    source: Source, out: Path, size_px: int, *, skip_bad: bool, progress: Progress, workers: int | None = None
+) -> Pack:
+    """Decode a source once and publish it as a pack, all or nothing.
+
+    Work lies in ``.NAME.partial`` beside ``out`` until it is whole. Killed at any moment, the next call goes on from
+    there, and the pack is the same to the bit. The same source at the same size into the same ``out`` is left alone.
 
     Args:
-        out: the pack's folder; must not hold anything else.
-        size_px: side of the packed images.
-        skip_bad: leave out images that cannot be read, and count them; otherwise they are an error that lists them.
-        progress: is told images done, and in all where known.
+        out: folder to make; it may be an empty one.
+        size_px: side of the square images, 4…1024.
+        skip_bad: leave bad images out and count them, instead of stopping with their list once all are seen.
+        progress: is told images done, and images in all where known.
+        workers: decoding threads; None is one per core.
 
     Raises:
-        UserError: bad images, one class only, a folder in use for something else, a full disk.
+        UserError: bad images, a class without images, fewer than two classes, a folder that is something else, a full
+            disk, a folder that cannot be written. What was decoded is kept.
     """
-    request = {"version": VERSION, "fingerprint": source.fingerprint, "size_px": size_px, "resplit": source.resplit}
-    request["taxonomy"] = digest((source.taxonomy or flat(source.classes)).to_plain())
-    if (out / MANIFEST).is_file():
-        manifest = json.loads((out / MANIFEST).read_text())
-        if manifest["request"] == request and (skip_bad or not manifest["notes"].get("skipped")):
-            return open_pack(out)
-        raise UserError("there is another pack already", str(out), "name another folder, or delete this one")
+    if not MIN_PX <= size_px <= MAX_PX:
+        raise UserError("no pack of this size", f"--size {size_px}", f"sizes go from {MIN_PX} to {MAX_PX} pixels")
+    staging = out.parent / f".{out.name}.partial"
+    request = _request(source, size_px)
     try:
-        chunks = _begun(out, request)
-        for chunk in _decoded(source, out, size_px, chunks, progress):
-            chunks.append(chunk)
-        _finish(source, out, size_px, request, chunks, skip_bad=skip_bad)
+        staging.mkdir(parents=True, exist_ok=True)
+        with FileLock(staging / "lock", timeout=0):
+            if not _is_published(out, request, skip_bad=skip_bad):
+                _prepare(staging, request)
+                decoded = decode_all(source, staging, size_px, progress=progress, workers=workers)
+                _check(source, decoded, skip_bad=skip_bad)
+                _publish(source, decoded, staging, out, {"size_px": size_px, "request": request})
+        shutil.rmtree(staging)
+    except Timeout as error:
+        raise UserError("another process is writing this pack", str(out), "wait until it is done") from error
     except OSError as error:
+        if error.errno not in _DISK:
+            raise
         raise UserError(
-            f"the pack cannot be written: {error.strerror or error}", str(out), "make room or name another folder; "
-            "what is decoded is kept"
-        ) from error  # fmt: skip
+            f"the pack cannot be written: {error.strerror}", str(out), "make room there, or choose another folder"
+        ) from error
     return open_pack(out)
 
 
-def open_pack(path: Path) -> Pack:
-    """Map a finished pack, read-only.
+def open_pack(path: Path, *, check: bool = False) -> Pack:
+    """Map a pack; quick, whatever its size.
+
+    Args:
+        check: read everything and compare with the hashes in the manifest.
 
     Raises:
-        UserError: no pack, an unfinished one, one of a newer version, or one whose files have other sizes.
+        UserError: no pack there, one of another version, a damaged one.
     """
-    if not (path / MANIFEST).is_file():
-        what = "the pack is not finished" if (path / JOURNAL).is_file() else "there is no pack"
-        raise UserError(what, str(path), "make it with transferlab pack SPEC OUT --size N")
-    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    if manifest["version"] > VERSION:
-        raise UserError("the pack was made by a newer transferlab", str(path), "update transferlab")
-    for name, facts in manifest["files"].items():
-        if not (path / name).is_file() or (path / name).stat().st_size != facts["bytes"]:
-            raise UserError(f"the pack is damaged: {name} is missing or has another size", str(path), "make it again")
-    n, side = manifest["n_images"], manifest["size_px"]
+    facts = _manifest(path)
+    for name, kept in facts["files"].items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != kept["bytes"]:
+            raise UserError(f"the pack is damaged: {name} is missing or cut short", str(path), "pack it again")
+        if check and _file_hash(file) != kept["hash"]:
+            raise UserError(f"the pack is damaged: {name} has changed", str(path), "pack it again")
+    side = int(facts["size_px"])
     return Pack(
-        name=manifest["name"],
+        name=facts["name"],
         path=path,
-        images=np.memmap(path / "images.u8", np.uint8, "r", shape=(n, side, side, 3)),
-        labels=np.load(path / "labels.npy", allow_pickle=False),
-        split=np.load(path / "split.npy", allow_pickle=False),
-        image_ids=np.load(path / "image_ids.npy", allow_pickle=False),
+        images=np.memmap(path / "images.u8", np.uint8, "r", shape=(int(facts["n_images"]), side, side, 3)),
+        labels=np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False),
+        split=np.load(path / "split.npy", mmap_mode="r", allow_pickle=False),
+        image_ids=np.load(path / "image_ids.npy", mmap_mode="r", allow_pickle=False),
         taxonomy=from_plain(json.loads((path / "taxonomy.json").read_text(encoding="utf-8"))),
-        mean=np.array(manifest["mean"], np.float32),
-        std=np.array(manifest["std"], np.float32),
-        digest=manifest["digest"],
-        notes=manifest["notes"],
+        mean=_read_only(facts["mean"]),
+        std=_read_only(facts["std"]),
+        digest=facts["digest"],
+        notes=facts["notes"],
     )
 
 
-def keys_of(path: Path) -> list[str]:
-    """The images' names inside their source, in the pack's order."""
-    return [json.loads(line) for line in (path / "keys.jsonl").read_text(encoding="utf-8").splitlines()]
+def keys(path: Path) -> list[str]:
+    """The name of each image inside its source, in the order of the pack's rows."""
+    with (path / "keys.jsonl").open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
-def _begun(out: Path, request: Mapping[str, Any]) -> list[_Chunk]:
-    """What an earlier, killed attempt has finished; a journal of other images is refused, other files too."""
-    journal = out / JOURNAL
-    if not journal.is_file():
-        if out.is_dir() and any(out.iterdir()):
-            raise UserError("the folder is not empty and holds no pack", str(out), "name a new or empty folder")
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "images.u8").touch()
-        _append(journal, json.dumps(request))
-        return []
-    lines = journal.read_text(encoding="utf-8").split("\n")
-    whole = lines[:-1]  # a torn last line is a chunk that was not finished
-    if not whole or json.loads(whole[0]) != request:
-        raise UserError("a pack of other images was begun here", str(out), "name another folder, or delete this one")
-    with journal.open("w", encoding="utf-8") as file:
-        file.write("".join(line + "\n" for line in whole))
-    chunks = [_Chunk(**json.loads(line)) for line in whole[1:]]
-    n_bytes = sum(len(chunk.keys) for chunk in chunks) * int(request["size_px"]) ** 2 * 3
-    if (out / "images.u8").stat().st_size < n_bytes:
-        raise UserError("the unfinished pack is damaged", str(out), "delete the folder and pack again")
-    os.truncate(out / "images.u8", n_bytes)
-    return chunks
+def _read_only(values: list[float]) -> NDArray[np.float32]:
+    array = np.array(values, np.float32)
+    array.flags.writeable = False
+    return array
 
 
-def _decoded(
-    source: Source, out: Path, size_px: int, begun: list[_Chunk], progress: Callable[[int, int | None], None]
-) -> Iterator[_Chunk]:
-    """Decode what is missing, chunk by chunk: pixels to disk first, then the journal's line."""
-    done = sum(chunk.n_items for chunk in begun)
-    index = {name: i for i, name in enumerate(source.classes)}
-    items = itertools.islice(source.items(), done, None)
-    with (out / "images.u8").open("ab") as pixels, ThreadPoolExecutor(_n_threads()) as pool:
-
-        def begin() -> list[tuple[Item, Future[NDArray[np.uint8]]]]:
-            return [(item, pool.submit(decode, item.data, size_px)) for item in itertools.islice(items, CHUNK)]
-
-        batch = begin()
-        while batch:
-            upcoming = begin()  # the next chunk is read while this one decodes
-            chunk, images = _collected(batch, index)
-            pixels.write(images.tobytes())
-            pixels.flush()
-            os.fsync(pixels.fileno())
-            _append(out / JOURNAL, json.dumps(vars(chunk)))
-            done += chunk.n_items
-            progress(done, source.n_images)
-            yield chunk
-            batch = upcoming
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    if not file.is_file():
+        raise UserError("there is no pack here", str(path), "make one with: transferlab pack SPEC OUT --size N")
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        version = facts["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError("the pack's manifest cannot be read", str(file), "pack it again") from error
+    if version != VERSION:
+        raise UserError(f"the pack has format version {version}, this program reads {VERSION}", str(path),
+                        "update transferlab, or pack it again")  # fmt: skip
+    return facts
 
 
-def _collected(
-    batch: list[tuple[Item, Future[NDArray[np.uint8]]]], index: Mapping[str, int]
-) -> tuple[_Chunk, NDArray[np.uint8]]:
-    chunk = _Chunk(len(batch), [], [], [], [], "", [])
-    images: list[NDArray[np.uint8]] = []
-    for item, future in batch:
-        try:
-            image = future.result()
-        except BadImage as bad:
-            chunk.bad.append((item.key, str(bad)))
-            continue
-        images.append(image)
-        chunk.keys.append(item.key)
-        chunk.classes.append([index[name] for name in ([item.label] if isinstance(item.label, str) else item.label)])
-        chunk.given.append(item.split)
-        chunk.contents.append(digest(image)[:16])
-    stacked = np.stack(images) if images else np.zeros((0,), np.uint8)
-    return _Chunk(**{**vars(chunk), "digest": digest(stacked)}), stacked
+def _request(source: Source, size_px: int) -> str:
+    """What decoding depends on. Taxonomy and splits are settled when the pack is published."""
+    return digest("pack", VERSION, DECODER, source.fingerprint, size_px)
 
 
-def _finish(
-    source: Source, out: Path, size_px: int, request: Mapping[str, Any], chunks: list[_Chunk], *, skip_bad: bool
-) -> None:
-    """Check the whole, then write labels, splits, ids, taxonomy and, last, the manifest."""
-    bad = [tuple(entry) for chunk in chunks for entry in chunk.bad]
-    if bad and not skip_bad:
-        shown = "; ".join(f"{key}: {reason}" for key, reason in bad[:LISTED])
-        more = f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+def _is_published(out: Path, request: str, *, skip_bad: bool) -> bool:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    if not (out / "manifest.json").is_file():
+        raise UserError("the folder exists and is no pack", str(out), "choose a new folder")
+    facts = _manifest(out)
+    if facts["request"] != request or ("skipped" in facts["notes"] and not skip_bad):
+        raise UserError("the folder holds another pack", str(out), "choose a new folder, or delete that one first")
+    return True
+
+
+def _prepare(staging: Path, request: str) -> None:
+    """Begin anew unless the folder holds work on this very request."""
+    header = staging / "request.txt"
+    if not header.is_file() or header.read_text() != request:
+        for name in ("request.txt", "journal.jsonl", "rows.jsonl"):
+            (staging / name).unlink(missing_ok=True)
+        shutil.rmtree(staging / "pack", ignore_errors=True)
+        (staging / "pack").mkdir()
+        _write(header, request.encode())
+
+
+def _check(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
+    if decoded.bad and not skip_bad:
+        shown = "; ".join(f"{key}: {reason}" for key, reason in decoded.bad[:EXAMPLES])
+        more = f"; and {len(decoded.bad) - EXAMPLES} more" if len(decoded.bad) > EXAMPLES else ""
+        counts = ", ".join(f"{n} {reason}" for reason, n in _by_reason(decoded.bad).items())
         raise UserError(
-            f"{len(bad)} images cannot be used: {shown}{more}", source.name,
-            "mend or remove them, or go on without them with --skip-bad; the decoded ones are kept",
-        )  # fmt: skip
-    keys = [key for chunk in chunks for key in chunk.keys]
-    classes = [found for chunk in chunks for found in chunk.classes]
-    contents = [found for chunk in chunks for found in chunk.contents]
-    taxonomy = source.taxonomy or flat(source.classes)
-    labels = _labels(source, classes)
-    _must_be_usable(source, keys, labels)
-    first = np.array([found[0] if found else 0 for found in classes])
-    split, rule = splits.assign(keys, first, [s for c in chunks for s in c.given], resplit=source.resplit)
-    ids = np.array([int(digest(key, content)[:16], 16) for key, content in zip(keys, contents, strict=True)], np.uint64)
-    if len(np.unique(ids)) < len(ids):
-        raise UserError("two images have one name and one content", source.name, "give every image a name of its own")
-    images = np.memmap(out / "images.u8", np.uint8, "r", shape=(len(keys), size_px, size_px, 3))
-    mean, std = _moments(images, np.flatnonzero(split == TRAIN) if (split == TRAIN).any() else np.arange(len(keys)))
-    notes: dict[str, Any] = {"split": rule}
-    if source.notes:
-        notes["source"] = list(source.notes)
-    if bad:
-        notes["skipped"] = dict(Counter(reason for _, reason in bad).most_common())
-    if duplicates := _duplicates(contents, classes, split, keys):
-        notes["duplicates"] = duplicates
-    for name, array in (("labels", labels), ("split", split), ("image_ids", ids)):
-        np.save(out / f"{name}.npy", array, allow_pickle=False)
-    (out / "taxonomy.json").write_text(json.dumps(taxonomy.to_plain()), encoding="utf-8")
-    (out / "keys.jsonl").write_text("".join(json.dumps(key) + "\n" for key in keys), encoding="utf-8")
-    manifest = {
-        "version": VERSION, "name": source.name, "n_images": len(keys), "size_px": size_px,
-        "digest": digest([c.digest for c in chunks], labels, split, ids, taxonomy.to_plain()),
-        "mean": [float(v) for v in mean], "std": [float(v) for v in std], "decoder": DECODER,
-        "request": dict(request), "notes": notes,
-        "files": {p.name: {"bytes": p.stat().st_size} for p in sorted(out.iterdir()) if p.name != JOURNAL},
-    }  # fmt: skip
-    _write_last(out / MANIFEST, json.dumps(manifest, indent=1))
-    (out / JOURNAL).unlink()
-
-
-def _labels(source: Source, classes: list[list[int]]) -> NDArray[np.int32] | NDArray[np.int8]:
-    if not source.multi_label:
-        return np.array([found[0] for found in classes], np.int32)
-    labels = np.zeros((len(classes), len(source.classes)), np.int8)
-    for row, found in enumerate(classes):
-        labels[row, found] = 1
-    return labels
-
-
-def _must_be_usable(source: Source, keys: list[str], labels: NDArray[np.int32] | NDArray[np.int8]) -> None:
-    if not keys:
-        raise UserError("there are no images", source.name, "check the path")
-    if len(source.classes) < 2:
-        raise UserError("there is only one class", source.name, "bring at least two classes, a folder each")
-    counts = np.bincount(labels, minlength=len(source.classes)) if labels.ndim == 1 else (labels > 0).sum(0)
-    empty = [source.classes[i] for i in np.flatnonzero(counts == 0)]
-    if empty:
-        raise UserError(
-            f"{len(empty)} classes have no image that can be used, for example {empty[0]!r}", source.name,
-            "remove them or bring images",
-        )  # fmt: skip
-    repeated = [key for key, n in Counter(keys).items() if n > 1]
-    if repeated:
-        raise UserError(
-            f"the image {repeated[0]!r} occurs {Counter(keys)[repeated[0]]} times", source.name, "rename it"
+            f"{len(decoded.bad)} images cannot be used ({counts})",
+            f"{source.name}: {shown}{more}",
+            "mend or remove them, or add --skip-bad to go on without them",
         )
 
 
-def _moments(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of the channels over rows, in 0…1; from counts of the 256 values, hence exact."""
-    counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(rows), 4096):
-        part = images[rows[start : start + 4096]]
-        for channel in range(3):
-            counts[channel] += np.bincount(part[..., channel].ravel(), minlength=256)
-    values = np.arange(256) / 255
-    shares = counts / counts.sum(1, keepdims=True)
-    mean = shares @ values
-    return mean, np.sqrt(np.maximum(shares @ values**2 - mean**2, 1e-6))
+def _by_reason(bad: list[tuple[str, str]]) -> dict[str, int]:
+    return dict(sorted(Counter(reason.split(" (")[0] for _, reason in bad).items()))
 
 
-def _duplicates(
-    contents: list[str], classes: list[list[int]], split: NDArray[np.uint8], keys: list[str]
-) -> dict[str, Any]:
-    """Groups of images with equal pixels that stand in several splits or under several labels."""
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for row, content in enumerate(contents):
-        groups[content].append(row)
+def _publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: dict[str, Any]) -> None:
+    folder = staging / "pack"
+    taxonomy = source.taxonomy or flat(source.classes)
+    labels = _labels(source, decoded)
+    classes = labels.astype(np.int64) if labels.ndim == 1 else labels.argmax(axis=1).astype(np.int64)
+    split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit)
+    for name, array in (("labels", labels), ("split", split), ("image_ids", decoded.image_ids)):
+        with (folder / f"{name}.npy").open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+    _write(folder / "keys.jsonl", "".join(f"{json.dumps(key)}\n" for key in decoded.keys).encode())
+    _write(folder / "taxonomy.json", json.dumps(taxonomy.to_plain()).encode())
+    pixels = np.memmap(staging / IMAGES, np.uint8, "r", shape=(len(labels), facts["size_px"], facts["size_px"], 3))
+    mean, std = _moments(pixels, np.flatnonzero(split == TRAIN))
+    blocks = [digest(block) for block in _blocks(pixels)]
+    notes = {
+        "split": rule,
+        "source": list(source.notes),
+        "skipped": _by_reason(decoded.bad),
+        "duplicates": duplicates(decoded, labels, split),
+    }
+    manifest = {
+        "version": VERSION,
+        "digest": digest("pack", blocks, labels, split, decoded.image_ids, taxonomy.to_plain()),
+        "name": source.name,
+        "n_images": len(labels),
+        **facts,
+        "mean": mean,
+        "std": std,
+        "decoder": DECODER,
+        "source_fingerprint": source.fingerprint,
+        "notes": {name: note for name, note in notes.items() if note},
+        "files": {
+            file.name: {"bytes": file.stat().st_size, "hash": _file_hash(file)}
+            for file in sorted(folder.iterdir()) if file.name != "manifest.json"
+        },
+    }  # fmt: skip
+    for file in folder.iterdir():
+        _sync(file)
+    _write(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+    _sync(folder)
+    folder.rename(out)
+    _sync(out.parent)
+
+
+def _labels(source: Source, decoded: Decoded) -> NDArray[np.int32] | NDArray[np.int8]:
+    if len(source.classes) < 2:
+        raise UserError("there is only one class", source.name, "bring images of at least two classes, a folder each")
+    index = {name: i for i, name in enumerate(source.classes)}
+    n = len(decoded.keys)
+    if source.multi_label:
+        labels = np.zeros((n, len(index)), np.int8)
+        for row, found in enumerate(decoded.labels):
+            labels[row, [index[name] for name in found]] = 1
+        counts = labels.sum(axis=0, dtype=np.int64)
+    else:
+        labels = np.fromiter((index[str(label)] for label in decoded.labels), np.int32, n)
+        counts = np.bincount(labels, minlength=len(index))
+    empty = [source.classes[i] for i in np.flatnonzero(counts == 0)]
+    if empty:
+        shown = ", ".join(map(repr, empty[:5]))
+        raise UserError(
+            f"{len(empty)} classes have no image that can be used: {shown}", source.name, "bring images or remove them"
+        )
+    return labels
+
+
+def duplicates(decoded: Decoded, labels: NDArray[np.integer], split: NDArray[np.uint8]) -> dict[str, Any]:
+    """Groups of images with equal pixels, where they cross splits or carry different labels; empty without any.
+
+    Returns:
+        ``groups`` of equal images, how many of them lie ``across_splits`` and under ``other_labels``, ``examples``.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for row, pixels in enumerate(decoded.pixel_hashes):
+        groups.setdefault(pixels, []).append(row)
     several = [rows for rows in groups.values() if len(rows) > 1]
-    across = [rows for rows in several if len({int(split[r]) for r in rows}) > 1]
-    clashing = [rows for rows in several if len({tuple(classes[r]) for r in rows}) > 1]
-    suspect = [rows for rows in several if rows in across or rows in clashing]
+    across = [len(set(split[rows].tolist())) > 1 for rows in several]
+    differing = [bool((labels[rows] != labels[rows[0]]).any()) for rows in several]
     if not several:
         return {}
-    shown = [[f"{keys[r]} ({SPLITS[split[r]]})" for r in rows[:4]] for rows in suspect[:LISTED]]
-    counts = {"groups": len(several), "across_splits": len(across), "other_labels": len(clashing)}
-    return {**counts, "examples": shown}
+    order = sorted(range(len(several)), key=lambda i: not (across[i] or differing[i]))
+    shown = [[f"{decoded.keys[row]} ({SPLITS[split[row]]})" for row in several[i][:4]] for i in order[:EXAMPLES]]
+    return {
+        "groups": len(several), "across_splits": sum(across), "other_labels": sum(differing), "examples": shown
+    }  # fmt: skip
 
 
-def _append(path: Path, line: str) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+def _blocks(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(pixels), BLOCK):
+        yield np.ascontiguousarray(pixels[start : start + BLOCK])
+
+
+def _moments(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel over some rows, in 0…1: exact, from sums of whole numbers."""
+    total, squares, n = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
+    for start in range(0, len(rows), BLOCK):
+        block = pixels[rows[start : start + BLOCK]].reshape(-1, 3).astype(np.uint32)
+        total += block.sum(axis=0, dtype=np.int64)
+        squares += (block * block).sum(axis=0, dtype=np.int64)
+        n += len(block)
+    mean = total / (255 * n)
+    variance = squares / (255 * 255 * n) - mean**2
+    return mean.tolist(), np.sqrt(np.maximum(variance, 1e-6)).tolist()
+
+
+def _file_hash(path: Path) -> str:
+    state = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _write_last(path: Path, text: str) -> None:
-    for file in path.parent.iterdir():
-        with file.open("rb+") as written:
-            os.fsync(written.fileno())
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _n_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -13,19 +13,26 @@ from transferlab.taxonomy.tree import Taxonomy
 SplitName = str  # "train", "val" or "test"
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """In place of an image's data: it is known to the source but cannot be read, for this reason in a few words."""
+
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """One labelled image, not yet decoded.
 
     Args:
         key: its name inside the source, unique ("train/dog/1.jpg").
-        data: the file's bytes, or pixels uint8 [h, w] or [h, w, 3] where the format has them.
+        data: the file's bytes, or pixels uint8 [h, w] or [h, w, 3] where the format has them, or why there are none.
         label: class id, or several for multi-label sources.
         split: "train", "val", "test", or None where the format gives none.
     """
 
     key: str
-    data: bytes | NDArray[np.uint8]
+    data: bytes | NDArray[np.uint8] | Unreadable
     label: str | tuple[str, ...]
     split: SplitName | None
 
@@ -36,7 +43,7 @@ class Source:
 
     Args:
         name: for display, for example "clothing10".
-        classes: class ids in class-index order.
+        classes: class ids in class-index order; a format may find them out when they are first asked for.
         taxonomy: the format's own (nested folders, superclasses); None means flat.
         fingerprint: changes when the source's files change (names, sizes, times); cheap to compute.
         n_images: their number if known without reading the pixels, else None.

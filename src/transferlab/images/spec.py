@@ -41,7 +41,7 @@ def parse_spec(text: str) -> Spec:
         if not colon and Path(body).exists():
             guess = f"for a folder of images write imagefolder:{body}"
         raise UserError(f"there is no image format {form!r}", text, guess)
-    if not path and form not in ("toy", "digits"):
+    if not path and (form == "pack" or SOURCES[form].needs_path):
         raise UserError(f"{form} needs a path", text, f"write {form}:PATH")
     options: dict[str, str] = {}
     for part in query.split("&") if query else ():
@@ -60,13 +60,12 @@ def open_source(spec: Spec) -> Source:
     """
     if spec.format == "pack":
         raise UserError("a pack is read as it is", spec.text, "name the images that it was made from")
-    reader, own_options = SOURCES[spec.format]
-    unknown = [key for key in spec.options if key not in (*own_options, *COMMON)]
+    form = SOURCES[spec.format]
+    known = (*form.options, *COMMON)
+    unknown = [key for key in spec.options if key not in known]
     if unknown:
-        raise UserError(
-            f"{spec.format} has no option {unknown[0]!r}", spec.text, f"it has {', '.join((*own_options, *COMMON))}"
-        )
-    source = reader(spec.path, {k: v for k, v in spec.options.items() if k in own_options})
+        raise UserError(f"{spec.format} has no option {unknown[0]!r}", spec.text, f"it has {', '.join(known)}")
+    source = form.read(spec.path, {key: value for key, value in spec.options.items() if key in form.options})
     if "taxonomy" in spec.options:
         taxonomy = read_taxonomy(
             Path(spec.options["taxonomy"]), source.classes, prune=_yes(spec, "prune"),

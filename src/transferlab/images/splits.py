@@ -1,4 +1,4 @@
-"""The declared split: seeded, stratified, a function of each image's key alone."""
+"""The declared split: seeded, stratified, a function of each image's name alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.specs import SPLITS, TEST, TRAIN, VAL
 
-RULE = "60 % train, 20 % validation, 20 % test of each class, ranked by a hash of the image's name"
-VAL_RULE = "20 % of each class's training images are held out for validation, ranked by a hash of the image's name"
+SHARE = 0.2  # of each class, for validation and again for test
+GIVEN = "as the source gives it"
+RANKED = "ranked by a hash of the image's name"
 
 
 def assign(
@@ -19,40 +21,57 @@ def assign(
 ) -> tuple[NDArray[np.uint8], str]:
     """The split of each image, and the rule in words.
 
-    What the format gives is kept. Without any, each class is divided 60/20/20; with train and test only, a fifth of
-    the train images become validation; with train and validation only, there is no test split.
+    Without given splits, or with training images only, each class is divided 60/20/20. With train and test, a fifth
+    of the training images becomes validation. Train and validation without test stay as they are.
 
     Args:
-        keys: n unique names. classes: int [n], for stratification.
-        given: "train", "val", "test" or None for each image. resplit: divide anew whatever is given.
+        keys: n unique names.
+        classes: int64 [n], for stratification.
+        given: "train", "val", "test" or None for each image.
+        resplit: divide anew whatever is given.
 
     Returns:
         uint8 [n] of TRAIN, VAL, TEST; and the rule.
+
+    Raises:
+        UserError: only some images have a split, or none is for training.
     """
     names = set(given)
-    if resplit or None in names:
-        return _ranked(keys, classes, np.ones(len(keys), bool), (0.6, 0.2)), RULE
+    if resplit or not names & {"val", "test"}:
+        return _divided(keys, classes, np.full(len(keys), TRAIN, np.uint8), with_test=True)
+    if None in names:
+        raise UserError(
+            f"{sum(name is None for name in given)} of {len(given)} images have no split", "splits",
+            "place all of them, or add resplit=yes",
+        )  # fmt: skip
+    if "train" not in names:
+        raise UserError("no image is for training", "splits", "add a train split, or resplit=yes")
     split = np.array([SPLITS.index(str(name)) for name in given], np.uint8)
-    if VAL in split or TRAIN not in split:
-        return split, "as the source gives it"
-    carved = _ranked(keys, classes, split == TRAIN, (0.8, 0.2))
-    return np.where(split == TRAIN, carved, split).astype(np.uint8), f"test as the source gives it; {VAL_RULE}"
+    return (split, GIVEN) if "val" in names else _divided(keys, classes, split, with_test=False)
 
 
-def _ranked(
-    keys: Sequence[str], classes: NDArray[np.int64], among: NDArray[np.bool_], shares: tuple[float, float]
-) -> NDArray[np.uint8]:
-    """Of each class the first share becomes TRAIN, the second VAL, the rest TEST; every share gets one if it can."""
-    split = np.full(len(keys), TEST, np.uint8)
-    ranks = np.array([digest("split", key) for key in keys])
+def _divided(
+    keys: Sequence[str], classes: NDArray[np.int64], split: NDArray[np.uint8], *, with_test: bool
+) -> tuple[NDArray[np.uint8], str]:
+    """Take validation, and with_test also test images, out of the training images of each class.
+
+    Of three or more at least one goes to each; of two, one is held out, for the test if there is none yet; a single
+    image is for training.
+    """
+    ranks = np.array([int(digest("split", key), 16) >> 64 for key in keys], np.uint64)
     order = np.lexsort((ranks, classes))
-    order = order[among[order]]
+    order = order[split[order] == TRAIN]
+    n_tiny = 0
     for members in np.split(order, np.flatnonzero(np.diff(classes[order])) + 1):
         n = len(members)
-        n_test = round(n * (1 - sum(shares))) if sum(shares) < 0.999 else 0
-        n_val = round(n * shares[1])
-        if n >= 3:
-            n_val, n_test = max(1, n_val), max(1, n_test) if sum(shares) < 0.999 else 0
-        split[members[: n - n_val - n_test]] = TRAIN
-        split[members[n - n_val - n_test : n - n_test]] = VAL
-    return split
+        n_tiny += n < 3
+        each = max(1, round(n * SHARE)) if n >= 2 else 0
+        n_test = each if with_test else 0
+        n_val = 0 if n == 2 and with_test else each
+        split[members[:n_val]] = VAL
+        split[members[n_val : n_val + n_test]] = TEST
+    shares = "60 % train, 20 % validation and 20 % test of each class"
+    if not with_test:
+        shares = f"test {GIVEN}, 20 % of the training images of each class for validation"
+    tiny = f"; {n_tiny} classes have fewer than 3 images and not all of the splits" if n_tiny else ""
+    return split, f"{shares}, {RANKED}{tiny}"

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.decode import BadImage, decode, quiet
-from transferlab.images.source import Item, Source
+from transferlab.images.source import Item, Source, Unreadable
 
 CHUNK_IMAGES, CHUNK_BYTES = 1024, 64 << 20  # a chunk ends at whichever comes first: memory stays bounded
 TASK_IMAGES = 32  # handed to a thread at once
+IMAGES = "pack/images.u8"  # inside the staging folder, where it stays until the pack is published
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -41,7 +42,7 @@ class Decoded:
     labels: list[str | tuple[str, ...]]
     splits: list[str | None]
     image_ids: NDArray[np.uint64]
-    pixel_hashes: list[str]
+    pixel_hashes: list[bytes]
     bad: list[tuple[str, str]]
 
 
@@ -59,7 +60,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     """Decode what the folder does not hold yet.
 
     Args:
-        folder: staging folder; ``images.u8`` and ``rows.jsonl`` grow by chunks, ``journal.jsonl`` says which are whole.
+        folder: staging folder; images and ``rows.jsonl`` grow by chunks, ``journal.jsonl`` says which are whole.
         progress: is told images done, and images in all where known.
         workers: decoding threads, at least 1; None is one per core.
 
@@ -68,7 +69,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
         OSError: the folder cannot be written.
     """
     done = _last_done(folder)
-    with (folder / "images.u8").open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
+    with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         images.truncate(done.images_bytes)
         rows.truncate(done.rows_bytes)
     n_threads = workers or os.cpu_count() or 1
@@ -105,6 +106,8 @@ def _decode_task(items: list[Item], size_px: int) -> list[_Result]:
 
 
 def _decode_item(item: Item, size_px: int) -> _Result:
+    if isinstance(item.data, Unreadable):
+        return _Result(None, 0, "", item.data.reason)
     try:
         pixels = decode(item.data, size_px)
     except BadImage as error:
@@ -125,7 +128,8 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     n_bytes = 0
     for item in items:
         chunk.append(item)
-        n_bytes += len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
+        if not isinstance(item.data, Unreadable):
+            n_bytes += len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
         if len(chunk) == CHUNK_IMAGES or n_bytes >= CHUNK_BYTES:
             yield chunk
             chunk, n_bytes = [], 0
@@ -143,7 +147,7 @@ def _keep(folder: Path, chunk: list[Item], tasks: list[Future[list[_Result]]], d
         if result.pixels is not None
     ]
     bad = [[item.key, result.reason] for item, result in zip(chunk, results, strict=True) if result.pixels is None]
-    images_bytes = _append(folder / "images.u8", b"".join(p.tobytes() for p in pixels))
+    images_bytes = _append(folder / IMAGES, b"".join(p.tobytes() for p in pixels))
     rows_bytes = _append(folder / "rows.jsonl", "".join(f"{row}\n" for row in rows).encode())
     now = _Done(done.items + len(chunk), images_bytes, rows_bytes, chunk[-1].key)
     _append(folder / "journal.jsonl", f"{json.dumps({**vars(now), 'bad': bad})}\n".encode())
@@ -185,7 +189,7 @@ def _read(folder: Path) -> Decoded:
     labels: list[str | tuple[str, ...]] = []
     splits: list[str | None] = []
     ids: list[int] = []
-    hashes: list[str] = []
+    hashes: list[bytes] = []
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
             key, label, split, image_id, pixel_hash = json.loads(row)
@@ -193,6 +197,6 @@ def _read(folder: Path) -> Decoded:
             labels.append(tuple(label) if isinstance(label, list) else label)
             splits.append(split)
             ids.append(image_id)
-            hashes.append(pixel_hash)
+            hashes.append(bytes.fromhex(pixel_hash))
     bad = [(key, reason) for line in _journal(folder) for key, reason in line["bad"]]
-    return Decoded(folder / "images.u8", keys, labels, splits, np.array(ids, np.uint64), hashes, bad)
+    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), hashes, bad)

@@ -21,8 +21,6 @@ from transferlab.plan import cohorts
 from transferlab.runners.machine import Machine
 from transferlab.specs import Plan
 
-COHORT = {"cpu": 1, "cuda": 1}  # networks trained together, by device kind
-
 # glibc then keeps activations instead of returning pages to the kernel: 1.2 times the images/s on two cores.
 WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
@@ -77,7 +75,7 @@ def run(
     Raises:
         Stopped: on Ctrl-C or SIGTERM, after the workers saved where they were.
     """
-    groups = cohorts(plan, COHORT[plan.device])
+    groups = cohorts(plan)
     n_workers, n_threads = shares(len(groups), machine)
     failed: set[str] = set()
     while todo := [key for key in _networks_missing(plan, store) if key not in failed]:

@@ -81,7 +81,7 @@ def main(store_path: str, identity: str) -> None:
         raise TypeError(f"{identity} is not a plan")
     skip = set(os.environ.get("TRANSFERLAB_SKIP", "").split(","))
     bench = Bench(plan, store, around)
-    for group in cohorts(plan, 1):
+    for group in cohorts(plan):
         if around.stopping:
             break
         if group[0] in skip or bench.complete(group[0]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from transferlab.images import toy
 from transferlab.images.source import Source
-from transferlab.images.sources import wds
+from transferlab.images.sources import csvfile, digits, folder, hf, npz, tvision, wds
 
 
 @dataclass(frozen=True)
@@ -25,5 +26,12 @@ class Format:
 
 
 SOURCES: dict[str, Format] = {
+    "imagefolder": Format(folder.read),
     "wds": Format(wds.read),
+    "csv": Format(csvfile.read, ("multi_label",)),
+    "npz": Format(npz.read),
+    "torchvision": Format(tvision.read, ("root",)),
+    "hf": Format(hf.read, ("image", "label")),
+    "digits": Format(digits.read, needs_path=False),
+    "toy": Format(toy.read, ("task", "images_per_class", "seed"), needs_path=False),
 }

@@ -1,4 +1,4 @@
-"""``digits``: scikit-learn's 1,797 handwritten digits, 8×8 pixels, inside the package."""
+"""``digits``: scikit-learn's 1,797 handwritten digits of 8 by 8 pixels, which lie inside that package."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transferlab.identity import digest
 from transferlab.images.source import Item, Source
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """Ten classes; values 0…16 become 0…255. The images of one writer follow each other, unmarked."""
+    """Ten classes; values 0…16 become 0…255."""
     from sklearn.datasets import load_digits
 
     held = cast(Any, load_digits())
-    images = np.round(held.images * (255 / 16)).astype(np.uint8)
-    names = [str(label) for label in held.target]
+    images: NDArray[np.uint8] = np.rint(held.images * (255 / 16)).astype(np.uint8)
+    labels: list[str] = [str(label) for label in held.target.tolist()]
 
     def items() -> Iterator[Item]:
-        for i, image in enumerate(images):
-            yield Item(f"{i:04d}", image, names[i], None)
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield Item(f"{number:04d}", image, label, None)
 
     return Source(
-        name="digits", classes=[str(d) for d in range(10)], fingerprint=digest("digits", images, names), items=items,
-        n_images=len(names),
-    )  # fmt: skip
+        name="digits",
+        classes=tuple("0123456789"),
+        fingerprint=digest("digits", images, labels),
+        items=items,
+        n_images=len(labels),
+    )

@@ -1,77 +1,169 @@
-"""``hf:PATH``: a Hugging Face set on disk, saved by ``save_to_disk`` or as Parquet files; extra ``hf``."""
+"""``hf:PATH``: a Hugging Face set on disk: Parquet files, or a folder that ``save_to_disk`` wrote. Extra ``hf``."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.source import Item, Source
+from transferlab.images.source import Item, Source, Unreadable
+from transferlab.images.sources.listing import SPLIT_NAMES, class_order, existing, fingerprint
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+BATCH = 64  # rows in memory at once
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where image and label are, and the label's names where the set has them."""
+
+    image: str
+    label: str
+    names: tuple[str, ...] | None
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """Columns ``image`` and ``label`` unless the options of these names say otherwise; splits by their names.
+    """Columns ``image`` (bytes, or a struct with bytes) and ``label``, unless the options of these names say otherwise.
+
+    Files are read by pyarrow in batches; a split is how a file's or folder's name begins. A label that is a list
+    makes the set multi-label.
 
     Raises:
-        UserError: the extra is not installed, no such set, columns that are not there.
+        UserError: pyarrow is missing, no set here, other columns, damaged files.
     """
-    where, root = f"hf:{path}", Path(path)
-    if not root.exists():
-        raise UserError("there is no such set", where, "check the path")
+    root, where = existing(path, "hf"), f"hf:{path}"
     try:
-        import datasets
+        import pyarrow as pa
     except ImportError as error:
-        raise UserError("reading it needs the package datasets", where, "pip install 'transferlab[hf]'") from error
-    parts = _parts(cast(Any, datasets), root, where)
-    image, label = options.get("image", "image"), options.get("label", "label")
-    first = next(iter(parts.values()))
-    absent = [name for name in (image, label) if name not in first.column_names]
-    if absent:
-        raise UserError(f"there is no column {absent[0]!r}", where, f"columns are {', '.join(first.column_names)}")
-    feature = first.features[label]
-    names = [str(n) for n in feature.names] if isinstance(feature, datasets.ClassLabel) else None
-    parts = {
-        k: v.select_columns([image, label]).cast_column(image, datasets.Image(decode=False)) for k, v in parts.items()
-    }
-
-    def name_of(value: Any) -> str:
-        return names[int(value)] if names is not None else str(value)
-
-    classes = sorted({name_of(value) for part in parts.values() for value in part[label]})
-
-    def items() -> Iterator[Item]:
-        for split, part in parts.items():
-            for i, row in enumerate(part):
-                held = row[image]
-                data = held["bytes"] if held["bytes"] is not None else Path(held["path"]).read_bytes()
-                yield Item(f"{split}/{i:07d}", data, name_of(row[label]), SPLITS.get(split))
-
-    stamp = [
-        [p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(root.rglob("*") if root.is_dir() else [root])
-    ]
-    return Source(
-        name=root.stem, classes=classes, fingerprint=digest("hf", image, label, stamp), items=items,
-        n_images=sum(len(part) for part in parts.values()),
-    )  # fmt: skip
-
-
-def _parts(datasets: Any, root: Path, where: str) -> dict[str, Any]:
-    """Split name to set; one whole without splits is called "all"."""
+        raise UserError("reading this needs pyarrow", where, "pip install 'transferlab[hf]'") from error
+    files = _files(root, where)
     try:
-        if root.is_dir() and ((root / "dataset_info.json").is_file() or (root / "dataset_dict.json").is_file()):
-            held = datasets.load_from_disk(str(root))
-            return dict(held) if isinstance(held, datasets.DatasetDict) else {"all": held}
-        files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
-        if not files or files[0].suffix != ".parquet":
-            raise UserError("there is neither a saved set nor a Parquet file", where, "name one")
-        groups: dict[str, list[str]] = {}
-        for file in files:
-            word = file.stem.split("-")[0].split("_")[0].lower()
-            groups.setdefault(word if word in SPLITS else "all", []).append(str(file))
-        return {split: datasets.Dataset.from_parquet(paths) for split, paths in groups.items()}
-    except (ValueError, OSError) as error:
-        raise UserError(f"the set cannot be read: {str(error).splitlines()[0]}", where, "save it again") from error
+        columns, several = _columns(files[0], options, where)
+        labels = [
+            label for file in files for batch in _batches(file, [columns.label]) for label in _labels(batch, columns)
+        ]
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(error, where) from error
+    return Source(
+        name=root.stem if root.is_file() else root.resolve().name,
+        classes=class_order(n for label in labels for n in ((label,) if isinstance(label, str) else label)),
+        fingerprint=digest(
+            "hf", columns.image, columns.label, fingerprint(files, root if root.is_dir() else root.parent)
+        ),
+        items=partial(_items, files, root, columns, where),
+        n_images=len(labels),
+        multi_label=several,
+    )
+
+
+def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iterator[Item]:
+    import pyarrow as pa
+
+    for file in files:
+        split = _split(file, root)
+        name = file.relative_to(root).as_posix() if root.is_dir() else file.name
+        number = 0
+        try:
+            for batch in _batches(file, [columns.image, columns.label]):
+                for image, label in zip(batch.column(columns.image).to_pylist(), _labels(batch, columns), strict=True):
+                    yield Item(f"{name}/{number:07d}", _content(image), label, split)
+                    number += 1
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(error, where) from error
+
+
+def _content(image: Any) -> bytes | Unreadable:
+    data = cast("dict[str, Any]", image).get("bytes") if isinstance(image, dict) else image
+    return data if isinstance(data, bytes) else Unreadable("the set holds no bytes of it")
+
+
+def _files(root: Path, where: str) -> list[Path]:
+    if root.is_file():
+        return [root]
+    saved = sorted(root.rglob("state.json"))
+    if saved:
+        # save_to_disk names its files in state.json; others beside them are caches.
+        return [
+            state.parent / Path(str(entry["filename"])).name
+            for state in saved
+            for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]
+        ]
+    found = sorted(file for file in root.rglob("*.parquet") if not file.name.startswith("."))
+    if not found:
+        raise UserError("there is neither a Parquet file nor a saved set here", where, "check the path")
+    return found
+
+
+def _split(file: Path, root: Path) -> str | None:
+    """By the file's name, or by the folders that it lies in, the innermost first."""
+    inner = file.relative_to(root).parts if root.is_dir() else (file.name,)
+    words = [re.split(r"[^a-z]", part.lower(), maxsplit=1)[0] for part in reversed(inner)]
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+
+
+def _batches(file: Path, columns: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if file.suffix == ".parquet":
+        with cast(Any, pq.ParquetFile(file)) as table:
+            yield from table.iter_batches(batch_size=BATCH, columns=columns)
+        return
+    with cast(Any, pa).memory_map(str(file)) as mapped, cast(Any, pa).ipc.open_stream(mapped) as stream:
+        for large in stream:
+            for start in range(0, large.num_rows, BATCH):
+                yield large.select(columns).slice(start, BATCH)
+
+
+def _schema(file: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if file.suffix == ".parquet":
+        return cast(Any, pq).read_schema(file)
+    with cast(Any, pa).memory_map(str(file)) as mapped, cast(Any, pa).ipc.open_stream(mapped) as stream:
+        return stream.schema
+
+
+def _columns(file: Path, options: Mapping[str, str], where: str) -> tuple[_Columns, bool]:
+    """The columns, and whether labels are lists."""
+    import pyarrow as pa
+
+    types = cast(Any, pa).types
+    schema = _schema(file)
+    image, label = options.get("image", "image"), options.get("label", "label")
+    absent = [name for name in (image, label) if name not in schema.names]
+    if absent:
+        raise UserError(
+            f"there is no column {absent[0]!r}",
+            where,
+            f"columns are {', '.join(schema.names)}; choose with ?image=…&label=…",
+        )
+    several = bool(types.is_list(schema.field(label).type))
+    held = schema.field(image).type
+    if not (types.is_struct(held) or types.is_binary(held) or types.is_large_binary(held)):
+        raise UserError(f"the column {image!r} is {held}, no image", where, "choose another with ?image=…")
+    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = described.get("info", {}).get("features", {}).get(label, {})
+    feature = feature.get("feature", feature) if isinstance(feature, dict) else {}
+    names = cast("dict[str, Any]", feature).get("names")
+    return _Columns(image, label, tuple(map(str, names)) if names else None), several
+
+
+def _labels(batch: Any, columns: _Columns) -> list[str | tuple[str, ...]]:
+    def name(value: Any) -> str:
+        if value is None or (columns.names is not None and not 0 <= int(value) < len(columns.names)):
+            raise UserError(f"an image has the label {value}", columns.label, "give every image a label")
+        return str(value) if columns.names is None else columns.names[int(value)]
+
+    values = batch.column(columns.label).to_pylist()
+    return [tuple(map(name, value)) if isinstance(value, list) else name(value) for value in values]
+
+
+def _damaged(error: Exception, where: str) -> UserError:
+    return UserError(f"the set cannot be read: {(str(error).splitlines() or ['?'])[0]}", where, "save it again")

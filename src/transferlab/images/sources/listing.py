@@ -1,4 +1,4 @@
-"""What several formats share: the order of classes, the names of splits, fingerprints, errors that name a file."""
+"""What several formats share: names of splits and of files, the order of classes, fingerprints."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.source import Unreadable
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IMAGE_SUFFIXES = frozenset(
@@ -33,6 +34,34 @@ def existing(path: str, form: str) -> Path:
     if not found.exists():
         raise UserError("there is no such file or folder", f"{form}:{path}", "check the path")
     return found
+
+
+def split_of(word: str, where: str) -> str | None:
+    """A split by one of its usual names; None for an empty text.
+
+    Raises:
+        UserError: another name.
+    """
+    if not word.strip():
+        return None
+    if word.strip().lower() not in SPLIT_NAMES:
+        raise UserError(f"there is no split {word!r}", where, "splits are train, val and test")
+    return SPLIT_NAMES[word.strip().lower()]
+
+
+def content_of(file: Path) -> bytes | Unreadable:
+    """A file's bytes, or why they cannot be had."""
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            return Unreadable(f"file too large (over {MAX_FILE_BYTES:,} bytes)")
+        return file.read_bytes()
+    except OSError as error:
+        return Unreadable(f"cannot be read ({error.strerror})")
+
+
+def printable(name: str) -> str:
+    """A file name as text that can be written as UTF-8: bytes that are none appear as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def fingerprint(files: Iterable[Path], root: Path) -> str:

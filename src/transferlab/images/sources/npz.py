@@ -1,60 +1,94 @@
-"""``npz:PATH``: arrays images uint8 [n,h,w] or [n,h,w,3] and labels [n], optionally split [n] and names [c]."""
+"""``npz:PATH``: arrays images uint8 [n, h, w] or [n, h, w, 3] and labels [n], optionally split [n] and names [c]."""
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.source import Item, Source
+from transferlab.images.sources.listing import class_order, existing, fingerprint, split_of
 
-SPLITS = ("train", "val", "test")
+_DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """Labels are integers or texts; split holds the texts train, val and test; nothing pickled is read.
+    """Labels are texts, or whole numbers, which are places in names where those are given.
+
+    The images are read one after another, never all at once. Nothing pickled is read.
 
     Raises:
-        UserError: no such file, arrays that are missing, of other shapes, or pickled.
+        UserError: no such file, arrays that are missing, of other shapes or types, pickled or damaged.
     """
-    file, where = Path(path), f"npz:{path}"
-    if not file.is_file():
-        raise UserError("there is no such file", where, "check the path")
+    file, where = existing(path, "npz"), f"npz:{path}"
     try:
         with np.load(file, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"the arrays cannot be read: {error}", where, "save them with numpy.savez, no objects"
-        ) from error
-    if not {"images", "labels"} <= set(arrays):
-        raise UserError(f"the file holds {', '.join(arrays)}", where, "it must hold the arrays images and labels")
-    images, labels = arrays["images"], arrays["labels"]
-    right_shape = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
-    if images.dtype != np.uint8 or not right_shape or labels.shape != images.shape[:1]:
-        raise UserError(
-            f"images are {images.dtype} {list(images.shape)}, labels {list(labels.shape)}", where,
-            "images must be uint8 [n,h,w] or [n,h,w,3] and labels [n]",
-        )  # fmt: skip
-    names = [str(label) for label in labels]
-    if labels.dtype.kind in "iu":
-        width = len(str(int(labels.max(initial=0))))
-        names = [str(int(label)).zfill(width) for label in labels]
-        if "names" in arrays:
-            names = [str(arrays["names"][int(label)]) for label in labels]
-    split = [str(s) for s in arrays["split"]] if "split" in arrays else [None] * len(names)
-    if any(s is not None and s not in SPLITS for s in split):
-        raise UserError("split holds other words than train, val and test", where, "rename them")
-
-    def items() -> Iterator[Item]:
-        for i, image in enumerate(images):
-            yield Item(f"{i:07d}", image, names[i], split[i])
-
+            arrays = {name: held[name] for name in held.files if name != "images"}
+            found = ["images", *arrays] if "images" in held.files else list(arrays)
+        if not {"images", "labels"} <= set(found):
+            raise UserError(f"the file holds {', '.join(found)}", where, "it must hold the arrays images and labels")
+        with zipfile.ZipFile(file) as archive, archive.open("images.npy") as member:
+            shape = _header(member, where)
+    except (*_DAMAGED, AttributeError, TypeError) as error:
+        raise UserError(f"the arrays cannot be read: {error}", where, "save them with numpy.savez") from error
+    labels = _names(arrays["labels"], arrays.get("names"), where)
+    splits = [split_of(str(word), where) for word in arrays["split"]] if "split" in arrays else [None] * len(labels)
+    if not len(labels) == len(splits) == shape[0]:
+        raise UserError(f"{shape[0]} images, {len(labels)} labels, {len(splits)} splits", where, "give one to each")
     return Source(
-        name=file.stem, classes=sorted(set(names)), fingerprint=digest("npz", images, names, split), items=items,
-        n_images=len(names),
-    )  # fmt: skip
+        name=file.stem,
+        classes=class_order(labels),
+        fingerprint=digest("npz", fingerprint([file], file.parent)),
+        items=partial(_items, file, labels, splits, where),
+        n_images=len(labels),
+    )
+
+
+def _items(file: Path, labels: list[str], splits: list[str | None], where: str) -> Iterator[Item]:
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open("images.npy") as member:
+            shape = _header(member, where)[1:]
+            n_bytes = int(np.prod(shape))
+            for number, (label, split) in enumerate(zip(labels, splits, strict=True)):
+                data = member.read(n_bytes)
+                if len(data) != n_bytes:
+                    raise UserError("the array images is cut short", where, "save it again")
+                yield Item(f"{number:07d}", np.frombuffer(data, np.uint8).reshape(shape), label, split)
+    except _DAMAGED as error:
+        raise UserError(f"the arrays cannot be read: {error}", where, "save them again") from error
+
+
+def _header(member: IO[bytes], where: str) -> tuple[int, ...]:
+    """The shape of the array that begins here."""
+    version = npy.read_magic(member)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = cast("tuple[tuple[int, ...], bool, np.dtype[Any]]", read_header(member))
+    fits = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+    if dtype != np.uint8 or not fits or fortran or not all(shape):
+        raise UserError(
+            f"images are {dtype} {list(shape)}{' in Fortran order' if fortran else ''}", where,
+            "they must be uint8 [n, h, w] or [n, h, w, 3] in C order",
+        )  # fmt: skip
+    return shape
+
+
+def _names(labels: NDArray[Any], names: NDArray[Any] | None, where: str) -> list[str]:
+    if labels.ndim != 1 or labels.dtype.kind not in "iuUS":
+        raise UserError(f"labels are {labels.dtype} {list(labels.shape)}", where, "give whole numbers or texts, [n]")
+    if labels.dtype.kind in "US":
+        return [str(label) for label in labels.astype(np.str_)]
+    if names is None:
+        return [str(label) for label in labels.tolist()]
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
+        raise UserError(f"labels go from {labels.min()} to {labels.max()}, names are {len(names)}", where,
+                        "labels are places in names, from 0")  # fmt: skip
+    return [str(names[label]) for label in labels.tolist()]

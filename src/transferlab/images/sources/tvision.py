@@ -1,125 +1,95 @@
-"""``torchvision:NAME?root=PATH``: sets in the layouts that torchvision downloads, read without running any of their code.
+"""``torchvision:NAME?root=PATH``: sets as torchvision lays them on disk. Nothing is downloaded, nothing is run.
 
-torchvision loads CIFAR by pickle; here only plain containers, texts and numpy arrays come out of such files.
+The small ones are read here; torchvision's own reader of CIFAR, for one, runs whatever a pickle says.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.source import Item, Source
-from transferlab.taxonomy.tree import Taxonomy, build
+from transferlab.images.sources.listing import content_of, existing, fingerprint, printable, split_of
+from transferlab.images.sources.tvarrays import ARRAYS, read_arrays
 
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"),
-    ("numpy", "dtype"), ("_codecs", "encode"),
-}  # fmt: skip
-OTHERS = {"mnist": "MNIST", "fashionmnist": "FashionMNIST", "kmnist": "KMNIST", "svhn": "SVHN", "stl10": "STL10"}
+# Sets of image files, of which torchvision itself tells paths and labels: its class, its name of each split.
+FILES: dict[str, tuple[str, tuple[tuple[str, str | None], ...]]] = {
+    "country211": ("Country211", (("train", "train"), ("val", "valid"), ("test", "test"))),
+    "dtd": ("DTD", (("train", "train"), ("val", "val"), ("test", "test"))),
+    "eurosat": ("EuroSAT", (("", None),)),
+    "fgvcaircraft": ("FGVCAircraft", (("train", "train"), ("val", "val"), ("test", "test"))),
+    "flowers102": ("Flowers102", (("train", "train"), ("val", "val"), ("test", "test"))),
+    "food101": ("Food101", (("train", "train"), ("test", "test"))),
+    "imagenette": ("Imagenette", (("train", "train"), ("val", "val"))),
+    "renderedsst2": ("RenderedSST2", (("train", "train"), ("val", "val"), ("test", "test"))),
+    "stanfordcars": ("StanfordCars", (("train", "train"), ("test", "test"))),
+    "sun397": ("SUN397", (("", None),)),
+}
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """``cifar10`` and ``cifar100`` (with its 20 superclasses), ``mnist``, ``fashionmnist``, ``kmnist``, ``svhn``, ``stl10``.
+    """A set by torchvision's name for it, in small letters; option ``root`` is the folder that torchvision was given.
 
-    Nothing is downloaded: ``root`` is the folder that torchvision has put the set into.
+    CIFAR-100 brings its 20 superclasses as taxonomy.
 
     Raises:
-        UserError: an unknown set, no root, files that are not there.
+        UserError: an unknown set, no root, files that are not there or not what they should be.
     """
     name, where = path.lower(), f"torchvision:{path}"
-    if name not in ("cifar10", "cifar100", *OTHERS):
-        raise UserError(f"the set {path!r} is not known", where, f"known are cifar10, cifar100, {', '.join(OTHERS)}")
-    root = Path(options.get("root", "."))
-    if not root.is_dir():
-        raise UserError("there is no such folder", f"{where}?root={root}", "give ?root=PATH, the folder of the set")
-    if name in OTHERS:
-        images, labels, names, taxonomy = _of_torchvision(OTHERS[name], root, where)
-    else:
-        images, labels, names, taxonomy = _cifar(name, root, where)
-
-    def items() -> Iterator[Item]:
-        for split in ("train", "test"):
-            for i, (image, label) in enumerate(zip(images[split], labels[split], strict=True)):
-                yield Item(f"{split}/{i:06d}", image, names[int(label)], split)
-
-    stamp = [digest(images[split], labels[split]) for split in ("train", "test")]
-    return Source(
-        name=name, classes=names, fingerprint=digest(name, stamp), items=items, taxonomy=taxonomy,
-        n_images=sum(map(len, labels.values())),
-    )  # fmt: skip
+    known = sorted([*ARRAYS, *FILES])
+    if name not in known:
+        raise UserError(f"the set {path!r} is not known", where, f"known are {', '.join(known)}")
+    if "root" not in options:
+        raise UserError("the folder of the set is not given", where, f"write {where}?root=PATH")
+    root = existing(options["root"], where)
+    return read_arrays(name, root, where) if name in ARRAYS else _of_files(name, root, where)
 
 
-Arrays = dict[str, NDArray[Any]]
-
-
-def _cifar(name: str, root: Path, where: str) -> tuple[Arrays, Arrays, list[str], Taxonomy | None]:
-    folder = root / ("cifar-100-python" if name == "cifar100" else "cifar-10-batches-py")
-    folder = folder if folder.is_dir() else root
-    files = {"train": ["train"], "test": ["test"]}
-    if name == "cifar10":
-        files = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
-    absent = [part for parts in files.values() for part in parts if not (folder / part).is_file()]
-    if absent:
-        raise UserError(f"{absent[0]} is not there", f"{where}?root={root}", "give the folder with the python version")
-    meta = _plain_pickle(folder / ("meta" if name == "cifar100" else "batches.meta"))
-    images: Arrays = {}
-    labels: Arrays = {}
-    coarse: NDArray[Any] = np.zeros(0, np.int64)
-    for split, parts in files.items():
-        held = [_plain_pickle(folder / part) for part in parts]
-        pixels = np.concatenate([np.asarray(h["data"], np.uint8) for h in held])
-        images[split] = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        labels[split] = np.concatenate([np.asarray(h["fine_labels" if name == "cifar100" else "labels"]) for h in held])
-        if name == "cifar100" and split == "train":
-            coarse = np.asarray(held[0]["coarse_labels"])
-    if name == "cifar10":
-        return images, labels, [str(n) for n in meta["label_names"]], None
-    names, groups = [str(n) for n in meta["fine_label_names"]], [str(n) for n in meta["coarse_label_names"]]
-    group_of = dict(zip(labels["train"].tolist(), coarse.tolist(), strict=True))
-    edges = [(names[fine], f"group:{groups[group_of[fine]]}") for fine in sorted(group_of)]
-    edges += [(f"group:{group}", "all") for group in groups]
-    return images, labels, names, build(edges, names, {f"group:{g}": g for g in groups})
-
-
-def _of_torchvision(name: str, root: Path, where: str) -> tuple[Arrays, Arrays, list[str], None]:
+def _of_files(name: str, root: Path, where: str) -> Source:
     from torchvision import datasets
 
-    make = cast(Any, getattr(datasets, name))
-    images: Arrays = {}
-    labels: Arrays = {}
-    names: list[str] = [str(i) for i in range(10)]
-    for split in ("train", "test"):
-        choice = {"split": split} if name in ("SVHN", "STL10") else {"train": split == "train"}
+    form, splits = FILES[name]
+    make = cast(Any, getattr(datasets, form))
+    rows: list[tuple[Path, str, str | None]] = []
+    classes: list[str] = []
+    for ours, theirs in splits:
+        choice = {} if theirs is None else {"split": theirs}
         try:
-            held = make(root=str(root), download=False, **choice)
-        except RuntimeError as error:
-            raise UserError(str(error), f"{where}?root={root}", "put the set's files there first") from error
-        pixels = np.asarray(held.data)
-        images[split] = pixels.transpose(0, 2, 3, 1) if pixels.ndim == 4 else pixels
-        labels[split] = np.asarray(held.labels if name in ("SVHN", "STL10") else held.targets)
-        names = [str(n) for n in held.classes] if name not in ("SVHN",) else names
-    return images, labels, names, None
+            # A loader that hands the path on: the pixels are decoded here, within our limits.
+            held = make(root=str(root), download=False, loader=_same, **choice)
+        except (RuntimeError, OSError) as error:
+            reason = (str(error).splitlines() or ["?"])[0]
+            raise UserError(f"torchvision cannot read it: {reason}", f"{where}?root={root}", "check root") from error
+        pairs = [cast("tuple[Any, int]", held[i]) for i in range(len(held))]
+        classes = [str(c[0] if isinstance(c, (tuple, list)) else c) for c in _classes(held, pairs)]
+        rows += [(Path(file), classes[label], split_of(ours, where)) for file, label in pairs]
+    files = [file for file, _, _ in rows]
+    labels = [[label, split] for _, label, split in rows]
+    return Source(
+        name=name,
+        classes=tuple(classes),
+        fingerprint=digest(name, fingerprint(files, root), labels),
+        items=partial(_items, rows, root),
+        n_images=len(rows),
+    )
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Refuses every name but those that numpy arrays are made of, so that loading runs no foreign code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} is not plain data")
-        return super().find_class(module, name)
+def _same(path: Any) -> Any:
+    return path
 
 
-def _plain_pickle(path: Path) -> dict[str, Any]:
-    try:
-        return cast("dict[str, Any]", _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"the file cannot be read safely: {error}", str(path), "download the set again") from error
+def _classes(held: Any, pairs: list[tuple[Any, int]]) -> list[Any]:
+    """torchvision's names of the classes, or the numbers where it has none."""
+    if "classes" in dir(held):
+        return list(held.classes)
+    return [f"{label:03d}" for label in range(max(label for _, label in pairs) + 1)]
+
+
+def _items(rows: list[tuple[Path, str, str | None]], root: Path) -> Iterator[Item]:
+    for file, label, split in rows:
+        # A set without files of its own for each split may list one image in two of them.
+        yield Item(f"{split or 'all'}/{printable(file.relative_to(root).as_posix())}", content_of(file), label, split)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
+from typing import overload
 
 from transferlab.errors import UserError
+from transferlab.identity import digest
 from transferlab.images.source import Item, Source
 from transferlab.images.sources.listing import (
     IMAGE_SUFFIXES,
@@ -37,14 +39,33 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     shards = [f for f in files if f.is_file() and not f.name.startswith(".") and f.name.endswith(SHARD_SUFFIXES)]
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
-    labels = [label for shard in shards for label in _labels(shard)]
     return Source(
         name=root.name.split(".")[0],
-        classes=class_order(labels),
-        fingerprint=fingerprint(shards, root if root.is_dir() else root.parent),
+        classes=_Classes(shards),
+        fingerprint=digest("wds", fingerprint(shards, root if root.is_dir() else root.parent)),
         items=partial(_items, shards),
-        n_images=len(labels),
     )
+
+
+class _Classes(Sequence[str]):
+    """Class ids, found out by a pass over the labels when they are first asked for: a pack made before needs none."""
+
+    def __init__(self, shards: list[Path]) -> None:
+        self._shards = shards
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return class_order(label for shard in self._shards for label in _labels(shard))
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self.names[index]
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def _items(shards: list[Path]) -> Iterator[Item]:

@@ -1,0 +1,197 @@
+"""The small sets of torchvision that are arrays: CIFAR, MNIST and its kin, SVHN, STL-10."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import pickle
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.errors import UserError
+from transferlab.identity import digest
+from transferlab.images.source import Item, Source
+from transferlab.images.sources.listing import fingerprint
+from transferlab.taxonomy.tree import Taxonomy, build
+
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images [n, h, w] or [n, h, w, 3], labels [n]
+DIGITS = tuple("0123456789")
+FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+STL = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+
+
+def read_arrays(name: str, root: Path, where: str) -> Source:
+    """One of ARRAYS.
+
+    Raises:
+        UserError: files that are not there or not what they should be.
+    """
+    files, load = ARRAYS[name]
+    folder = next((f for f in (root / files[0].rpartition("/")[0], root) if f.is_dir()), root)
+    names = [file.rpartition("/")[2] for file in files]
+    paths = [next((p for p in (folder / n, folder / f"{n}.gz") if p.is_file()), folder / n) for n in names]
+    absent = [path for path in paths if not path.is_file()]
+    if absent:
+        raise UserError(f"{absent[0].name} is not there", f"{where}?root={root}", "give the folder with its files")
+    try:
+        parts, classes, taxonomy = load(paths)
+    except (ValueError, LookupError, TypeError, EOFError, OSError, zlib.error, pickle.UnpicklingError) as error:
+        raise UserError(f"the files are not what they should be: {error}", f"{where}?root={root}", "get them again") \
+            from error  # fmt: skip
+    return Source(
+        name=name,
+        classes=classes,
+        fingerprint=digest(name, fingerprint(paths, folder)),
+        items=partial(_items, parts, classes),
+        taxonomy=taxonomy,
+        n_images=sum(len(labels) for _, labels in parts),
+    )
+
+
+def _items(parts: tuple[Part, Part], classes: tuple[str, ...]) -> Iterator[Item]:
+    for split, (images, labels) in zip(("train", "test"), parts, strict=True):
+        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            yield Item(f"{split}/{number:06d}", image, classes[label], split)
+
+
+Loaded = tuple[tuple[Part, Part], tuple[str, ...], Taxonomy | None]
+
+
+def _cifar10(paths: list[Path]) -> Loaded:
+    *batches, meta = [_plain_pickle(path) for path in paths]
+    parts = [(_chw(batch["data"]), _whole(batch["labels"])) for batch in batches]
+    train = np.concatenate([p[0] for p in parts[:-1]]), np.concatenate([p[1] for p in parts[:-1]])
+    return (train, parts[-1]), _texts(meta["label_names"]), None
+
+
+def _cifar100(paths: list[Path]) -> Loaded:
+    train, test, meta = [_plain_pickle(path) for path in paths]
+    fine, coarse = _texts(meta["fine_label_names"]), _texts(meta["coarse_label_names"])
+    pairs = {*zip(train["fine_labels"], train["coarse_labels"], strict=True)}
+    edges = [(fine[a], f"group:{coarse[b]}") for a, b in sorted(pairs)] + [(f"group:{c}", "all") for c in coarse]
+    taxonomy = build(edges, fine, {f"group:{group}": group for group in coarse})
+    parts = [(_chw(part["data"]), _whole(part["fine_labels"])) for part in (train, test)]
+    return (parts[0], parts[1]), fine, taxonomy
+
+
+def _mnist(classes: tuple[str, ...], paths: list[Path]) -> Loaded:
+    arrays = [_idx(path) for path in paths]
+    return ((arrays[0], _whole(arrays[1])), (arrays[2], _whole(arrays[3]))), classes, None
+
+
+def _svhn(paths: list[Path]) -> Loaded:
+    from scipy.io import loadmat
+
+    held = [cast("dict[str, NDArray[Any]]", loadmat(path)) for path in paths]
+    # The digit 0 has the label 10.
+    parts = [(np.ascontiguousarray(m["X"].transpose(3, 0, 1, 2)), _whole(m["y"].ravel()) % 10) for m in held]
+    return (parts[0], parts[1]), DIGITS, None
+
+
+def _stl10(paths: list[Path]) -> Loaded:
+    def part(images: Path, labels: Path) -> Part:
+        # Columns come before rows in this format; labels count from 1.
+        pixels = np.frombuffer(images.read_bytes(), np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
+        return np.ascontiguousarray(pixels), _whole(np.frombuffer(labels.read_bytes(), np.uint8)) - 1
+
+    return (part(paths[0], paths[1]), part(paths[2], paths[3])), STL, None
+
+
+_IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+ARRAYS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
+    "cifar10": (tuple(f"cifar-10-batches-py/{name}" for name in _BATCHES), _cifar10),
+    "cifar100": (tuple(f"cifar-100-python/{name}" for name in ("train", "test", "meta")), _cifar100),
+    "mnist": (tuple(f"MNIST/raw/{name}" for name in _IDX), partial(_mnist, DIGITS)),
+    "fashionmnist": (tuple(f"FashionMNIST/raw/{name}" for name in _IDX), partial(_mnist, FASHION)),
+    "kmnist": (tuple(f"KMNIST/raw/{name}" for name in _IDX), partial(_mnist, KUZUSHIJI)),
+    "svhn": (("train_32x32.mat", "test_32x32.mat"), _svhn),
+    "stl10": (tuple(f"stl10_binary/{s}_{k}.bin" for s in ("train", "test") for k in ("X", "y")), _stl10),
+}
+
+
+def _chw(rows: Any) -> NDArray[np.uint8]:
+    if not isinstance(rows, _Array):
+        raise ValueError("the pixels are no array")
+    return np.ascontiguousarray(rows.values.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def _whole(values: Any) -> NDArray[np.int64]:
+    return np.asarray(values).astype(np.int64)
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _idx(path: Path) -> NDArray[np.uint8]:
+    """An array in Yann LeCun's idx format: two zero bytes, type (8: uint8), number of axes, axes as big-endian int32."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if data[:3] != b"\0\0\x08":
+        raise ValueError(f"{path.name} is not in idx format")
+    n_axes = data[3]
+    shape = np.frombuffer(data, ">i4", n_axes, 4).tolist()
+    return np.frombuffer(data, np.uint8, math.prod(shape), 4 + 4 * n_axes).reshape(shape)
+
+
+class _Array:
+    """Stands in for numpy's array in a pickle: takes its state apart itself, so that nothing else gets to run."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.values = np.zeros(0, np.uint8)
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, _, data = state
+        raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
+        if not isinstance(dtype, _Dtype) or dtype.name != "u1":
+            raise pickle.UnpicklingError("an array of something else than uint8")
+        self.values = np.frombuffer(raw, np.uint8).reshape([int(n) for n in shape])
+
+
+class _Dtype:
+    """Stands in for numpy's dtype in a pickle."""
+
+    def __init__(self, name: Any, *arguments: Any) -> None:
+        self.name = str(name)
+
+    def __setstate__(self, state: Any) -> None:
+        pass  # byte order, which a uint8 has none of
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"text in {encoding!r}")
+    return str(text).encode("latin1")
+
+
+_STAND_INS: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Every name in the pickle becomes one of our stand-ins or an error: no foreign code runs, numpy's included."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _STAND_INS:
+            raise pickle.UnpicklingError(f"the file asks for {module}.{name}")
+        return _STAND_INS[module, name]
+
+
+def _plain_pickle(path: Path) -> dict[str, Any]:
+    held = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    if not isinstance(held, dict):
+        raise pickle.UnpicklingError(f"{path.name} holds no table")
+    return cast("dict[str, Any]", held)

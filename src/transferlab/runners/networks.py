@@ -1,0 +1,217 @@
+"""One network of a plan: trained if it is missing, then transferred to every target that is missing."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.batches import Examples, Place, features
+from transferlab.engine.cohort import Member, fit_cohort
+from transferlab.engine.fit import Fitted, Hooks, Snapshot
+from transferlab.identity import TRANSFER, canonical, digest, torch_seed
+from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.runners.machine import here
+from transferlab.runners.packs import find
+from transferlab.specs import TEST, VAL, Pack, PackRef, Plan, PretrainCell, RandomNetwork, Subset, Transfer
+from transferlab.transfer.measure import measure
+from transferlab.transfer.problem import Network, Problem
+from transferlab.transfer.targets import Target, view
+
+if TYPE_CHECKING:
+    from transferlab.runners.worker import Surroundings
+
+WEIGHTS, CHECKPOINT = "weights.safetensors", "state.safetensors"
+
+
+class Stop(Exception):
+    """The worker was asked to leave; the training at hand is saved."""
+
+
+class Bench:
+    """A plan with its store, and what several networks share: opened packs and targets."""
+
+    def __init__(self, plan: Plan, store: Store, around: Surroundings) -> None:
+        self.plan, self.store, self.around = plan, store, around
+        self.place = Place(plan.device, plan.precision)
+        self.targets: dict[str, Target] = {}
+        self.source = find(store, plan.source)
+
+    def cells(self, network: str) -> list[str]:
+        """Keys of all cells that belong to a network, its training first."""
+        trained = [t.key for t in self.plan.trainings if t.key == network]
+        own = [source_key(network)] if trained else []
+        return list(dict.fromkeys([*trained, *own, *(t.key for t in self.transfers(network))]))
+
+    def transfers(self, network: str) -> list[Transfer]:
+        return [t for t in self.plan.transfers if t.cell.network == network]
+
+    def complete(self, network: str) -> bool:
+        return all(self.store.has(key) for key in self.cells(network))
+
+    def target(self, digest_: str) -> Target:
+        if digest_ not in self.targets:
+            reference: PackRef = next(t for t in self.plan.targets if t.digest == digest_)
+            self.targets[digest_] = view(find(self.store, reference), own_classes=digest_ == self.plan.source.digest)
+        return self.targets[digest_]
+
+
+def source_key(network: str) -> str:
+    """The key of a network's accuracy on the source's own held-out images."""
+    return digest("source accuracy", TRANSFER, network)
+
+
+def do_network(bench: Bench, network: str) -> None:
+    """Train a network if it is missing, then do its missing transfers; weights are kept before anything is measured.
+
+    Raises:
+        TrainingFailed, MemoryError, RuntimeError: with ``bench.around.at`` naming the cell.
+        Stop: the worker was asked to leave.
+    """
+    training = next((t for t in bench.plan.trainings if t.key == network), None)
+    transfers = bench.transfers(network)
+    words = _words(training.condition if training else transfers[0].condition, training or transfers[0])
+    if training is not None and not bench.store.has(network):
+        bench.around.doing({"key": network, "network": network, "what": f"pre-train {words}"})
+        _train(bench, network, training.cell)
+        bench.around.tell("done", **bench.around.at)
+    left = {t.key: t for t in transfers if not bench.store.has(t.key)}
+    needs_source = training is not None and not bench.store.has(source_key(network))
+    if not left and not needs_source:
+        return
+    trained = _network(bench, network, transfers[0].untrained if transfers else None)
+    if training is not None and needs_source:
+        bench.around.doing({"key": source_key(network), "network": network, "what": f"source accuracy of {words}"})
+        _source_accuracy(bench, network, trained, bench.store.read_subset(training.cell.subset))
+        bench.around.tell("done", **bench.around.at)
+    cache: dict[str, dict[tuple[str, bytes], Tensor]] = {}
+    for transfer in left.values():
+        if bench.around.stopping:
+            raise Stop
+        target = bench.target(transfer.cell.target)
+        what = f"{transfer.cell.protocol.label} on {target.pack.name} of {words}"
+        bench.around.doing({"key": transfer.key, "network": network, "what": what})
+        shared = cache.setdefault(transfer.cell.target, {})
+        problem = Problem(trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared)
+        begun = time.monotonic()
+        measured = measure(problem)
+        record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
+        files = {"rows.npz": npz_bytes(dict(measured.rows))}
+        _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
+        bench.around.tell("done", **bench.around.at)
+
+
+def _train(bench: Bench, key: str, cell: PretrainCell) -> None:
+    begun = time.monotonic()
+    subset = bench.store.read_subset(cell.subset)
+    hooks = Hooks(
+        progress=bench.around.progress, due=bench.around.due, save=lambda snapshot: _save(bench, key, snapshot),
+        resume=_saved(bench, key),
+    )  # fmt: skip
+    validation = _held_out(bench.source, subset)
+    member = Member(_examples(bench.source, subset), cell.seed, validation, hooks)
+    fitted = next(fit_cohort([member], cell.recipe, bench.place))
+    if not isinstance(fitted, Fitted):
+        raise fitted
+    tensors = {f"backbone.{k}": v for k, v in fitted.backbone.state_dict().items()}
+    tensors |= {f"head.{k}": v for k, v in fitted.head.state_dict().items()}
+    weights = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    record = {"kind": "pretrain", "metrics": {}, "n_seen": fitted.n_seen, "history": [dict(h) for h in fitted.history]}
+    _keep(bench, key, canonical(cell), record, {WEIGHTS: weights}, begun)
+
+
+def _save(bench: Bench, key: str, snapshot: Snapshot) -> None:
+    """Checkpoint between steps; one file, so that it is whole or not there."""
+    from transferlab.outcomes.files import write_atomically
+
+    facts = {"step": str(snapshot.step), "history": json.dumps([dict(h) for h in snapshot.history])}
+    tensors = {k: v.contiguous() for k, v in snapshot.tensors.items()}
+    write_atomically(bench.store.checkpoint(key, CHECKPOINT), save(tensors, metadata=facts))
+    if bench.around.stopping:
+        raise Stop
+
+
+def _saved(bench: Bench, key: str) -> Snapshot | None:
+    path = bench.store.checkpoint(key, CHECKPOINT)
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    bench.around.tell("resumed", step=int(header["step"]))
+    return Snapshot(int(header["step"]), load(data), tuple(json.loads(header["history"])))
+
+
+def _network(bench: Bench, key: str, untrained: RandomNetwork | None) -> Network:
+    recipe, source = bench.plan.recipe, bench.source
+    seed = torch_seed("initialisation", untrained.seed if untrained else 0)
+    backbone = build(recipe.backbone, recipe.image_px, seed)
+    if untrained is None:
+        held = load(bench.store.read(key, WEIGHTS))
+        backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in held.items() if k.startswith("backbone.")})
+    return Network(backbone.to(bench.place.device).eval(), recipe, source.mean, source.std)
+
+
+def _source_accuracy(bench: Bench, key: str, network: Network, subset: Subset) -> None:
+    """Top-1 on the source's held-out images of the subset's own classes, under the subset's labels."""
+    begun = time.monotonic()
+    examples = _held_out(bench.source, subset)
+    record: dict[str, Any] = {"kind": "source", "metrics": {}}
+    if examples is not None:
+        head = _head(bench, key, network.backbone)
+        found = features(network.backbone, examples, bench.place, network.recipe.image_px)
+        with torch.inference_mode():
+            right = head(found).argmax(1).numpy() == examples.labels
+        record["metrics"] = {"top1": float(right.mean())}
+    _keep(bench, source_key(key), canonical({"source accuracy of": key}), record, {}, begun)
+
+
+def _head(bench: Bench, key: str, backbone: Backbone) -> nn.Linear:
+    held = load(bench.store.read(key, WEIGHTS))
+    head = nn.Linear(backbone.n_features, held["head.weight"].shape[0])
+    head.load_state_dict({k.removeprefix("head."): v for k, v in held.items() if k.startswith("head.")})
+    return head
+
+
+def _examples(pack: Pack, subset: Subset) -> Examples:
+    return Examples(pack.images, subset.rows, subset.labels, len(subset.label_names), pack.mean, pack.std)
+
+
+def _held_out(pack: Pack, subset: Subset) -> Examples | None:
+    """Validation rows (else test rows) of the classes in a subset, under its labels; None where there are none."""
+    label_of = {leaf: label for label, leaves in enumerate(subset.members) for leaf in leaves}
+    of_class = torch.tensor([label_of.get(leaf, -1) for leaf in pack.taxonomy.leaves]).numpy()
+    rows = pack.rows(VAL) if len(pack.rows(VAL)) else pack.rows(TEST)
+    labels = of_class[pack.labels[rows]]
+    if not (labels >= 0).any():
+        return None
+    return Examples(pack.images, rows[labels >= 0], labels[labels >= 0].astype("int32"), len(subset.label_names),
+                    pack.mean, pack.std)  # fmt: skip
+
+
+def _keep(
+    bench: Bench, key: str, inputs: str, record: Mapping[str, Any], files: Mapping[str, bytes], begun: float
+) -> None:
+    made_by = {**_versions(), "device": bench.plan.device, "precision": bench.plan.precision,
+               "threads": torch.get_num_threads()}  # fmt: skip
+    whole = {**record, "seconds": time.monotonic() - begun, "made_by": made_by}
+    bench.store.write_cell(key, inputs, whole, files)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    names = ("transferlab", "torch", "torchvision", "timm", "numpy")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else here("cpu").name
+    return {**{name: version(name) for name in names}, "python": platform.python_version(), "machine": device}
+
+
+def _words(condition: str, at: Any) -> str:
+    return f"{condition} · seed {at.seed}"

@@ -1,0 +1,56 @@
+"""Fine-tuning: all layers with a new head; from random initialisation it is the scratch control."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from transferlab.engine.batches import features
+from transferlab.engine.fit import Fitted, evaluate, fit
+from transferlab.identity import torch_seed
+from transferlab.specs import Examples, Recipe
+from transferlab.transfer.problem import Prediction, Problem
+
+EXAMPLES, LR = 60_000, 0.02
+LOWER = 4.0  # the second learning rate tried is this many times lower
+
+
+def fit_predict(problem: Problem) -> Prediction:
+    """Train on the train rows at two learning rates, keep the one with the lower validation loss, predict the test.
+
+    The length is fixed in examples seen (knob ``examples``), whatever the target's size. With one shot there is no
+    validation, and the first rate is taken.
+    """
+    knobs = problem.protocol.knobs
+    rates = [float(knobs.get("lr", LR))]
+    if len(problem.rows("val")):
+        rates.append(rates[0] / LOWER)
+    tried = [(_validation_loss(problem, fitted), lr, fitted) for lr in rates for fitted in [_fitted(problem, lr)]]
+    _, lr, fitted = min(tried, key=lambda t: t[:2])
+    found = features(fitted.backbone, problem.examples("test"), problem.place, problem.network.recipe.image_px)
+    with torch.inference_mode():
+        scores = fitted.head.to("cpu")(found).float()
+    scores = F.logsigmoid(scores) if problem.multi_label else F.log_softmax(scores, 1)
+    return Prediction(scores.clone(), {"lr": lr})
+
+
+def recipe_of(problem: Problem, lr: float) -> Recipe:
+    """The network's own recipe with this protocol's length and rate; no label smoothing."""
+    length = Examples(int(problem.protocol.knobs.get("examples", EXAMPLES)))
+    return replace(problem.network.recipe, length=length, lr=lr, label_smoothing=0.0, optimiser="sgd", ema=None)
+
+
+def _fitted(problem: Problem, lr: float) -> Fitted:
+    start = copy.deepcopy(problem.network.backbone)
+    seed = torch_seed("finetune", problem.seed)
+    return fit(problem.examples("train"), recipe_of(problem, lr), seed, problem.place, start=start)
+
+
+def _validation_loss(problem: Problem, fitted: Fitted) -> float:
+    if not len(problem.rows("val")):
+        return 0.0
+    px = problem.network.recipe.image_px
+    return evaluate(fitted.backbone, fitted.head, problem.examples("val"), problem.place, px)[0]

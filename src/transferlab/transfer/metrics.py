@@ -1,0 +1,84 @@
+"""Scores of a target: from class scores and labels to metrics in 0…1 and per-example results; numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+
+def top1(scores: Scores, labels: Labels) -> float:
+    """Share of examples whose best-scored class is right; scores [e, c], labels [e]."""
+    return float((scores.argmax(1) == labels).mean())
+
+
+def top5(scores: Scores, labels: Labels) -> float:
+    """Share of examples whose class is among the five best-scored (all, where there are fewer)."""
+    own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)
+    above = (scores > own).sum(1)
+    return float((above < 5).mean())
+
+
+def mean_class_accuracy(scores: Scores, labels: Labels) -> float:
+    """Accuracy of each class that occurs, averaged over classes."""
+    right = scores.argmax(1) == labels
+    return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
+
+
+def negative_log_likelihood(log_probabilities: Scores, labels: Labels) -> float:
+    """Mean of -log p(label), natural logarithm."""
+    return float(-np.take_along_axis(log_probabilities, labels[:, None].astype(np.int64), 1).mean())
+
+
+def average_precision(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
+    """Area under precision over recall as a step function; equal scores count as one step. [e] each.
+
+    NaN where nothing is relevant.
+    """
+    if not relevant.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(relevant[order])
+    last_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    precision = hits[last_of_ties] / (last_of_ties + 1)
+    recall_steps = np.diff(hits[last_of_ties], prepend=0) / hits[-1]
+    return float((precision * recall_steps).sum())
+
+
+def mean_average_precision(scores: Scores, labels: NDArray[np.int8]) -> float:
+    """Mean over classes of average precision; scores [e, c], labels [e, c] of 1, 0 and -1 (not scored).
+
+    Classes without a relevant example are left out.
+    """
+    each = [average_precision(scores[labels[:, c] >= 0, c], labels[labels[:, c] >= 0, c] > 0)
+            for c in range(labels.shape[1])]  # fmt: skip
+    known = [value for value in each if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def all_metrics(scores: Scores, labels: Labels | NDArray[np.int8], *, probabilities: bool) -> dict[str, float]:
+    """Every metric that these labels allow, by name.
+
+    Args:
+        probabilities: scores are log-probabilities, so that a likelihood can be told.
+    """
+    if labels.ndim == 2:
+        return {"mean average precision": mean_average_precision(scores, labels.astype(np.int8))}
+    single = labels.astype(np.int32)
+    found = {
+        "top1": top1(scores, single),
+        "top5": top5(scores, single),
+        "mean class accuracy": mean_class_accuracy(scores, single),
+    }
+    if probabilities:
+        found["negative log-likelihood"] = negative_log_likelihood(scores, single)
+    return found
+
+
+def per_example(scores: Scores, labels: Labels | NDArray[np.int8]) -> dict[str, NDArray[np.generic]]:
+    """What is kept of each test example: whether it was right; for multi-label, its scores and labels."""
+    if labels.ndim == 2:
+        return {"scores": scores.astype(np.float16), "labels": labels.astype(np.int8)}
+    return {"right": scores.argmax(1) == labels}

@@ -1,0 +1,94 @@
+"""What a protocol is given, and what it gives back: no test label is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transferlab.engine.backbones import Backbone
+from transferlab.engine.batches import Examples, Place, features
+from transferlab.specs import Protocol, Recipe
+from transferlab.transfer.targets import Target
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A backbone with what using it takes: its recipe (input size, augmentation), and its pixels' mean and deviation."""
+
+    backbone: Backbone
+    recipe: Recipe
+    mean: np.ndarray
+    std: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network and a target, for one protocol and seed. Test labels are not reachable from here.
+
+    Args:
+        cache: features by split and rows' bytes, shared by the protocols of one network and target.
+    """
+
+    network: Network
+    target: Target
+    protocol: Protocol
+    seed: int
+    place: Place
+    cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
+
+    @property
+    def n_classes(self) -> int:
+        return self.target.n_classes
+
+    @property
+    def multi_label(self) -> bool:
+        return self.target.pack.multi_label
+
+    @property
+    def train_labels(self) -> Tensor:
+        """int64 [m], or int8 [m, c] of 1, 0, -1."""
+        return self._labels("train")
+
+    @property
+    def val_labels(self) -> Tensor:
+        """As ``train_labels``, for validation; empty at one shot."""
+        return self._labels("val")
+
+    def features(self, split: Split) -> Tensor:
+        """Frozen features, float32 [m, d]; computed once per network, target and rows."""
+        rows = self.rows(split)
+        key = (split, rows.tobytes())
+        if key not in self.cache:
+            found = features(self.network.backbone, self.examples(split), self.place, self.network.recipe.image_px)
+            self.cache[key] = found
+        return self.cache[key]
+
+    def examples(self, split: Split) -> Examples:
+        """The split as training examples; those of the test carry empty labels."""
+        pack, rows = self.target.pack, self.rows(split)
+        labels = np.zeros_like(pack.labels[rows]) if split == "test" else pack.labels[rows]
+        return Examples(pack.images, rows, labels, self.n_classes, self.network.mean, self.network.std)
+
+    def rows(self, split: Split) -> np.ndarray:
+        """Row numbers of a split, int32."""
+        return {"train": self.target.train, "val": self.target.val, "test": self.target.test}[split]
+
+    def _labels(self, split: Split) -> Tensor:
+        labels = self.examples(split).labels
+        return torch.from_numpy(labels.astype(np.int8 if self.multi_label else np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Scores float32 [e, c] of the test examples (log-probabilities, unless said otherwise), and what was chosen."""
+
+    scores: Tensor
+    chosen: Mapping[str, float] = field(default_factory=dict[str, float])
+    probabilities: bool = True

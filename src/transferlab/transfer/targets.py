@@ -1,0 +1,103 @@
+"""Targets: a pack's rows as train, validation and test, at full size or at k shots; metric and level of guessing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.errors import UserError
+from transferlab.identity import stream
+from transferlab.specs import TEST, TRAIN, VAL, Pack
+
+UNBALANCED = 1.5  # largest over smallest test class from which mean class accuracy is the main metric
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A pack as a target.
+
+    Args:
+        train, val, test: ascending row numbers, int32.
+        metric: ``top1``, ``mean class accuracy`` or ``mean average precision``: the one that studies compare.
+        chance: that metric for a constant guess, 0…1.
+    """
+
+    pack: Pack
+    train: NDArray[np.int32]
+    val: NDArray[np.int32]
+    test: NDArray[np.int32]
+    metric: str
+    chance: float
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.pack.taxonomy.leaves)
+
+
+def view(pack: Pack, *, own_classes: bool = False) -> Target:
+    """A pack as a target, checked.
+
+    Args:
+        own_classes: the pack is the study's source itself; without a test split its validation rows are the test,
+            and validation is drawn from its train rows.
+
+    Raises:
+        UserError: no test, train or validation images, or a class without training images.
+    """
+    train, val, test = (pack.rows(split) for split in (TRAIN, VAL, TEST))
+    if own_classes and not len(test):
+        test, val = val, train[stream("own validation").random(len(train)) < 0.1]
+        train = np.setdiff1d(train, val).astype(np.int32)
+    for name, rows in (("test", test), ("train", train), ("val", val)):
+        if not len(rows):
+            raise UserError(
+                f"the target has no {name} split", pack.name, f"add a {name} folder, or ?resplit=yes to divide it anew"
+            )
+    if pack.multi_label:
+        return Target(pack, train, val, test, "mean average precision", float((pack.labels[test] > 0).mean()))
+    n_classes = len(pack.taxonomy.leaves)
+    counts = np.bincount(pack.labels[test], minlength=n_classes)
+    absent = np.setdiff1d(pack.labels[test], pack.labels[train])
+    if len(absent):
+        raise UserError(
+            f"{len(absent)} classes have test but no training images, for example "
+            f"{pack.taxonomy.leaves[int(absent[0])]!r}", pack.name, "add some, or ?resplit=yes to divide it anew"
+        )  # fmt: skip
+    seen = counts[counts > 0]
+    if seen.max() > UNBALANCED * seen.min():
+        return Target(pack, train, val, test, "mean class accuracy", 1 / len(seen))
+    return Target(pack, train, val, test, "top1", float(counts.max() / counts.sum()))
+
+
+def take_shots(target: Target, shots: int, seed: int) -> Target:
+    """k examples of each class for training and validation together, nested in k; a fifth (at least one) validates.
+
+    With one shot there is nothing to validate with: protocols then keep their middle choice.
+
+    Raises:
+        UserError: more shots than the smallest class has, or a multi-label target.
+    """
+    pack = target.pack
+    if pack.multi_label:
+        raise UserError("shots count examples of a class, and this target has several labels an image", pack.name,
+                        "use the whole target")  # fmt: skip
+    pool = np.concatenate([target.train, target.val])
+    train: list[NDArray[np.int32]] = []
+    val: list[NDArray[np.int32]] = []
+    present = np.unique(pack.labels[pool])
+    smallest = int(np.bincount(pack.labels[pool])[present].min())
+    if not 1 <= shots <= smallest:
+        raise UserError(f"{shots} shots are impossible", pack.name, f"choose from 1 to {smallest}")
+    for label in present:
+        members = np.sort(pool[pack.labels[pool] == label])
+        members = members[np.argsort(pack.image_ids[members], kind="stable")]
+        order = members[stream("shots", seed, int(label)).permutation(len(members))][:shots]
+        n_val = 0 if shots == 1 else max(1, shots // 5)
+        # Validation takes every fifth from the second on, so that fewer shots lie inside more.
+        of_val = np.zeros(shots, bool)
+        of_val[1::5][:n_val] = True
+        train.append(order[~of_val])
+        val.append(order[of_val])
+    return replace(target, train=np.sort(np.concatenate(train)), val=np.sort(np.concatenate(val)))
