@@ -284,7 +284,7 @@ def _prepare(study: str, options: dict[str, Any]) -> Prepared:
 
 
 def _run(wanted: Wanted, command: str) -> int:
-    from transferlab.report.gather import answers
+    from transferlab.report.gather import answers, headline
     from transferlab.runners import local
     from transferlab.runners.prepare import prepare
 
@@ -292,7 +292,7 @@ def _run(wanted: Wanted, command: str) -> int:
         prepared = prepare(wanted, display.packing)
         todo = local.missing(prepared.plan, prepared.store)
         say(f"{prepared.plan.name}: {len(todo)} cells to do" if todo else f"{prepared.plan.name}: nothing left to do")
-        prepared.store.note_command(prepared.plan.identity, command)
+        prepared.store.write_note(prepared.plan.identity, {"command": command})
         try:
             left = local.run(prepared.plan, prepared.store, prepared.machine, display.running(len(todo)))
         except local.Stopped:
@@ -300,8 +300,8 @@ def _run(wanted: Wanted, command: str) -> int:
     for key, reason in local.failures(prepared.plan, prepared.store):
         say(f"failed: {key}: {reason}")
     say(f"took {duration(display.seconds())}")
-    for sentence in answers(prepared.store, prepared.plan.identity).headlines():
-        click.echo(sentence)
+    for line in headline(answers(prepared.store, prepared.plan.identity)):
+        click.echo(line)
     return SOME_FAILED if left else DONE
 
 

@@ -53,6 +53,10 @@ class Display:
         if self.bars is not None:
             self.bars.stop()
 
+    def seconds(self) -> float:
+        """Seconds since the command began."""
+        return time.monotonic() - self.begun
+
     def packing(self, text: str, done: int, total: int | None) -> None:
         """Images of a pack, decoded so far and in all."""
         self.count(f"pack {text}", done, total, unit="images")

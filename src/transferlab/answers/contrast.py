@@ -90,7 +90,7 @@ def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
     Only seeds that have every condition on every target count; the others are counted as missing.
     """
     wanted = [name for name, weight in contrast.weights.items() if weight]
-    seeds = [{seed for seed in each.scores.get(name, {})} for each in results for name in wanted]
+    seeds = [set(each.scores.get(name, {})) for each in results for name in wanted]
     whole = sorted(set.intersection(*seeds)) if seeds else []
     n_missing = len(set.union(*seeds) - set(whole)) if seeds else 0
     first = results[0]

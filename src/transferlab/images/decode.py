@@ -6,7 +6,7 @@ import io
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -91,7 +91,7 @@ def decode(data: bytes | NDArray[np.uint8] | Unreadable, size_px: int) -> NDArra
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Silence warnings (Pillow's on odd metadata that does not touch the pixels), also with many threads inside.
 
     ``warnings.catch_warnings`` alone restores in the wrong order when threads overlap: the first in changes the

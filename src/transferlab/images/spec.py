@@ -10,6 +10,7 @@ from pathlib import Path
 from transferlab.errors import UserError
 from transferlab.images.source import Source
 from transferlab.images.sources import SOURCES
+from transferlab.images.sources.listing import is_there
 from transferlab.taxonomy.readers import read_taxonomy
 from transferlab.taxonomy.tree import Taxonomy, flat
 
@@ -29,27 +30,41 @@ class Spec:
 def parse_spec(text: str) -> Spec:
     """Parse ``toy``, ``digits``, ``pack:DIR`` or ``FORMAT:PATH[?key=value&…]``.
 
+    A path that is there with the question mark in its name is taken whole.
+
     Raises:
-        UserError: an unknown format, a missing path, an option without a value.
+        UserError: an unknown format, a missing path, an option without a value or given twice.
     """
-    body, _, query = text.partition("?")
-    form, colon, path = body.partition(":")
+    head, _, query = text.partition("?")
+    form, colon, path = head.partition(":")
+    if colon and is_there(text[len(form) + 1 :]):
+        path, query = text[len(form) + 1 :], ""
     known = [*SOURCES, "pack"]
     if form not in known:
-        close = difflib.get_close_matches(form, known, n=1)
-        guess = f"did you mean {close[0]}" if close else f"formats are {', '.join(known)}"
-        if not colon and Path(body).exists():
-            guess = f"for a folder of images write imagefolder:{body}"
-        raise UserError(f"there is no image format {form!r}", text, guess)
+        raise UserError(f"there is no image format {form!r}", text, _guess(form, text, known))
     if not path and (form == "pack" or SOURCES[form].needs_path):
         raise UserError(f"{form} needs a path", text, f"write {form}:PATH")
+    return Spec(text, form, path, _options(query, text))
+
+
+def _guess(form: str, text: str, known: list[str]) -> str:
+    if is_there(text):
+        return f"for a folder of images write imagefolder:{text}"
+    close = difflib.get_close_matches(form.lower(), known, n=1)
+    formats = f"formats are {', '.join(known)}"
+    return f"did you mean {close[0]}? All {formats}" if close else formats
+
+
+def _options(query: str, text: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for part in query.split("&") if query else ():
         key, equals, value = part.partition("=")
-        if not equals or not key:
+        if not equals or not key or not value:
             raise UserError(f"the option {part!r} has no value", text, "write ?key=value&key=value")
+        if key in options:
+            raise UserError(f"the option {key} is given twice", text, "give it once")
         options[key] = value
-    return Spec(text, form, path, options)
+    return options
 
 
 def open_source(spec: Spec) -> Source:
@@ -59,19 +74,21 @@ def open_source(spec: Spec) -> Source:
         UserError: whatever is wrong with the path, the options or the files.
     """
     if spec.format == "pack":
-        raise UserError("a pack is read as it is", spec.text, "name the images that it was made from")
+        raise UserError("a pack is decoded already", spec.text, "name the images that it was made from")
     form = SOURCES[spec.format]
     known = (*form.options, *COMMON)
     unknown = [key for key in spec.options if key not in known]
     if unknown:
         raise UserError(f"{spec.format} has no option {unknown[0]!r}", spec.text, f"it has {', '.join(known)}")
+    if "taxonomy" not in spec.options and {"prune", "join_roots"} & set(spec.options):
+        raise UserError("prune and join_roots concern a taxonomy file", spec.text, "add taxonomy=FILE")
     source = form.read(spec.path, {key: value for key, value in spec.options.items() if key in form.options})
     if "taxonomy" in spec.options:
-        taxonomy = read_taxonomy(
-            Path(spec.options["taxonomy"]), source.classes, prune=_yes(spec, "prune"),
-            join_roots=_yes(spec, "join_roots"),
+        file = Path(spec.options["taxonomy"]).expanduser()
+        prune, join_roots = _yes(spec, "prune"), _yes(spec, "join_roots")
+        source = replace(
+            source, taxonomy=read_taxonomy(file, source.classes, prune=prune, join_roots=join_roots)
         )  # fmt: skip
-        source = replace(source, taxonomy=taxonomy)
     return replace(source, resplit=_yes(spec, "resplit"))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,9 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
         finally:
             pool.shutdown(cancel_futures=True)
     return _read(folder)
+
+
+_PlainRow = tuple[str, "str | list[str]", "str | None", int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +195,7 @@ def _read(folder: Path) -> Decoded:
     hashes: list[bytes] = []
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
-            key, label, split, image_id, pixel_hash = json.loads(row)
+            key, label, split, image_id, pixel_hash = cast(_PlainRow, json.loads(row))
             keys.append(key)
             labels.append(tuple(label) if isinstance(label, list) else label)
             splits.append(split)

@@ -47,7 +47,7 @@ def read(path: str, options: Mapping[str, str]) -> Source:
         labels = [
             label for file in files for batch in _batches(file, [columns.label]) for label in _labels(batch, columns)
         ]
-    except (pa.ArrowException, OSError) as error:
+    except (cast("type[Exception]", pa.ArrowException), OSError) as error:
         raise _damaged(error, where) from error
     return Source(
         name=root.stem if root.is_file() else root.resolve().name,
@@ -73,7 +73,7 @@ def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iter
                 for image, label in zip(batch.column(columns.image).to_pylist(), _labels(batch, columns), strict=True):
                     yield Item(f"{name}/{number:07d}", _content(image), label, split)
                     number += 1
-        except (pa.ArrowException, OSError) as error:
+        except (cast("type[Exception]", pa.ArrowException), OSError) as error:
             raise _damaged(error, where) from error
 
 
@@ -148,11 +148,19 @@ def _columns(file: Path, options: Mapping[str, str], where: str) -> tuple[_Colum
     held = schema.field(image).type
     if not (types.is_struct(held) or types.is_binary(held) or types.is_large_binary(held)):
         raise UserError(f"the column {image!r} is {held}, no image", where, "choose another with ?image=…")
-    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = described.get("info", {}).get("features", {}).get(label, {})
-    feature = feature.get("feature", feature) if isinstance(feature, dict) else {}
-    names = cast("dict[str, Any]", feature).get("names")
-    return _Columns(image, label, tuple(map(str, names)) if names else None), several
+    return _Columns(image, label, _names(schema, label)), several
+
+
+def _names(schema: Any, label: str) -> tuple[str, ...] | None:
+    """The label's names, from what the library datasets notes in a file's schema."""
+    described: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature: Any = described.get("info", {}).get("features", {}).get(label, {})
+    if isinstance(feature, list):  # a list of labels, as older versions note it
+        feature = cast("list[Any]", feature)[0]
+    feature = cast("dict[str, Any]", feature)
+    inner: dict[str, Any] = feature.get("feature", feature)
+    names: list[Any] | None = inner.get("names")
+    return tuple(str(name) for name in names) if names else None
 
 
 def _labels(batch: Any, columns: _Columns) -> list[str | tuple[str, ...]]:
@@ -161,8 +169,10 @@ def _labels(batch: Any, columns: _Columns) -> list[str | tuple[str, ...]]:
             raise UserError(f"an image has the label {value}", columns.label, "give every image a label")
         return str(value) if columns.names is None else columns.names[int(value)]
 
-    values = batch.column(columns.label).to_pylist()
-    return [tuple(map(name, value)) if isinstance(value, list) else name(value) for value in values]
+    values = cast("list[Any]", batch.column(columns.label).to_pylist())
+    return [
+        tuple(name(v) for v in cast("list[Any]", value)) if isinstance(value, list) else name(value) for value in values
+    ]
 
 
 def _damaged(error: Exception, where: str) -> UserError:

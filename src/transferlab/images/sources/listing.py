@@ -24,14 +24,22 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
+def is_there(path: str) -> bool:
+    """Whether a path exists; False also for what cannot be one."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, a null character
+        return False
+
+
 def existing(path: str, form: str) -> Path:
     """The path, if it is there.
 
     Raises:
         UserError: it is not.
     """
-    found = Path(path).expanduser()
-    if not found.exists():
+    found = Path(path).expanduser() if path.startswith("~/") else Path(path)
+    if not is_there(str(found)):
         raise UserError("there is no such file or folder", f"{form}:{path}", "check the path")
     return found
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -41,7 +41,9 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     except (*_DAMAGED, AttributeError, TypeError) as error:
         raise UserError(f"the arrays cannot be read: {error}", where, "save them with numpy.savez") from error
     labels = _names(arrays["labels"], arrays.get("names"), where)
-    splits = [split_of(str(word), where) for word in arrays["split"]] if "split" in arrays else [None] * len(labels)
+    splits: list[str | None] = [None] * len(labels)
+    if "split" in arrays:
+        splits = [split_of(str(word), where) for word in arrays["split"]]
     if not len(labels) == len(splits) == shape[0]:
         raise UserError(f"{shape[0]} images, {len(labels)} labels, {len(splits)} splits", where, "give one to each")
     return Source(
@@ -71,7 +73,7 @@ def _header(member: IO[bytes], where: str) -> tuple[int, ...]:
     """The shape of the array that begins here."""
     version = npy.read_magic(member)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = cast("tuple[tuple[int, ...], bool, np.dtype[Any]]", read_header(member))
+    shape, fortran, dtype = read_header(member)
     fits = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
     if dtype != np.uint8 or not fits or fortran or not all(shape):
         raise UserError(

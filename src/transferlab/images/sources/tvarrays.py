@@ -66,16 +66,17 @@ Loaded = tuple[tuple[Part, Part], tuple[str, ...], Taxonomy | None]
 
 
 def _cifar10(paths: list[Path]) -> Loaded:
-    *batches, meta = [_plain_pickle(path) for path in paths]
-    parts = [(_chw(batch["data"]), _whole(batch["labels"])) for batch in batches]
-    train = np.concatenate([p[0] for p in parts[:-1]]), np.concatenate([p[1] for p in parts[:-1]])
-    return (train, parts[-1]), _texts(meta["label_names"]), None
+    batches = [_plain_pickle(path) for path in paths[:-1]]
+    meta = _plain_pickle(paths[-1])
+    images, labels = [_chw(batch["data"]) for batch in batches], [_whole(batch["labels"]) for batch in batches]
+    train = np.concatenate(images[:-1]), np.concatenate(labels[:-1])
+    return (train, (images[-1], labels[-1])), _texts(meta["label_names"]), None
 
 
 def _cifar100(paths: list[Path]) -> Loaded:
     train, test, meta = [_plain_pickle(path) for path in paths]
     fine, coarse = _texts(meta["fine_label_names"]), _texts(meta["coarse_label_names"])
-    pairs = {*zip(train["fine_labels"], train["coarse_labels"], strict=True)}
+    pairs: set[tuple[int, int]] = {*zip(train["fine_labels"], train["coarse_labels"], strict=True)}
     edges = [(fine[a], f"group:{coarse[b]}") for a, b in sorted(pairs)] + [(f"group:{c}", "all") for c in coarse]
     taxonomy = build(edges, fine, {f"group:{group}": group for group in coarse})
     parts = [(_chw(part["data"]), _whole(part["fine_labels"])) for part in (train, test)]
@@ -133,7 +134,7 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _idx(path: Path) -> NDArray[np.uint8]:
-    """An array in Yann LeCun's idx format: two zero bytes, type (8: uint8), number of axes, axes as big-endian int32."""
+    """An array in idx format: two zero bytes, type (8 is uint8), number of axes, the axes as big-endian int32."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if data[:3] != b"\0\0\x08":
         raise ValueError(f"{path.name} is not in idx format")

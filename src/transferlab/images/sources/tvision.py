@@ -53,7 +53,7 @@ def _of_files(name: str, root: Path, where: str) -> Source:
     from torchvision import datasets
 
     form, splits = FILES[name]
-    make = cast(Any, getattr(datasets, form))
+    make: Any = getattr(datasets, form)
     rows: list[tuple[Path, str, str | None]] = []
     classes: list[str] = []
     for ours, theirs in splits:
@@ -65,7 +65,7 @@ def _of_files(name: str, root: Path, where: str) -> Source:
             reason = (str(error).splitlines() or ["?"])[0]
             raise UserError(f"torchvision cannot read it: {reason}", f"{where}?root={root}", "check root") from error
         pairs = [cast("tuple[Any, int]", held[i]) for i in range(len(held))]
-        classes = [str(c[0] if isinstance(c, (tuple, list)) else c) for c in _classes(held, pairs)]
+        classes = _classes(held, pairs)
         rows += [(Path(file), classes[label], split_of(ours, where)) for file, label in pairs]
     files = [file for file, _, _ in rows]
     labels = [[label, split] for _, label, split in rows]
@@ -82,10 +82,11 @@ def _same(path: Any) -> Any:
     return path
 
 
-def _classes(held: Any, pairs: list[tuple[Any, int]]) -> list[Any]:
+def _classes(held: Any, pairs: list[tuple[Any, int]]) -> list[str]:
     """torchvision's names of the classes, or the numbers where it has none."""
     if "classes" in dir(held):
-        return list(held.classes)
+        names = cast("list[str | tuple[str, ...]]", held.classes)  # Imagenette gives several names to each
+        return [name if isinstance(name, str) else name[0] for name in names]
     return [f"{label:03d}" for label in range(max(label for _, label in pairs) + 1)]
 
 

@@ -1,0 +1,146 @@
+"""Figures: estimates and scores in, SVG out; the same bytes for the same numbers, legible without colour vision."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from transferlab.answers.sentences import points
+from transferlab.answers.study import StudyAnswers, TargetFacts
+from transferlab.specs import Estimate
+
+INK, GREY, RULE = "#1b1b1b", "#5f6368", "#d9dce0"
+# Okabe and Ito's colours; every control also has its own dash.
+CONTROLS = {
+    "scratch": ("#D55E00", (0, (6, 2))),
+    "random-features": ("#0072B2", (0, (2, 2))),
+    "shuffled-labels": ("#CC79A7", (0, (6, 2, 1, 2))),
+    "a/a": ("#009E73", (0, (1, 1))),
+}
+NAMES = {
+    "scratch": "from scratch",
+    "random-features": "random features",
+    "shuffled-labels": "shuffled labels",
+    "a/a": "A/A",
+}
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "transferlab", "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"], "font.size": 10, "axes.edgecolor": GREY,
+    "axes.labelcolor": INK, "xtick.color": GREY, "ytick.color": GREY, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "grid.color": RULE, "grid.linewidth": 0.6, "axes.axisbelow": True,
+}  # fmt: skip
+
+
+def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
+    """One target: every seed's points joined, their mean, the controls and the level of guessing; SVG text."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        names = [c.name for c in study.conditions if not c.is_control]
+        places = _places(study)
+        table = np.array([[_score(study, name, seed, target.name, protocol) for name in names]
+                          for seed in range(study.n_seeds)])  # fmt: skip
+        for row in table:
+            axes.plot(places, 100 * row, color=GREY, linewidth=0.7, alpha=0.55, marker="o", markersize=3.2, zorder=3)
+        if table.size and not np.isnan(table).all():
+            known = ~np.isnan(table).all(0)
+            means = 100 * np.nanmean(table[:, known], axis=0)
+            axes.plot(np.array(places)[known], means, color=INK, linewidth=1.8, marker="D", markersize=5.5, zorder=4)
+        _draw_controls(axes, study, target, protocol)
+        axes.set_xticks(places, [_short(name) for name in names])
+        if len(names) > 4 and max(map(len, names)) > 8:
+            axes.tick_params(axis="x", rotation=25)
+        axes.minorticks_off()
+        axes.set_ylabel(f"{target.metric}, %")
+        axes.set_title(_short(target.name, 48), loc="left", color=INK, fontsize=11, fontweight="bold")
+        return _svg(figure)
+
+
+def forest_figure(estimates: Sequence[Estimate]) -> str:
+    """Contrasts as points with their intervals, the margin as a band; SVG text."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 0.9 + 0.34 * len(estimates)), layout="constrained")
+        axes = figure.subplots()
+        margin = 100 * max((e.contrast.margin for e in estimates), default=0.0)
+        axes.axvspan(-margin, margin, color="#eef1f4", zorder=0)
+        axes.axvline(0, color=GREY, linewidth=1)
+        for place, e in enumerate(reversed(estimates)):
+            if e.n_seeds == 0:
+                continue
+            sure = e.verdict in ("better", "worse")
+            if e.low is not None and e.high is not None:
+                axes.plot([100 * e.low, 100 * e.high], [place, place], color=INK, linewidth=2.2 if sure else 1.1)
+            axes.plot([100 * e.value], [place], marker="D" if sure else "o", markersize=6,
+                      markerfacecolor=INK if sure else "white", markeredgecolor=INK)  # fmt: skip
+        labels = [f"{_short(e.contrast.name, 40)}\n{_short(e.target, 40)}" for e in reversed(estimates)]
+        axes.set_yticks(range(len(estimates)), labels, fontsize=7.5)
+        axes.set_xlabel("difference in points; filled: sure, band: the margin")
+        axes.grid(axis="y", visible=False)
+        return _svg(figure)
+
+
+def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
+    """The figure's numbers in words, for those who cannot see it."""
+    parts: list[str] = []
+    for condition in study.conditions:
+        values = _values(study, condition.name, target.name, protocol)
+        if values:
+            parts.append(f"{NAMES.get(condition.name, condition.name)} {points(float(np.mean(values)))}")
+    return f"{target.name}, {target.metric} in percent, mean over seeds: {'; '.join(parts)}; guessing {points(target.chance)}."
+
+
+def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol: str) -> None:
+    lines: list[tuple[float, str, str]] = []
+    for name, (colour, dash) in CONTROLS.items():
+        values = _values(study, name, target.name, protocol)
+        if values:
+            level = 100 * float(np.mean(values))
+            axes.axhline(level, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
+            lines.append((level, NAMES[name], colour))
+    axes.axhline(100 * target.chance, color=GREY, linestyle=(0, (1, 3)), linewidth=1.1)
+    lines.append((100 * target.chance, "guessing", GREY))
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(0.0, low - 0.04 * (high - low)), high)
+    low, high = axes.get_ylim()
+    gap, last = 0.062 * (high - low), -np.inf
+    for level, name, colour in sorted(lines):  # labels beside their lines, pushed apart where they would overlap
+        last = max(level, last + gap)
+        axes.annotate(name, (1.0, last), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+                      va="center", fontsize=8, color=colour, annotation_clip=False)  # fmt: skip
+
+
+def _places(study: StudyAnswers) -> list[float]:
+    """Where conditions stand: by the logarithm of their factor where all have one, else evenly."""
+    shown = [c for c in study.conditions if not c.is_control]
+    factors = [c.factor for c in shown]
+    if all(f is not None and f > 0 for f in factors) and len(set(factors)) > 1:
+        return [float(np.log2(f)) for f in factors if f is not None]
+    return [float(i) for i in range(len(shown))]
+
+
+def _values(study: StudyAnswers, condition: str, target: str, protocol: str) -> list[float]:
+    return [s.value for s in study.scores if s.condition == condition and s.target == target
+            and (s.protocol == protocol or condition == "scratch")]  # fmt: skip
+
+
+def _score(study: StudyAnswers, condition: str, seed: int, target: str, protocol: str) -> float:
+    for s in study.scores:
+        if (s.condition, s.seed, s.target, s.protocol) == (condition, seed, target, protocol):
+            return s.value
+    return float("nan")
+
+
+def _short(text: str, most: int = 22) -> str:
+    kept = "".join(c if c.isprintable() else " " for c in text)
+    return kept if len(kept) <= most else kept[: most - 1] + "…"
+
+
+def _svg(figure: Figure) -> str:
+    held = io.StringIO()
+    figure.savefig(held, format="svg", metadata={"Date": None})
+    return held.getvalue()

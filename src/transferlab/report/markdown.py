@@ -1,0 +1,98 @@
+"""The report as Markdown, its figures as SVG and PNG files beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transferlab.outcomes.files import write_atomically
+
+if TYPE_CHECKING:
+    from transferlab.report.page import Picture, Section
+
+
+def write_markdown(sections: Sequence[Section], out: Path) -> None:
+    """Write ``out`` and its figures into the folder ``<stem>_figures``.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    folder = out.with_name(f"{out.stem}_figures")
+    lines: list[str] = []
+    for section in sections:
+        lines += _lines(section, folder)
+    write_atomically(out, ("\n".join(lines) + "\n").encode())
+
+
+def _lines(section: Section, folder: Path) -> Iterator[str]:
+    study = section.study
+    yield f"# {_text(study.question or study.name)}\n"
+    yield from (
+        f"> **Do not trust the rest before this is explained.** {_text(c.sentence)}\n" for c in study.checks if c.alarm
+    )
+    yield from (f"**{_text(line)}**\n" for line in section.headline)
+    targets = ", ".join(t.name for t in study.targets)
+    yield _text(f"Source {study.source}; targets {targets}; {study.n_seeds} seeds.") + "\n"
+    for i, picture in enumerate((*section.figures, section.forest)):
+        yield _figure(picture, folder, f"{study.name}-{i}-{picture.name}")
+    yield f"## Scores ({_text(section.protocol)})\n"
+    yield "Mean over seeds in %, in brackets the gain over random features, then every seed.\n"
+    yield from _table(
+        ["condition", *(f"{t.name} ({t.metric})" for t in study.targets), "source (held out, top1)"],
+        [[row.name, *(" · ".join(p for p in (c.text, f"({c.gain})" if c.gain else "", c.seeds) if p) for c in row.cells)]
+         for row in section.score_rows],
+    )  # fmt: skip
+    yield "## Contrasts\n"
+    yield from _table(
+        ["contrast", "target", "value", "95 % interval", "verdict", "p (Holm)", "speaks of", "seeds"],
+        [[c.name, c.target, c.value, c.interval, c.verdict, c.p, c.scope, c.seeds] for c in section.contrast_rows],
+    )
+    if section.exploratory:
+        yield "Exploratory, not declared before running:\n"
+        yield from (f"- {_text(line)}" for line in section.exploratory)
+        yield ""
+    yield "## Controls\n"
+    yield from (f"- {_text(check.sentence)}" for check in study.checks)
+    yield "\n## Subsets\n"
+    yield from _table(
+        ["condition", "images", "labels", "effective labels", "largest share", "digest"],
+        [[c.name, f"{c.n_images:,}", str(c.n_labels), f"{c.effective_labels:.1f}", f"{100 * c.largest_share:.1f} %",
+          c.subset_digests[0][:12]] for c in study.conditions if c.n_images],
+    )  # fmt: skip
+    yield "## Targets\n"
+    yield from _table(
+        ["target", "classes", "train", "validation", "test", "metric", "guessing"],
+        [[t.name, str(t.n_classes), f"{t.n_train:,}", f"{t.n_val:,}", f"{t.n_test:,}", t.metric, f"{100 * t.chance:.1f} %"]
+         for t in study.targets],
+    )  # fmt: skip
+    yield from (f"- {_text(note)}" for note in section.notes)
+    yield "\n## How it was measured\n"
+    yield from (f"- {_text(label)}: {_text(text)}" for label, text in study.protocol)
+    if study.missing:
+        yield "\n## What is missing\n"
+        yield from _table(["condition", "seed", "target", "reason"],
+                          [[m.condition, str(m.seed), m.target, m.reason] for m in study.missing])  # fmt: skip
+    yield "\n## Provenance\n"
+    yield from (f"- {_text(label)}: {_text(text)}" for label, text in study.provenance)
+    yield ""
+
+
+def _figure(picture: Picture, folder: Path, name: str) -> str:
+    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] + ".svg"
+    write_atomically(folder / file, picture.data)
+    return f"![{_text(picture.alt)}]({folder.name}/{file})\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(map(_text, head)) + " |"
+    yield "|" + " --- |" * len(head)
+    yield from ("| " + " | ".join(map(_text, row)) + " |" for row in rows)
+    yield ""
+
+
+def _text(value: str) -> str:
+    """Text that formats nothing and breaks no table."""
+    kept = "".join(c if c.isprintable() else " " for c in value)
+    return re.sub(r"([\\`*_{}\[\]#|$~])", r"\\\1", kept).replace("<", "&lt;").replace(">", "&gt;")

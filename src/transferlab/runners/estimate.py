@@ -1,0 +1,111 @@
+"""What a plan would take: cells done and missing, time from a calibration of seconds, disk; and a store's standing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from transferlab.console import duration
+from transferlab.identity import digest, plain
+from transferlab.outcomes.store import Store
+from transferlab.runners.local import WORKER_ENVIRONMENT, failures, missing, shares
+from transferlab.runners.prepare import Prepared
+from transferlab.specs import Epochs, Plan, Recipe, restored
+
+BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
+
+
+def describe(prepared: Prepared) -> str:
+    """The plan in words: conditions, cells, what is done and why the rest is not, time and disk."""
+    plan, store = prepared.plan, prepared.store
+    gone = set(missing(plan, store))
+    trainings = {t.key for t in plan.trainings}
+    transfers = {t.key for t in plan.transfers}
+    lines = [
+        plan.question or plan.name,
+        f"  source   {plan.source.spec} ({plan.source.name})",
+        *(f"  target   {t.spec} ({t.name})" for t in plan.targets),
+        "  conditions",
+    ]
+    for condition in plan.conditions:
+        own = [t for t in plan.trainings if t.condition == condition.name]
+        if own:
+            subset = store.read_subset(own[0].cell.subset)
+            size = f"{len(subset.rows):,} images, {len(subset.label_names)} labels"
+        else:
+            size = "untrained"
+        done = sum(t.key not in gone for t in own)
+        lines.append(f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained")
+    failed = failures(plan, store)
+    lines += [
+        f"  pre-trainings  {len(trainings):>5}, {len(trainings - gone)} done, {len(trainings & gone)} to do",
+        f"  transfers      {len(transfers):>5}, {len(transfers - gone)} done, {len(transfers & gone)} to do",
+        f"  failed before  {len(failed):>5}, tried again by the next run",
+    ]
+    if gone:
+        seconds = expected_seconds(prepared, gone)
+        lines.append(f"  time           about {duration(seconds)} on {prepared.machine.name}, {plan.precision}")
+        lines.append(f"  disk           about {_expected_bytes(plan, gone) / 1e6:,.0f} MB")
+        lines.append("  why            what is to do has no finished cell under its key in this store: data, design, "
+                     "recipe, seed or code differ from what was run, or it was not run")  # fmt: skip
+    return "\n".join(lines)
+
+
+def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
+    """Time for the missing cells: trainings at the calibrated rate, transfers at what such cells took so far."""
+    plan, store = prepared.plan, prepared.store
+    n_workers, n_threads = shares(len({t.cell.network for t in plan.transfers}), prepared.machine)
+    rate = images_per_second(store, plan, prepared.machine.name, n_threads)
+    seen = {t.key: _n_seen(plan.recipe, len(store.read_subset(t.cell.subset).rows)) for t in plan.trainings}
+    seconds = sum(n for key, n in seen.items() if key in gone) / rate
+    for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
+        record = next((r for o in plan.transfers if o.cell.target == t.cell.target and o.cell.protocol == t.cell.protocol
+                       and (r := store.record(o.key))), None)  # fmt: skip
+        tuned = 2 * int(t.cell.protocol.knobs.get("examples", 60_000)) / rate
+        seconds += float(record["seconds"]) if record else (tuned if t.cell.protocol.kind == "finetune" else 4.0)
+    return seconds / n_workers
+
+
+def images_per_second(store: Store, plan: Plan, machine: str, n_threads: int) -> float:
+    """Training speed of the plan's recipe for one worker, measured once for each machine and kept in the store."""
+    recipe = plain(plan.recipe, identity_only=True)
+    key = digest("calibration", machine, recipe, plan.device, plan.precision, n_threads)
+    kept = store.pack_index(f"calibration-{key}")
+    if kept is not None:
+        return float(kept["images_per_second"])
+    command = [sys.executable, "-m", "transferlab.runners.calibrate", json.dumps(recipe), plan.device, plan.precision]
+    environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(n_threads)}
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    rate = float(json.loads(out)["images_per_second"])
+    store.write_pack_index(f"calibration-{key}", {"images_per_second": rate})
+    return rate
+
+
+def standing(store: Store) -> str:
+    """For each study of a store: done, missing, failed."""
+    lines: list[str] = []
+    for plan in map(restored, store.studies().values()):
+        keys = {t.key for t in plan.trainings} | {t.key for t in plan.transfers}
+        gone = missing(plan, store)
+        failed = failures(plan, store)
+        lines.append(f"{plan.name}: {plan.seeds} seeds of {plan.source.name}: {len(keys) - len(gone)} of {len(keys)} "
+                     f"cells done, {len(gone)} missing, {len(failed)} of them failed")  # fmt: skip
+        lines += [f"  failed {key}: {reason}" for key, reason in failed]
+    return "\n".join(lines) or "no study has been run in this store"
+
+
+def _n_seen(recipe: Recipe, n_images: int) -> int:
+    length = recipe.length
+    if isinstance(length, Epochs):
+        return length.n * n_images
+    return vars(length).get("n") or vars(length)["max_examples"]
+
+
+def _expected_bytes(plan: Plan, gone: set[str]) -> float:
+    """Weights of the small network scale with its width; other backbones are taken as 45 MB (a ResNet-18)."""
+    family, _, detail = plan.recipe.backbone.partition(":")
+    weights = 1.6e6 * (int(detail or 32) / 32) ** 2 if family == "small" else 45e6
+    n_trainings = len({t.key for t in plan.trainings} & gone)
+    return n_trainings * weights + (len(gone) - n_trainings) * BYTES_PER_CELL
