@@ -154,7 +154,10 @@ def sheet(spec: str, out: Path) -> None:
 @click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
 @click.option("--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root).")
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-def taxonomy(spec: str, cut: int | None, merge_up: int | None, under: str | None, tree: str | None, form: str) -> None:
+def taxonomy(
+    spec: str, cut: int | None, merge_up: int | None, under: str | None, tree: str | None,
+    form: Literal["text", "json", "csv"],
+) -> None:  # fmt: skip
     """Show the label sets that a source's taxonomy gives.
 
     \b
@@ -241,7 +244,7 @@ def verify(store: Path) -> None:
     "--format", "form", type=click.Choice(["text", "csv", "json", "parquet"]), default="text", show_default=True
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A file instead of standard output.")
-def table(store: Path, form: str, out: Path | None) -> None:
+def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Path | None) -> None:
     """Print one row per cell and metric.
 
     \b

@@ -83,7 +83,7 @@ def make_plan(
     )  # fmt: skip
     return Plan(
         identity=identity, name=study.name, question=study.question, source=reference, targets=tuple(targets),
-        conditions=conditions, contrasts=contrasts, reference=reference_of(study), seeds=study.seeds,
+        conditions=conditions, contrasts=contrasts, reference=reference_of(study), seeds=study.seeds, unit=study.unit,
         recipe=study.recipe, protocols=tuple(study.protocols), device=place.device, precision=precision,
         trainings=tuple(trainings), transfers=tuple(transfers),
     )  # fmt: skip

@@ -261,6 +261,7 @@ class Study:
     Args:
         conditions: level (any text or number) to design, in the order of the question.
         reference: the level that controls are built from; None is the last condition.
+        unit: what a numeric level counts, for sentences: "images per class".
         contrasts: contrasts, or a rule of ``transferlab.contrasts`` that makes them from the conditions.
     """
 
@@ -275,6 +276,7 @@ class Study:
     reference: str | None = None
     name: str = "study"
     question: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -355,6 +357,7 @@ class Plan:
     contrasts: Sequence[Contrast]
     reference: str
     seeds: int
+    unit: str
     recipe: Recipe
     protocols: Sequence[Protocol]
     device: Literal["cpu", "cuda"]

@@ -90,9 +90,9 @@ def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
     Only seeds that have every condition on every target count; the others are counted as missing.
     """
     wanted = [name for name, weight in contrast.weights.items() if weight]
-    seeds = [set(each.scores.get(name, {})) for each in results for name in wanted]
-    whole = sorted(set.intersection(*seeds)) if seeds else []
-    n_missing = len(set.union(*seeds) - set(whole)) if seeds else 0
+    seeds: list[set[int]] = [set(each.scores.get(name, {})) for each in results for name in wanted]
+    whole: list[int] = sorted(seeds[0].intersection(*seeds))
+    n_missing = len(seeds[0].union(*seeds)) - len(whole)
     first = results[0]
     target = first.target if len(results) == 1 else MEAN
     if not whole:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from transferlab.identity import stream
 
@@ -49,7 +49,7 @@ def of_seeds(per_seed: Floats, example_variance: float = 0.0, confidence: float 
     if n < LEAST_SEEDS:
         return Interval(value, None, None, None)
     seed_variance = float(per_seed.var(ddof=1)) / n
-    t, z = float(stats.t.ppf(0.5 + confidence / 2, n - 1)), float(stats.norm.ppf(0.5 + confidence / 2))
+    t, z = _t(0.5 + confidence / 2, n - 1), _z(0.5 + confidence / 2)
     half = float(np.sqrt(t**2 * seed_variance + z**2 * example_variance))
     return Interval(value, value - half, value + half, _p_value(value, seed_variance, example_variance, n),
                     seed_variance, example_variance)  # fmt: skip
@@ -97,21 +97,21 @@ def bootstrap(
         statistic(random.integers(0, n_seeds, n_seeds), random.integers(0, n_examples, n_examples))
         for _ in range(n_resamples)
     ])  # fmt: skip
-    low, high = np.quantile(values, (0.025, 0.975))
+    low, high = float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
     value = statistic(np.arange(n_seeds), np.arange(n_examples))
     p = min(1.0, 2 * min(float((values <= 0).mean()), float((values >= 0).mean())) + 1 / n_resamples)
-    return Interval(value, float(low), float(high), p)
+    return Interval(value, low, high, p)
 
 
 def holm(p_values: list[float]) -> list[float]:
     """Holm's step-down adjustment: each p-value as if the whole family were tested at once."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(p_values))
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, index in enumerate(order):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
-    return [float(p) for p in adjusted]
+    return adjusted
 
 
 def seeds_to_decide(interval: Interval, n_seeds: int, margin: float, most: int = 200) -> int | None:
@@ -123,7 +123,7 @@ def seeds_to_decide(interval: Interval, n_seeds: int, margin: float, most: int =
         return None
     spread = interval.seed_variance * n_seeds
     for total in range(n_seeds + 1, n_seeds + most + 1):
-        t = float(stats.t.ppf(0.975, total - 1))
+        t = _t(0.975, total - 1)
         half = float(np.sqrt(t**2 * spread / total + 1.96**2 * interval.example_variance))
         if half < abs(interval.value) or abs(interval.value) + half < margin:
             return total - n_seeds
@@ -137,9 +137,19 @@ def _p_value(value: float, seed_variance: float, example_variance: float, n: int
     low, high = 1e-12, 1.0
     for _ in range(60):
         middle = (low * high) ** 0.5 if low > 0 else high / 2
-        t, z = float(stats.t.isf(middle / 2, n - 1)), float(stats.norm.isf(middle / 2))
+        t, z = -_t(middle / 2, n - 1), -_z(middle / 2)
         if t**2 * seed_variance + z**2 * example_variance > value**2:
             low = middle
         else:
             high = middle
     return high
+
+
+def _t(share: float, freedom: int) -> float:
+    """Student's t below which this share lies; scipy.special is many times quicker than scipy.stats here."""
+    return float(special.stdtrit(freedom, share))
+
+
+def _z(share: float) -> float:
+    """The normal value below which this share lies."""
+    return float(special.ndtri(share))

@@ -13,9 +13,9 @@ def points(value: float, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def sentence(estimate: Estimate) -> str:
-    """One estimate as a plain sentence with its interval and verdict."""
-    subject, base = sides(estimate.contrast)
+def sentence(estimate: Estimate, unit: str = "") -> str:
+    """One estimate as a plain sentence with its interval and verdict; ``unit`` follows numeric levels."""
+    subject, base = sides(estimate.contrast, unit)
     where = f"on {estimate.target}" if estimate.target != "mean over these targets" else "on average over these targets"
     if estimate.n_seeds == 0:
         return f"{subject} against {base} {where}: no seed has all of it yet."
@@ -42,8 +42,11 @@ def sentence(estimate: Estimate) -> str:
     return f"{text}; more seeds alone would hardly decide."
 
 
-def sides(contrast: Contrast) -> tuple[str, str]:
-    """What is compared with what, in words."""
+def sides(contrast: Contrast, unit: str = "") -> tuple[str, str]:
+    """What is compared with what, in words; a numeric level gets its unit once, where it is first named."""
     plus = [name for name, weight in contrast.weights.items() if weight > 0]
     minus = [name for name, weight in contrast.weights.items() if weight < 0]
-    return " and ".join(plus), " and ".join(minus)
+    first = " and ".join(plus)
+    if unit and all(name.replace(".", "", 1).isdigit() for name in plus):
+        first = f"{first} {unit}"
+    return first, " and ".join(minus)

@@ -88,6 +88,7 @@ class StudyAnswers:
     question: str
     source: str
     n_seeds: int
+    unit: str
     conditions: tuple[ConditionFacts, ...]
     targets: tuple[TargetFacts, ...]
     scores: tuple[Score, ...]

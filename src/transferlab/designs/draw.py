@@ -67,9 +67,10 @@ class Draw:
         """Rows and labels in any order as a Subset; labels without a row are left out and the others closed up."""
         order = np.argsort(rows, kind="stable")
         used, closed = np.unique(labels[order], return_inverse=True)
+        kept = [int(i) for i in used]
         return Subset(
             self.pack.digest, rows[order].astype(np.int32), closed.astype(np.int32),
-            tuple(str(names[i]) for i in used), tuple(members[i] for i in used),
+            tuple(str(names[i]) for i in kept), tuple(members[i] for i in kept),
         )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from transferlab.engine.backbones import Backbone
 from transferlab.identity import stream
 from transferlab.specs import Augmentation
 
@@ -139,10 +140,12 @@ def plain_batches(images: Images, n_examples: int, batch: int) -> Iterator[Tenso
         yield images.normalised(images.fetch(np.arange(start, min(start + batch, n_examples))))
 
 
-def features(backbone: nn.Module, examples: Examples, place: Place, image_px: int) -> Tensor:
+def features(backbone: Backbone, examples: Examples, place: Place, image_px: int) -> Tensor:
     """Frozen features of examples, float32 [m, n_features], on the CPU; leaves the backbone in evaluation mode."""
-    images = Images(examples, place, image_px)
     backbone.eval()
+    if not len(examples.rows):
+        return torch.zeros(0, backbone.n_features)
+    images = Images(examples, place, image_px)
     with torch.inference_mode(), place.autocast():
         parts = [backbone(inputs).float().cpu() for inputs in plain_batches(images, len(examples.rows), 512)]
     return torch.cat(parts).clone()

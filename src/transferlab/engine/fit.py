@@ -152,7 +152,7 @@ def loss_of(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
 
 
 def evaluate(
-    backbone: nn.Module, head: nn.Linear, examples: Examples, place: Place, image_px: int
+    backbone: Backbone, head: nn.Linear, examples: Examples, place: Place, image_px: int
 ) -> tuple[float, float]:
     """Mean loss and top-1 accuracy (multi-label: share of right entries) of a network on examples."""
     scores = head.to("cpu")(batches.features(backbone, examples, place, image_px)).detach()

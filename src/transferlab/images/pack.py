@@ -61,20 +61,20 @@ def write_pack(
         raise UserError(f"images of {size_px} px cannot be packed", "--size", f"choose from {MIN_PX} to {MAX_PX}")
     if len(source.classes) < 2:
         raise UserError("there is only one class", source.name, "bring images of at least two classes, a folder each")
+    out = out.resolve()
     staging = out.parent / f".{out.name}.partial"
     work = digest("work", VERSION, DECODER, source.fingerprint, size_px)
     taxonomy = source.taxonomy or flat(source.classes)
     request = digest("pack", work, list(source.classes), taxonomy.to_plain(), source.multi_label, source.resplit)
     try:
-        if _is_published(out, request, skip_bad=skip_bad):
-            return open_pack(out)
-        staging.mkdir(parents=True, exist_ok=True)
-        with FileLock(staging / "lock", timeout=0):
-            _prepare(staging, work)
-            decoded = decode_all(source, staging, size_px, progress=progress, workers=workers)
-            _must_be_good(source, decoded, skip_bad=skip_bad)
-            publish(source, decoded, staging, out, {"size_px": size_px, "request": request})
-        shutil.rmtree(staging)
+        if not _is_published(out, request, skip_bad=skip_bad):
+            staging.mkdir(parents=True, exist_ok=True)
+            with FileLock(staging / "lock", timeout=0):
+                _prepare(staging, work)
+                decoded = decode_all(source, staging, size_px, progress=progress, workers=workers)
+                _must_be_good(source, decoded, skip_bad=skip_bad)
+                publish(source, decoded, staging, out, {"size_px": size_px, "request": request})
+        shutil.rmtree(staging, ignore_errors=True)  # also what a kill just after publishing left
     except Timeout as error:
         raise UserError("another process is writing this pack", str(out), "wait until it is done") from error
     except OSError as error:

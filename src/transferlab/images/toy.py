@@ -29,7 +29,7 @@ from transferlab.identity import digest, stream
 from transferlab.images.source import Item, Source
 from transferlab.taxonomy.readers import from_folders
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]  # float32 throughout; numpy's stubs lose track of it
 
 BODIES = ("fish", "bird", "beast", "crab")
 SHAPES = {"long": (1.45, 0.72), "round": (0.95, 1.25), "slim": (1.15, 0.62), "stout": (1.25, 1.1)}
@@ -43,7 +43,7 @@ ATTRIBUTES = ("striped", "spotted", "checked", "warm", "large", "hidden", "facin
 PER_CLASS = {"classes": 90, "unseen": 100, "scenes": 150, "attributes": 1500}
 TASKS = tuple(PER_CLASS)
 DRAWN_PX = 32
-BATCH = 512
+BATCH = 64  # images drawn at once, so that their arrays stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -189,13 +189,13 @@ def _scene(group: str, uniform: Floats, size_px: int) -> NDArray[np.uint8]:
 
 
 def _grid(size_px: int) -> tuple[Floats, Floats]:
-    """Coordinates [1, 2s, 2s] in -1…1; everything is drawn at twice the size and averaged down."""
-    span = (np.arange(2 * size_px, dtype=np.float32) + 0.5) / size_px - 1
+    """Coordinates of pixel centres in -1…1, [1, 1, s] and [1, s, 1]."""
+    span = (np.arange(size_px, dtype=np.float32) + 0.5) * (2 / size_px) - 1
     return span[None, None, :], span[None, :, None]
 
 
 def _background(u: Floats, x: Floats, y: Floats) -> Floats:
-    """Two soft colours, a horizon, and low waves of light; float32 [n, 2s, 2s, 3]."""
+    """Two soft colours, a horizon, and low waves of light; float32 [n, s, s, 3]."""
     far, near = (
         _rgb(u[:, 0], 0.18 + 0.3 * u[:, 2], 0.62 + 0.3 * u[:, 3]),
         _rgb(u[:, 1], 0.2 + 0.3 * u[:, 4], 0.4 + 0.3 * u[:, 5]),
@@ -217,11 +217,12 @@ def _paint(
     u = (_col(cos) * dx + _col(sin) * dy) * np.where(_col(left), -1, 1)
     v = _col(cos) * dy - _col(sin) * dx
     distance, eye = _outline(c, u, v)
-    inside = _soft(-distance * _col(scale) * 34)
+    px = _col(scale) * (distance.shape[1] / 2)  # pixels in a unit of the creature's own frame
+    inside = _soft(-distance * px)
     coat = _coat(c, u, v)
     shade = np.clip(1.12 - 0.42 * (v / _col(c.width)) - 0.1 * (distance + 0.4), 0.45, 1.35) * _col(light)
-    pupil = _soft((0.12 - eye) * _col(scale) * 34)[..., None]
-    white = _soft((0.22 - eye) * _col(scale) * 34)[..., None]
+    pupil = _soft((0.12 - eye) * px)[..., None]
+    white = _soft((0.22 - eye) * px)[..., None]
     skin = coat * shade[..., None]
     skin = skin * (1 - white) + 0.97 * white
     skin = skin * (1 - pupil) + 0.08 * pupil
@@ -230,32 +231,46 @@ def _paint(
 
 def _outline(c: Creatures, u: Floats, v: Floats) -> tuple[Floats, Floats]:
     """Distance to the creature's outline (negative inside) and to its eye, [n, s, s], by body plan."""
-    a, b = _col(c.length), _col(c.width) * 0.62
-    trunk = _ellipse(u, v, a, b)
-    fish = np.minimum(trunk, _triangle(u + a * 0.8, v, a * 0.75, b * 1.25))
-    fish = np.minimum(fish, _triangle(-(v + b * 0.55) + 0.0, u, b * 0.95, a * 0.42))
+    distance, eye = np.empty_like(u), np.empty_like(u)
+    for body, shape in enumerate((_fish, _bird, _beast, _crab)):
+        own = c.body == body
+        if own.any():
+            a, b = _col(c.length[own]), _col(c.width[own]) * 0.62
+            distance[own], (eye_u, eye_v) = shape(u[own], v[own], a, b)
+            eye[own] = np.hypot(u[own] - eye_u, v[own] - eye_v)
+    return distance, eye
+
+
+Shape = tuple[Floats, tuple[Floats, Floats]]  # distance to the outline, and where the eye is
+
+
+def _fish(u: Floats, v: Floats, a: Floats, b: Floats) -> Shape:
+    tail, fin = _triangle(u + a * 0.8, v, a * 0.75, b * 1.25), _triangle(-(v + b * 0.55), u, b * 0.95, a * 0.42)
+    return _union(_ellipse(u, v, a, b), tail, fin), (a * 0.62, -b * 0.2)
+
+
+def _bird(u: Floats, v: Floats, a: Floats, b: Floats) -> Shape:
     wing = _ellipse(u * 0.8 + v * 0.6 + 0.1 * a, v * 0.8 - u * 0.6 + 0.95 * b, a * 0.3, b * 1.2)
     head = _ellipse(u - a * 0.95, v + b * 0.75, b * 0.62, b * 0.62)
-    bird = np.minimum(np.minimum(trunk, wing), head)
-    bird = np.minimum(bird, _triangle(-(u - a * 0.95 - b * 1.25), v + b * 0.72, b * 0.8, b * 0.3))
-    bird = np.minimum(bird, _bar(u, v - b * 1.3, 0.07, b * 0.65))
-    beast = np.minimum(trunk, _ellipse(u - a * 1.02, v + b * 0.7, b * 0.66, b * 0.56))
-    for at in (-0.66, -0.36, 0.36, 0.66):
-        beast = np.minimum(beast, _bar(u - a * at, v - b * 1.15, a * 0.09 + 0.05, b * 0.85))
-    beast = np.minimum(beast, _bar(u + a * 1.08, v + b * 0.35, a * 0.26, 0.08))
-    crab = _ellipse(u, v, a * 0.85, b * 0.95)
+    beak = _triangle(-(u - a * 0.95 - b * 1.25), v + b * 0.72, b * 0.8, b * 0.3)
+    leg = _bar(u, v - b * 1.3, 0.07, b * 0.65)
+    return _union(_ellipse(u, v, a, b), wing, head, beak, leg), (a * 1.05, -b * 0.85)
+
+
+def _beast(u: Floats, v: Floats, a: Floats, b: Floats) -> Shape:
+    head = _ellipse(u - a * 1.02, v + b * 0.7, b * 0.66, b * 0.56)
+    legs = [_bar(u - a * at, v - b * 1.15, a * 0.09 + 0.05, b * 0.85) for at in (-0.66, -0.36, 0.36, 0.66)]
+    tail = _bar(u + a * 1.08, v + b * 0.35, a * 0.26, 0.08)
+    return _union(_ellipse(u, v, a, b), head, *legs, tail), (a * 1.12, -b * 0.8)
+
+
+def _crab(u: Floats, v: Floats, a: Floats, b: Floats) -> Shape:
+    parts = [_ellipse(u, v, a * 0.85, b * 0.95)]
     for side in (-1.0, 1.0):
-        crab = np.minimum(crab, _ellipse(u - side * a * 1.05, v + b * 0.85, b * 0.48, b * 0.42))
-        crab = np.minimum(
-            crab, _bar(u * 0.8 - side * (v * 0.6 + a * 0.55), v * 0.8 + side * u * 0.6 * 0, 0.07, b * 0.9)
-        )
-        for at in (0.35, 0.75):
-            crab = np.minimum(crab, _bar(u - side * a * at, v - b * 1.05, 0.075, b * 0.6))
-    body = c.body[:, None, None]
-    distance = np.select([body == 0, body == 1, body == 2], [fish, bird, beast], crab)
-    eye_u = np.select([body == 0, body == 1, body == 2], [a * 0.62, a * 1.05, a * 1.12], 0.28 * a)
-    eye_v = np.select([body == 0, body == 1, body == 2], [-b * 0.2, -b * 0.85, -b * 0.8], -b * 0.45)
-    return distance, np.hypot(u - eye_u, v - eye_v)
+        parts.append(_ellipse(u - side * a * 1.05, v + b * 0.85, b * 0.48, b * 0.42))
+        parts.append(_bar(u * 0.8 - side * (v * 0.6 + a * 0.55), v * 0.8, 0.07, b * 0.9))
+        parts += [_bar(u - side * a * at, v - b * 1.05, 0.075, b * 0.6) for at in (0.35, 0.75)]
+    return _union(*parts), (0.28 * a, -b * 0.45)
 
 
 def _coat(c: Creatures, u: Floats, v: Floats) -> Floats:
@@ -277,15 +292,18 @@ def _blade(canvas: Floats, hidden: NDArray[np.bool_], u: Floats, x: Floats, y: F
     """A blade of grass or a post across some of the images."""
     slant = _col(1.2 * (u[:, 0] - 0.5))
     across = np.abs(x + slant * y - _col(1.1 * (u[:, 1] - 0.5))) - _col(0.07 + 0.1 * u[:, 2])
-    share = (_soft(-across * 30) * hidden[:, None, None])[..., None]
+    share = (_soft(-across * (x.shape[2] / 2)) * hidden[:, None, None])[..., None]
     colour = _rgb(0.22 + 0.2 * u[:, 3], 0.3 + 0.3 * u[:, 4], 0.25 + 0.3 * u[:, 4])
     return canvas * (1 - share) + colour[:, None, None] * share
 
 
 def _to_pixels(canvas: Floats, grain: Floats) -> NDArray[np.uint8]:
-    n, side = canvas.shape[0], canvas.shape[1] // 2
-    small = canvas.reshape(n, side, 2, side, 2, 3).mean((2, 4))
-    return (small.clip(0, 1) * 255).round().astype(np.uint8)
+    """Clip, a little brighter or darker by image; uint8 [n, s, s, 3]."""
+    return ((canvas + 0.02 * (_col(grain) - 0.5)[..., None]).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _union(*distances: Floats) -> Floats:
+    return np.minimum.reduce(distances)
 
 
 def _ellipse(u: Floats, v: Floats, a: Floats, b: Floats) -> Floats:

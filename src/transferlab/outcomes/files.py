@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from transferlab.errors import UserError
@@ -18,7 +18,7 @@ OUTER = {
 
 
 @contextlib.contextmanager
-def told_as_users_mistake(path: Path) -> Iterator[None]:
+def told_as_users_mistake(path: Path) -> Generator[None]:
     """Turn a full, read-only or forbidden disk into one paragraph; other faults pass.
 
     Raises:

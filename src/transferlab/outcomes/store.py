@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -197,7 +197,7 @@ class Store:
         return _read_json(path) if path.is_file() else None
 
     @contextlib.contextmanager
-    def claim(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+    def claim(self, name: str, *, wait: bool = False) -> Generator[bool]:
         """Hold an operating-system lock, which the kernel frees if this process dies; yields whether it was got."""
         with told_as_users_mistake(self.path):
             (self.path / "claims").mkdir(exist_ok=True)

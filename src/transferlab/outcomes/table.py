@@ -7,8 +7,9 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
@@ -62,12 +63,11 @@ def as_json(rows: Rows) -> str:
 
 def _parquet(rows: Rows) -> bytes:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        pyarrow, parquet = (cast(Any, import_module(name)) for name in ("pyarrow", "pyarrow.parquet"))
     except ImportError as error:
         raise UserError("Parquet needs pyarrow", "--format parquet", "pip install 'transferlab[hf]'") from error
     held = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), held)
+    parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), held)
     return held.getvalue()
 
 

@@ -26,6 +26,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
     return Study(
         name="class-count",
         question="How many classes are enough?",
+        unit="classes",
         source="",
         targets=(),
         conditions={n: designs.random_classes(n) for n in levels},

@@ -33,6 +33,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
     return Study(
         name="images-per-class",
         question="How many images per class are enough?",
+        unit="images per class",
         source="",
         targets=(),
         conditions={n: designs.images_per_class(n, short="keep") for n in levels},

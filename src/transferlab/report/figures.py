@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -38,7 +38,7 @@ STYLE: dict[str, Any] = {
 
 def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
     """One target: every seed's points joined, their mean, the controls and the level of guessing; SVG text."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(5.6, 3.6), layout="constrained")
         axes = figure.subplots()
         names = [c.name for c in study.conditions if not c.is_control]
@@ -55,6 +55,8 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
         axes.set_xticks(places, [_short(name) for name in names])
         if len(names) > 4 and max(map(len, names)) > 8:
             axes.tick_params(axis="x", rotation=25)
+        if study.unit:
+            axes.set_xlabel(study.unit)
         axes.minorticks_off()
         axes.set_ylabel(f"{target.metric}, %")
         axes.set_title(_short(target.name, 48), loc="left", color=INK, fontsize=11, fontweight="bold")
@@ -63,7 +65,7 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
 
 def forest_figure(estimates: Sequence[Estimate]) -> str:
     """Contrasts as points with their intervals, the margin as a band; SVG text."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(5.6, 0.9 + 0.34 * len(estimates)), layout="constrained")
         axes = figure.subplots()
         margin = 100 * max((e.contrast.margin for e in estimates), default=0.0)

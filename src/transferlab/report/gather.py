@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +62,12 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     ]
     declared = estimates(plan.contrasts, results)
     floor = "random-features"
-    explored = ()
+    explored: tuple[Estimate, ...] = ()
     if any(each.scores.get(floor) for each in results):
         gain = Contrast(f"{plan.reference} against {floor}", {plan.reference: 1.0, floor: -1.0}, 0.0)
         explored = estimates([gain], results)
     return StudyAnswers(
-        name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds,
+        name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=_conditions(store, plan), targets=facts, scores=tuple(_scores(store, plan, facts, records)),
         estimates=declared, exploratory=explored, checks=_checks(plan, results), missing=tuple(_missing(store, plan)),
         samples=_samples(store, plan), protocol=_protocol(plan), provenance=_provenance(store, plan, records),
@@ -82,13 +82,17 @@ def table_rows(store: Store) -> list[dict[str, str | int | float | None]]:
         names = {reference.digest: reference.name for reference in plan.targets}
         for training in plan.trainings:
             key = digest("source accuracy", TRANSFER, training.key)
-            for metric, value in ((store.record(key) or {}).get("metrics") or {}).items():
+            for metric, value in _metrics(store.record(key)).items():
                 rows.append(_row(plan, training.condition, training.seed, "source", "own head", metric, value, key))
         for t in plan.transfers:
-            for metric, value in ((store.record(t.key) or {}).get("metrics") or {}).items():
+            for metric, value in _metrics(store.record(t.key)).items():
                 target, protocol = names[t.cell.target], t.cell.protocol.label
                 rows.append(_row(plan, t.condition, t.seed, target, protocol, metric, value, t.key))
     return rows
+
+
+def _metrics(record: dict[str, Any] | None) -> dict[str, float]:
+    return {} if record is None else cast("dict[str, float]", record["metrics"])
 
 
 def _row(plan: Plan, *cells: str | int | float) -> dict[str, str | int | float | None]:
@@ -150,7 +154,7 @@ def _scores(
     by_digest = {reference.digest: fact for reference, fact in zip(plan.targets, facts, strict=True)}
     for training in plan.trainings:
         key = digest("source accuracy", TRANSFER, training.key)
-        value = ((store.record(key) or {}).get("metrics") or {}).get("top1")
+        value = _metrics(store.record(key)).get("top1")
         if value is not None:
             yield Score(training.condition, training.seed, "source", "own head", "top1", value, key)
     for t in plan.transfers:
@@ -281,7 +285,7 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, dict[str, Any] |
     note = store.note(plan.identity)
     trained = [r for r in (store.record(t.key) for t in plan.trainings) if r]
     done = [*trained, *(r for r in records.values() if r)]
-    made = done[-1]["made_by"] if done else {}
+    made: dict[str, Any] = done[-1]["made_by"] if done else {}
     seconds = sum(float(r["seconds"]) for r in done)
     pairs = [
         ("Command", str(note.get("command", "not kept"))),
@@ -330,5 +334,5 @@ def headline(study: StudyAnswers) -> list[str]:
     from transferlab.answers.sentences import sentence
 
     said = [check.sentence for check in study.checks if check.alarm]
-    over = MEAN if len(study.targets) > 1 else study.targets[0].name
-    return [*said, *(sentence(e) for e in study.estimates if e.target == over)]
+    over = MEAN if len(study.targets) != 1 else study.targets[0].name
+    return [*said, *(sentence(e, study.unit) for e in study.estimates if e.target == over)]

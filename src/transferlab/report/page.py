@@ -104,12 +104,12 @@ def _section(study: StudyAnswers) -> Section:
     protocol = next((s.protocol for s in study.scores if s.target != "source" and s.condition != "scratch"), "probe")
     plots = [_svg(figures.scores_figure(study, t, protocol), figures.describe(study, t, protocol), t.name)
              for t in study.targets]  # fmt: skip
-    told = "; ".join(sentence(e) for e in study.estimates)
+    told = "; ".join(sentence(e, study.unit) for e in study.estimates)
     forest = _svg(figures.forest_figure(study.estimates), f"Contrasts with their intervals: {told}", "contrasts")
     notes = list(dict.fromkeys([*study.notes, *(note for t in study.targets for note in t.notes)]))
     return Section(
         study, protocol, headline(study), plots, forest, _score_rows(study, protocol),
-        [_contrast_row(e) for e in study.estimates], [sentence(e) for e in study.exploratory],
+        [_contrast_row(e) for e in study.estimates], [sentence(e, study.unit) for e in study.exploratory],
         [_sheet(name, images) for name, images in study.samples.items()], notes,
     )  # fmt: skip
 

@@ -31,8 +31,8 @@ def measure(recipe: Recipe, place: Place) -> float:
     px = recipe.image_px
     images = random.integers(0, 256, (N_IMAGES, px, px, 3)).astype(np.uint8)
     labels = random.integers(0, N_CLASSES, N_IMAGES).astype(np.int32)
-    half = np.full(3, 0.5, np.float32)
-    examples = Examples(images, np.arange(N_IMAGES, dtype=np.int32), labels, N_CLASSES, half, half / 2)
+    half, quarter = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
+    examples = Examples(images, np.arange(N_IMAGES, dtype=np.int32), labels, N_CLASSES, half, quarter)
     begun = seen = 0.0
     rate = 0.0
 

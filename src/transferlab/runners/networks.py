@@ -125,7 +125,12 @@ def _train(bench: Bench, key: str, cell: PretrainCell) -> None:
     tensors = {f"backbone.{k}": v for k, v in fitted.backbone.state_dict().items()}
     tensors |= {f"head.{k}": v for k, v in fitted.head.state_dict().items()}
     weights = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
-    record = {"kind": "pretrain", "metrics": {}, "n_seen": fitted.n_seen, "history": [dict(h) for h in fitted.history]}
+    record: dict[str, Any] = {
+        "kind": "pretrain",
+        "metrics": {},
+        "n_seen": fitted.n_seen,
+        "history": [dict(h) for h in fitted.history],
+    }
     _keep(bench, key, canonical(cell), record, {WEIGHTS: weights}, begun)
 
 

@@ -153,7 +153,8 @@ def _columns(file: Path, options: Mapping[str, str], where: str) -> tuple[_Colum
 
 def _names(schema: Any, label: str) -> tuple[str, ...] | None:
     """The label's names, from what the library datasets notes in a file's schema."""
-    described: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    metadata: dict[bytes, bytes] = schema.metadata or {}
+    described: Any = json.loads(metadata.get(b"huggingface", b"{}"))
     feature: Any = described.get("info", {}).get("features", {}).get(label, {})
     if isinstance(feature, list):  # a list of labels, as older versions note it
         feature = cast("list[Any]", feature)[0]

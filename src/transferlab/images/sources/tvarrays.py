@@ -58,8 +58,8 @@ def read_arrays(name: str, root: Path, where: str) -> Source:
 
 def _items(parts: tuple[Part, Part], classes: tuple[str, ...]) -> Iterator[Item]:
     for split, (images, labels) in zip(("train", "test"), parts, strict=True):
-        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-            yield Item(f"{split}/{number:06d}", image, classes[label], split)
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield Item(f"{split}/{number:06d}", image, classes[int(label)], split)
 
 
 Loaded = tuple[tuple[Part, Part], tuple[str, ...], Taxonomy | None]
@@ -75,11 +75,11 @@ def _cifar10(paths: list[Path]) -> Loaded:
 
 def _cifar100(paths: list[Path]) -> Loaded:
     train, test, meta = [_plain_pickle(path) for path in paths]
+    parts = [(_chw(part["data"]), _whole(part["fine_labels"])) for part in (train, test)]
     fine, coarse = _texts(meta["fine_label_names"]), _texts(meta["coarse_label_names"])
     pairs: set[tuple[int, int]] = {*zip(train["fine_labels"], train["coarse_labels"], strict=True)}
     edges = [(fine[a], f"group:{coarse[b]}") for a, b in sorted(pairs)] + [(f"group:{c}", "all") for c in coarse]
     taxonomy = build(edges, fine, {f"group:{group}": group for group in coarse})
-    parts = [(_chw(part["data"]), _whole(part["fine_labels"])) for part in (train, test)]
     return (parts[0], parts[1]), fine, taxonomy
 
 

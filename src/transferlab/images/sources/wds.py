@@ -24,6 +24,7 @@ from transferlab.images.sources.listing import (
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 MAX_LABEL_BYTES = 4096
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
@@ -116,14 +117,21 @@ def _members(shard: Path) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
                     raise UserError(
                         f"the member {member.name!r} claims {member.size:,} bytes", str(shard), f"keep below {limit:,}"
                     )
-                yield str(name.with_suffix("")), suffix, partial(_content, tar, member)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise UserError(f"the shard cannot be read to its end: {error}", str(shard), "copy it again") from error
+                yield str(name.with_suffix("")), suffix, partial(_content, shard, tar, member)
+    except _DAMAGED as error:
+        raise _cut_short(shard, error) from error
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return file.read() if file else b""
+def _content(shard: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    try:
+        file = tar.extractfile(member)
+        return file.read() if file else b""
+    except _DAMAGED as error:  # raised where the bytes are used, not in the loop over members
+        raise _cut_short(shard, error) from error
+
+
+def _cut_short(shard: Path, error: Exception) -> UserError:
+    return UserError(f"the shard cannot be read to its end: {error}", str(shard), "copy it again")
 
 
 def _text(content: bytes, shard: Path, key: str) -> str:

@@ -1,0 +1,87 @@
+"""Contact sheets: a few images of each class, to see what a set really holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from transferlab.errors import UserError
+from transferlab.images.decode import BadImage, decode
+from transferlab.images.pack import open_pack
+from transferlab.images.spec import open_source, parse_spec
+
+MAX_CLASSES, PER_CLASS, SIDE_PX, GAP_PX, CAPTION_PX = 64, 4, 48, 2, 15
+GROUND, INK = (255, 255, 255), (60, 60, 60)
+
+
+def write_sheet(text: str, out: Path) -> None:
+    """Write the sheet of a spec (a pack or any source) as a PNG: up to 64 classes, four images of each.
+
+    Raises:
+        UserError: whatever is wrong with the spec, or a file that cannot be written.
+    """
+    groups = first_of_each(text)
+    sheet = contact_sheet(groups)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(out, "PNG", optimize=True)
+    except OSError as error:
+        raise UserError(
+            f"the picture cannot be written: {error.strerror or error}", str(out), "name another file"
+        ) from error
+
+
+def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
+    """Class name to its first images, uint8 [48, 48, 3]; classes spread evenly where there are more than 64."""
+    spec = parse_spec(text)
+    groups: dict[str, list[NDArray[np.uint8]]] = {}
+    if spec.format == "pack":
+        pack = open_pack(Path(spec.path))
+        for index in _spread(len(pack.taxonomy.leaves)):
+            of_class = pack.labels == index if pack.labels.ndim == 1 else pack.labels[:, index] > 0
+            rows = np.flatnonzero(of_class)[:PER_CLASS]
+            groups[pack.taxonomy.leaves[index]] = [decode(np.asarray(pack.images[row]), SIDE_PX) for row in rows]
+        return groups
+    source = open_source(spec)
+    groups = {source.classes[index]: [] for index in _spread(len(source.classes))}
+    for item in source.items():
+        for name in (item.label,) if isinstance(item.label, str) else item.label:
+            if name in groups and len(groups[name]) < PER_CLASS:
+                try:
+                    groups[name].append(decode(item.data, SIDE_PX))
+                except BadImage:
+                    continue
+        if all(len(images) == PER_CLASS for images in groups.values()):
+            break
+    return groups
+
+
+def contact_sheet(groups: dict[str, list[NDArray[np.uint8]]]) -> Image.Image:
+    """Blocks of images with their class's name above, as many columns as give a sheet wider than high."""
+    cell = SIDE_PX + GAP_PX
+    width, height = PER_CLASS * cell + 10, CAPTION_PX + cell + 8
+    columns = max(1, min(len(groups), round((1.6 * len(groups) * height / width) ** 0.5)))
+    sheet = Image.new("RGB", (columns * width + 8, -(-len(groups) // columns) * height + 8), GROUND)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for number, (name, images) in enumerate(groups.items()):
+        x, y = 8 + number % columns * width, 6 + number // columns * height
+        pen.text((x, y), _fitted(name, pen, font, width - 14), fill=INK, font=font)
+        for i, image in enumerate(images):
+            sheet.paste(Image.fromarray(image), (x + i * cell, y + CAPTION_PX))
+    return sheet
+
+
+def _spread(n: int) -> list[int]:
+    return [int(i) for i in np.unique(np.linspace(0, n - 1, min(n, MAX_CLASSES)).round())]
+
+
+def _fitted(name: str, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    kept = "".join(c if c.isprintable() else " " for c in name)[:80]
+    if pen.textlength(kept, font=font) <= width:
+        return kept
+    while kept and pen.textlength("…" + kept, font=font) > width:
+        kept = kept[1:]  # the end of a path says more than its beginning
+    return "…" + kept

@@ -1,0 +1,101 @@
+"""Contrasts: rules, pairing over seeds, missing seeds, verdicts and their sentences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transferlab.answers.contrast import MEAN, Results, estimate, estimates, resolve
+from transferlab.answers.sentences import points, sentence
+from transferlab.contrasts import against, compare, ends, steps
+from transferlab.errors import UserError
+from transferlab.specs import Contrast
+
+PAIR = compare("b", "a", margin=0.01)
+
+
+def results(a: list[float], b: list[float], target: str = "t") -> Results:
+    return Results(target, "top1", {"a": dict(enumerate(a)), "b": dict(enumerate(b))}, {})
+
+
+def test_rules_make_contrasts_that_sum_to_zero() -> None:
+    names = ["a", "b", "c"]
+    assert [c.name for c in resolve(steps(), names)] == ["b against a", "c against b"]
+    assert [c.name for c in resolve(ends(), names)] == ["c against a"]
+    assert [c.name for c in resolve(against("b"), names)] == ["a against b", "c against b"]
+    assert resolve(steps(), ["a"]) == ()
+
+
+@pytest.mark.parametrize(
+    "contrast",
+    [
+        Contrast("x", {"a": 1.0, "q": -1.0}),
+        Contrast("x", {"a": 1.0}),
+        Contrast("x", {"a": 0.0}),
+        compare("b", "a", 2.0),
+    ],
+)
+def test_contrasts_that_mean_nothing_are_refused(contrast: Contrast) -> None:
+    with pytest.raises(UserError):
+        resolve([contrast], ["a", "b"])
+    with pytest.raises(UserError):
+        resolve(against("q"), ["a", "b"])
+
+
+def test_only_whole_seeds_count_and_the_others_are_counted_as_missing() -> None:
+    held = Results("t", "top1", {"a": {0: 0.1, 1: 0.2, 2: 0.3}, "b": {1: 0.4, 2: 0.5, 3: 0.6}}, {})
+    found = estimate(PAIR, [held])
+    assert (found.n_seeds, found.n_missing) == (2, 2)
+    assert found.value == pytest.approx(0.2)
+    assert found.low is None
+    assert "no interval" in sentence(found)
+    assert estimate(PAIR, [Results("t", "top1", {"a": {0: 0.1}, "b": {}}, {})]).n_seeds == 0
+
+
+def test_verdicts() -> None:
+    better = estimates([PAIR], [results([0.5, 0.5, 0.5], [0.6, 0.61, 0.59])])[0]
+    same = estimates([PAIR], [results([0.5, 0.5, 0.5], [0.501, 0.5, 0.499])])[0]
+    unsure = estimates([PAIR], [results([0.5, 0.5, 0.5], [0.6, 0.4, 0.55])])[0]
+    assert [e.verdict for e in (better, same, unsure)] == ["better", "the same within the margin", "cannot tell"]
+    worse = estimates([compare("a", "b")], [results([0.5, 0.5, 0.5], [0.6, 0.61, 0.59])])[0]
+    assert worse.verdict == "worse"
+
+
+def test_many_contrasts_must_be_surer_than_one() -> None:
+    held = results([0.5] * 4, [0.53, 0.55, 0.51, 0.54])
+    alone = estimates([PAIR], [held])[0]
+    assert alone.verdict == "better"
+    many = estimates([replace(PAIR, name=str(i)) for i in range(12)], [held])
+    assert {e.verdict for e in many} == {"cannot tell"}
+    assert "Holm" in sentence(many[0])
+
+
+def test_the_mean_over_targets_pairs_seeds() -> None:
+    one, two = results([0.1, 0.2, 0.3], [0.2, 0.3, 0.4], "one"), results([0.5, 0.5, 0.5], [0.6, 0.6, 0.6], "two")
+    found = estimates([PAIR], [one, two])
+    assert [e.target for e in found] == [MEAN, "one", "two"]
+    assert found[0].value == pytest.approx(0.1)
+
+
+def test_rows_widen_the_interval_to_images_like_these() -> None:
+    random = np.random.default_rng(0)
+    rows = {c: {s: (random.random(80) < p).astype(float) for s in range(4)} for c, p in (("a", 0.5), ("b", 0.6))}
+    scores = {c: {s: float(r.mean()) for s, r in per.items()} for c, per in rows.items()}
+    wide = estimate(PAIR, [Results("t", "top1", scores, rows)])
+    narrow = estimate(PAIR, [Results("t", "top1", scores, {})])
+    assert (wide.scope, narrow.scope) == ("images like these", "these test images")
+    assert wide.high is not None
+    assert narrow.high is not None
+    assert wide.high >= narrow.high
+
+
+def test_sentences_say_the_number_the_interval_and_the_seeds() -> None:
+    better = estimates([compare("500", "250")], [Results(
+        "leaves", "top1", {"250": dict(enumerate([0.5, 0.5, 0.5])), "500": dict(enumerate([0.52, 0.521, 0.519]))}, {})])[0]  # fmt: skip
+    assert sentence(better, "images per class") == (
+        "500 images per class is better than 250 on leaves, by 2.0 points (95 % interval +1.8 to +2.2, 3 seeds)."
+    )
+    assert points(-0.0123, signed=True) == "−1.2"
+    assert points(-0.0001, signed=True) == "0.0"

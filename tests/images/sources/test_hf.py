@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pa = pytest.importorskip("pyarrow", reason="the extra hf is not installed")
+datasets = pytest.importorskip("datasets", reason="the library datasets, which writes these files, is not installed")
+
+import pyarrow.parquet as pq  # noqa: E402
+
+from transferlab.errors import UserError  # noqa: E402
+from transferlab.images.source import Source, Unreadable  # noqa: E402
+from transferlab.images.sources.hf import read  # noqa: E402
+
+Png = Callable[..., bytes]
+
+
+@pytest.fixture(autouse=True)
+def no_caches_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+
+
+def made(png: Png, n: int = 4, label: Any = None) -> Any:
+    features = datasets.Features({
+        "image": datasets.Image(decode=False), "label": label or datasets.ClassLabel(names=["zebra", "ant"]),
+    })  # fmt: skip
+    images = [{"bytes": png(i), "path": f"{i}.png"} for i in range(n)]
+    return datasets.Dataset.from_dict({"image": images, "label": [i % 2 for i in range(n)]}, features=features)
+
+
+def facts(source: Source) -> list[tuple[object, object, str | None]]:
+    return [(item.data, item.label, item.split) for item in source.items()]
+
+
+def test_a_parquet_file_of_the_library_is_read_with_its_label_names(tmp_path: Path, png: Png) -> None:
+    made(png).to_parquet(str(tmp_path / "set.parquet"))
+    source = read(str(tmp_path / "set.parquet"), {})
+    assert facts(source) == [(png(i), ["zebra", "ant"][i % 2], None) for i in range(4)]
+    assert source.classes == ("ant", "zebra") and source.n_images == 4 and source.name == "set"
+
+
+def test_a_folder_of_parquet_files_has_splits_by_their_names(tmp_path: Path, png: Png) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001", "test"):
+        made(png).to_parquet(str(tmp_path / "data" / f"{name}.parquet"))
+    source = read(str(tmp_path), {})
+    assert [split for _, _, split in facts(source)] == ["test"] * 4 + ["train"] * 8 + ["val"] * 4
+    assert len({item.key for item in source.items()}) == 16
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_saved_sets_are_read_with_and_without_splits(shards: int, tmp_path: Path, png: Png) -> None:
+    made(png).save_to_disk(str(tmp_path / "one"), num_shards=shards)
+    assert facts(read(str(tmp_path / "one"), {})) == [(png(i), ["zebra", "ant"][i % 2], None) for i in range(4)]
+    parts = datasets.DatasetDict({"train": made(png), "test": made(png, 2)})
+    parts.save_to_disk(str(tmp_path / "two"), num_shards={"train": shards, "test": 1})
+    assert sorted(str(split) for _, _, split in facts(read(str(tmp_path / "two"), {}))) == ["test"] * 2 + ["train"] * 4
+
+
+def test_more_rows_than_a_batch_stay_in_order(tmp_path: Path, png: Png) -> None:
+    made(png, 150).save_to_disk(str(tmp_path / "set"))
+    assert [data for data, _, _ in facts(read(str(tmp_path / "set"), {}))] == [png(i) for i in range(150)]
+
+
+def test_plain_tables_with_other_columns_need_only_their_names(tmp_path: Path, png: Png) -> None:
+    table = pa.table({"pixels": [png(0), png(1)], "kind": ["cat", "dog"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    source = read(str(tmp_path / "t.parquet"), {"image": "pixels", "label": "kind"})
+    assert facts(source) == [(png(0), "cat", None), (png(1), "dog", None)]
+
+
+def test_lists_of_labels_are_several_labels(tmp_path: Path, png: Png) -> None:
+    labels = datasets.Sequence(datasets.ClassLabel(names=["zebra", "ant"]))
+    features = datasets.Features({"image": datasets.Image(decode=False), "label": labels})
+    rows = {"image": [{"bytes": png(i), "path": None} for i in range(3)], "label": [[0, 1], [], [1]]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "t.parquet"))
+    source = read(str(tmp_path / "t.parquet"), {})
+    assert source.multi_label
+    assert [label for _, label, _ in facts(source)] == [("zebra", "ant"), (), ("ant",)]
+
+
+def test_an_image_without_bytes_is_named_not_followed(tmp_path: Path, png: Png) -> None:
+    rows = {"image": [{"bytes": None, "path": "/etc/passwd"}, {"bytes": png(), "path": None}], "label": ["a", "b"]}
+    pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+    assert isinstance(facts(read(str(tmp_path / "t.parquet"), {}))[0][0], Unreadable)
+
+
+def test_sets_that_cannot_be_used_are_told(tmp_path: Path, png: Png) -> None:
+    with pytest.raises(UserError, match="neither a Parquet file nor a saved set"):
+        read(str(tmp_path), {})
+    pq.write_table(pa.table({"image": [1, 2], "label": ["a", None]}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="no column 'picture'.*image, label"):
+        read(str(tmp_path / "t.parquet"), {"image": "picture"})
+    with pytest.raises(UserError, match="'image' is int64, no image"):
+        read(str(tmp_path / "t.parquet"), {})
+    pq.write_table(pa.table({"image": [png(), png()], "label": ["a", None]}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="has the label None"):
+        read(str(tmp_path / "t.parquet"), {})
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(str(tmp_path / "t.parquet"), {})
+
+
+def test_without_the_extra_the_remedy_is_named(tmp_path: Path) -> None:
+    program = """
+import sys
+sys.modules["pyarrow"] = None  # as if it were not installed
+from transferlab.errors import UserError
+from transferlab.images.spec import open_source, parse_spec
+try:
+    open_source(parse_spec(f"hf:{sys.argv[1]}"))
+except UserError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "pip install 'transferlab[hf]'" in done.stdout

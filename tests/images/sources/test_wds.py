@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from transferlab.errors import UserError
+from transferlab.images.source import Source
+from transferlab.images.sources.wds import read
+
+Png = Callable[..., bytes]
+Members = list[tuple[str, bytes]]
+
+
+def shard(path: Path, members: Members, links: tuple[tarfile.TarInfo, ...] = ()) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz" if path.suffix in (".gz", ".tgz") else "w") as tar:
+        for info in links:
+            tar.addfile(info)
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def pairs(png: Png, *labels: str) -> Members:
+    return [m for i, label in enumerate(labels) for m in ((f"k{i}.png", png(i)), (f"k{i}.cls", label.encode()))]
+
+
+def facts(source: Source) -> list[tuple[str, object, str | None]]:
+    return [(item.key, item.label, item.split) for item in source.items()]
+
+
+def test_shards_are_read_in_place_with_the_split_of_their_names(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "train-000.tar.gz", pairs(png, "cat", "dog"))
+    shard(tmp_path / "val_0.tar", pairs(png, "dog"))
+    shard(tmp_path / "test.tgz", pairs(png, "cat"))
+    (tmp_path / "words.txt").write_text("not a shard")
+    source = read(str(tmp_path), {})
+    assert list(source.classes) == ["cat", "dog"] and source.classes[0] == "cat"
+    assert facts(source) == [
+        ("test/k0", "cat", "test"), ("train-000/k0", "cat", "train"), ("train-000/k1", "dog", "train"),
+        ("val_0/k0", "dog", "val"),
+    ]  # fmt: skip
+    assert [item.data for item in source.items()][2] == png(1)
+    assert sorted(os.listdir(tmp_path)) == ["test.tgz", "train-000.tar.gz", "val_0.tar", "words.txt"]
+
+
+def test_a_single_shard_of_another_name_has_no_split(tmp_path: Path, png: Png) -> None:
+    assert facts(read(str(shard(tmp_path / "trains.tar", pairs(png, "a", "b"))), {}))[0] == ("trains/k0", "a", None)
+
+
+def test_the_label_may_come_before_the_image_and_other_members_between(tmp_path: Path, png: Png) -> None:
+    members = [("a.cls", b" cat\n"), ("a.json", b"{}"), ("a.PNG", png()), ("b.jpg", png(1)), ("b.cls", b"dog")]
+    assert [f[1] for f in facts(read(str(shard(tmp_path / "x.tar", members)), {}))] == ["cat", "dog"]
+
+
+def test_keys_may_hold_dots_folders_and_hostile_parts(tmp_path: Path, png: Png) -> None:
+    keys = ["v1.2/a.b", "../../etc/passwd", "/absolute/c", "caf\u00e9", "x" * 300]
+    members = [m for key in keys for m in ((f"{key}.png", png()), (f"{key}.cls", b"cat"))]
+    found = facts(read(str(shard(tmp_path / "s.tar", members)), {}))
+    assert [key for key, _, _ in found] == [f"s/{key}" for key in keys]
+    assert os.listdir(tmp_path) == ["s.tar"]
+
+
+def test_links_and_devices_are_passed_over(tmp_path: Path, png: Png) -> None:
+    odd: list[tarfile.TarInfo] = []
+    for name, kind in (("l.png", tarfile.SYMTYPE), ("h.png", tarfile.LNKTYPE), ("d.png", tarfile.CHRTYPE),
+                       ("f.png", tarfile.FIFOTYPE), ("dir.png", tarfile.DIRTYPE)):  # fmt: skip
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        odd.append(info)
+    found = facts(read(str(shard(tmp_path / "s.tar", pairs(png, "cat", "dog"), tuple(odd))), {}))
+    assert [key for key, _, _ in found] == ["s/k0", "s/k1"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda png: [("a.png", png()), ("b.cls", b"cat")], "'a' is not a pair"),
+        (lambda png: [("a.png", png())], "'a' is not a pair"),
+        (lambda png: [("a.cls", b"cat"), ("b.cls", b"cat"), ("b.png", png())], "'a' is not a pair"),
+        (lambda png: [("a.png", png()), ("b.png", png()), ("b.cls", b"cat")], "'a' is not a pair"),
+        (lambda png: pairs(png, "cat") + pairs(png, "cat"), "'k0' occurs twice"),
+        (lambda png: [("a.png", png()), ("a.cls", b" ")], "label of 'a' is empty"),
+        (lambda png: [("a.png", png()), ("a.cls", b"\xff\xfe")], "not UTF-8"),
+        (lambda png: [("a.png", png()), ("a.cls", b"x" * 5000)], "claims 5,000 bytes"),
+    ],
+)  # fmt: skip
+def test_shards_that_are_not_pairs_are_told(
+    make: Callable[[Png], Members], message: str, tmp_path: Path, png: Png
+) -> None:
+    with pytest.raises(UserError, match=message):
+        facts(read(str(shard(tmp_path / "s.tar", make(png))), {}))
+
+
+@pytest.mark.parametrize("name", ["s.tar", "s.tar.gz"])
+@pytest.mark.parametrize("share", [0.2, 0.55, 0.9])
+def test_a_shard_that_is_cut_short_is_named(name: str, share: float, tmp_path: Path, png: Png) -> None:
+    members = [m for i in range(40) for m in ((f"{i}.png", png(i, (64, 64), noise=True)), (f"{i}.cls", b"cat"))]
+    path = shard(tmp_path / name, members)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match=r"cannot be read to its end|is not a pair"):
+        facts(read(str(path), {}))
+
+
+def test_what_is_no_tar_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no tar shards here"):
+        read(str(tmp_path), {})
+    (tmp_path / "train-0.tar").write_bytes(b"no tar at all" * 100)
+    with pytest.raises(UserError, match="cannot be read to its end"):
+        list(read(str(tmp_path), {}).classes)
+
+
+def test_the_fingerprint_needs_no_pass_over_the_shards(tmp_path: Path) -> None:
+    (tmp_path / "train-0.tar").write_bytes(b"no tar at all")
+    first = read(str(tmp_path), {}).fingerprint
+    os.utime(tmp_path / "train-0.tar", ns=(1, 1))
+    assert read(str(tmp_path), {}).fingerprint != first

@@ -1,0 +1,60 @@
+"""Genuine image sets beside the checkout; skipped where they are absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferlab.images.pack import keys, write_pack
+from transferlab.images.spec import open_source, parse_spec
+from transferlab.specs import TEST, TRAIN, VAL, Pack
+
+
+def packed(text: str, out: Path, size: int) -> Pack:
+    return write_pack(open_source(parse_spec(text)), out, size, skip_bad=False, progress=lambda done, of: None)
+
+
+def counts(pack: Pack) -> list[int]:
+    return [int((pack.split == which).sum()) for which in (TRAIN, VAL, TEST)]
+
+
+def test_photographs_of_mixed_sizes_become_a_pack(real_data: Path, tmp_path: Path) -> None:
+    pack = packed(f"imagefolder:{real_data / 'imagenet_sample'}", tmp_path / "pack", 48)
+    assert pack.images.shape == (60, 48, 48, 3) and len(pack.taxonomy.leaves) == 60
+    grey = (pack.images == pack.images[..., :1]).all((1, 2, 3))
+    assert grey.sum() == 11  # as the set's description says
+    assert keys(tmp_path / "pack")[0] == "train/n01496331/n01496331_electric_ray.JPEG"
+
+
+def test_omniglot_is_read_out_of_its_zip_with_alphabets_as_taxonomy(real_data: Path, tmp_path: Path) -> None:
+    pack = packed(f"imagefolder:{real_data / 'omniglot' / 'images_background_small2.zip'}", tmp_path / "pack", 8)
+    assert len(pack.labels) == 3120 and len(pack.taxonomy.leaves) == 156
+    assert len(pack.taxonomy.cut(1).labels) == 5 and len(pack.taxonomy.leaves_under("Greek")) == 24
+    assert counts(pack) == [156 * 12, 156 * 4, 156 * 4]
+
+
+def test_clothing_is_read_out_of_its_zip_with_its_splits(real_data: Path) -> None:
+    source = open_source(parse_spec(f"imagefolder:{real_data / 'clothing10' / 'clothing10.zip'}"))
+    splits = [item.split for item in source.items()]
+    assert [splits.count(name) for name in ("train", "val", "test")] == [3068, 341, 372]
+    assert len(source.classes) == 10 and source.classes[-1] == "t-shirt"
+
+
+@pytest.mark.slow
+def test_the_known_duplicates_of_tiny_imagenet_are_found(real_data: Path, tmp_path: Path) -> None:
+    pack = packed(f"wds:{real_data / 'tiny_imagenet'}", tmp_path / "pack", 16)
+    found = pack.notes["duplicates"]
+    assert isinstance(found, dict)
+    assert found["groups"] == 27 and found["across_splits"] == 7
+    assert counts(pack) == [100_000, 5_000, 0]
+
+
+@pytest.mark.slow
+def test_cifar100_shards_have_the_published_moments(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "cifar100"
+    pack = packed(f"wds:{folder}?taxonomy={folder / 'classes.csv'}", tmp_path / "pack", 32)
+    assert counts(pack)[2] == 5_000 and len(pack.taxonomy.cut(1).labels) == 20
+    np.testing.assert_allclose(pack.mean, [0.5071, 0.4865, 0.4409], atol=0.003)
+    np.testing.assert_allclose(pack.std, [0.2673, 0.2564, 0.2762], atol=0.003)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transferlab.errors import UserError
+from transferlab.images.sources import SOURCES
+from transferlab.images.spec import COMMON, open_source, parse_spec, taxonomy_of
+
+
+def folders(root: Path, png: Callable[..., bytes], classes: tuple[str, ...] = ("bat", "cat", "dog")) -> Path:
+    for c, name in enumerate(classes):
+        for number in range(3):
+            file = root / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(c * 10 + number))
+    return root
+
+
+def test_a_spec_is_a_format_a_path_and_options() -> None:
+    spec = parse_spec("csv:some/table.csv?multi_label=yes&taxonomy=tree.csv")
+    assert (spec.format, spec.path) == ("csv", "some/table.csv")
+    assert spec.options == {"multi_label": "yes", "taxonomy": "tree.csv"}
+
+
+@pytest.mark.parametrize("text", ["toy", "digits", "toy?task=unseen"])
+def test_some_formats_need_no_path(text: str) -> None:
+    assert parse_spec(text).path == ""
+
+
+def test_a_path_may_hold_colons() -> None:
+    assert parse_spec("imagefolder:C:/photos").path == "C:/photos"
+    assert parse_spec("torchvision:cifar10?root=D:/sets").options == {"root": "D:/sets"}
+
+
+def test_a_path_that_is_there_may_hold_a_question_mark(tmp_path: Path) -> None:
+    (tmp_path / "cats?dogs=1").mkdir()
+    spec = parse_spec(f"imagefolder:{tmp_path}/cats?dogs=1")
+    assert spec.path.endswith("cats?dogs=1") and not spec.options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("imagefodler:x", "did you mean imagefolder"), ("ImageFolder:x", "did you mean imagefolder"),
+        ("", "no image format ''"), ("zebra:x", "formats are"), ("wds", "wds needs a path"), ("wds:", "needs a path"),
+        ("pack:", "needs a path"), ("toy?task", "has no value"), ("toy?task=", "has no value"),
+        ("toy?=a", "has no value"), ("toy?task=a&task=b", "given twice"), ("imagefolder:" + "x" * 5000 + "?a", "no value"),
+        ("imagefolder:a\0b?c", "no value"),
+    ],
+)  # fmt: skip
+def test_what_is_no_spec_is_told_with_a_remedy(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_spec(text)
+
+
+def test_a_bare_folder_gets_its_format_as_advice(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="write imagefolder:"):
+        parse_spec(str(tmp_path))
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_spec_or_a_user_error(text: str) -> None:
+    try:
+        assert parse_spec(text).format in (*SOURCES, "pack")
+    except UserError as error:
+        assert error.remedy
+
+
+@pytest.mark.parametrize("form", [name for name in SOURCES if SOURCES[name].needs_path and name != "torchvision"])
+def test_every_format_says_when_nothing_is_there(form: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file or folder"):
+        open_source(parse_spec(f"{form}:{tmp_path}/absent"))
+
+
+@pytest.mark.parametrize("form", list(SOURCES))
+def test_every_format_names_its_options(form: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no option 'colour'") as caught:
+        open_source(parse_spec(f"{form}:{tmp_path}?colour=red"))
+    for option in (*SOURCES[form].options, *COMMON):
+        assert option in str(caught.value)
+
+
+def test_a_taxonomy_file_goes_above_any_source(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    root = folders(tmp_path / "photos", png)
+    (tmp_path / "tree.csv").write_text("child,parent\ncat,pet\ndog,pet\nbat,wild\npet,animal\nwild,animal\n")
+    source = open_source(parse_spec(f"imagefolder:{root}?taxonomy={tmp_path}/tree.csv"))
+    assert source.taxonomy is not None and source.taxonomy.leaves_under("pet") == ("cat", "dog")
+
+
+def test_prune_and_join_roots_are_handed_on(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    root = folders(tmp_path / "photos", png)
+    (tmp_path / "tree.csv").write_text("child,parent\ncat,pet\ndog,pet\nbat,wild\nlynx,wild\n")
+    text = f"imagefolder:{root}?taxonomy={tmp_path}/tree.csv"
+    with pytest.raises(UserError, match="prune=yes"):
+        open_source(parse_spec(text))
+    with pytest.raises(UserError, match="join_roots=yes"):
+        open_source(parse_spec(f"{text}&prune=yes"))
+    source = open_source(parse_spec(f"{text}&prune=yes&join_roots=yes"))
+    assert source.taxonomy is not None and source.taxonomy.max_depth == 2
+
+
+def test_prune_without_a_taxonomy_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="add taxonomy=FILE"):
+        open_source(parse_spec("digits?prune=yes"))
+
+
+def test_resplit_is_noted_and_must_be_yes_or_no() -> None:
+    assert open_source(parse_spec("digits?resplit=yes")).resplit
+    assert not open_source(parse_spec("digits")).resplit
+    with pytest.raises(UserError, match="neither yes nor no"):
+        open_source(parse_spec("digits?resplit=perhaps"))
+
+
+def test_a_pack_is_not_decoded_again(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="decoded already"):
+        open_source(parse_spec(f"pack:{tmp_path}"))
+
+
+def test_the_taxonomy_of_a_spec_is_flat_where_there_is_none(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    assert taxonomy_of("digits").is_flat
+    assert not taxonomy_of(f"imagefolder:{folders(tmp_path, png, ('a/x', 'a/y', 'b/z'))}").is_flat
