@@ -12,7 +12,10 @@ from transferlab.errors import UserError
 from transferlab.identity import ENGINE, TRANSFER, digest
 from transferlab.specs import (
     CONTROLS,
+    TRAIN,
     Design,
+    Epochs,
+    Examples,
     NamedCondition,
     Pack,
     PackRef,
@@ -28,6 +31,7 @@ from transferlab.specs import (
     TransferCell,
 )
 
+SCRATCH_EXAMPLES = 60_000  # at most; and half of what pre-training sees, since two learning rates are tried
 REPLICATE_SEED = 1_000_000  # the A/A pair's twin: other classes and images, other initialisation and order
 
 
@@ -62,10 +66,10 @@ def make_plan(
     for seed in range(study.seeds):
         for condition in conditions:
             if condition.design is None:
-                network = _untrained(study.recipe, seed, reference.digest, place)
+                network = RandomNetwork(study.recipe, seed, reference.digest, place.device, place.precision)
                 key = digest("untrained", ENGINE, network)
-                for protocol in _protocols_of(condition.name, study.protocols):
-                    transfers += _transfers(condition.name, key, seed, targets, [protocol], network)
+                protocols = _protocols_of(condition.name, study, len(pack.rows(TRAIN)))
+                transfers += _transfers(condition.name, key, seed, targets, protocols, network)
                 continue
             twin = condition.name == "a/a"
             subset = designs.draw(condition.design, pack, seed, replicate=1 if twin else 0)
@@ -136,6 +140,17 @@ def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
     return (*named, *(NamedCondition(control, made[control], True) for control in study.controls))
 
 
+def source_key(network: str) -> str:
+    """The key of a network's accuracy on the source's own held-out images."""
+    return digest("source accuracy", TRANSFER, network)
+
+
+def networks_of_cells(plan: Plan) -> dict[str, str]:
+    """The key of every cell of the plan, in order, to the key of the network that it belongs to."""
+    trained = {t.key: t.key for t in plan.trainings}
+    return {**trained, **{source_key(key): key for key in trained}, **{t.key: t.cell.network for t in plan.transfers}}
+
+
 def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """Network keys in groups that are claimed and trained together: one each; they follow from the plan alone."""
     keys = list(dict.fromkeys([t.key for t in plan.trainings] + [t.cell.network for t in plan.transfers]))
@@ -144,16 +159,22 @@ def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
     return tuple((key,) for key in keys)
 
 
-def _untrained(recipe: Recipe, seed: int, source: str, place: Place) -> RandomNetwork:
-    return RandomNetwork(recipe.backbone, recipe.image_px, seed, source, place.device, place.precision)
-
-
-def _protocols_of(control: str, protocols: Sequence[Protocol]) -> list[Protocol]:
+def _protocols_of(control: str, study: Study, n_images: int) -> list[Protocol]:
     """Random features are measured frozen; scratch trains everything, at the shots that the study asks for."""
     if control == "random-features":
-        return [p for p in protocols if p.kind != "finetune"]
-    finetuning = [p for p in protocols if p.kind == "finetune"]
-    return finetuning or [Protocol("finetune", shots) for shots in dict.fromkeys(p.shots for p in protocols)]
+        return [p for p in study.protocols if p.kind != "finetune"]
+    if finetuning := [p for p in study.protocols if p.kind == "finetune"]:
+        return finetuning
+    knobs = {"examples": min(SCRATCH_EXAMPLES, most_seen(study.recipe, n_images) // 2)}
+    return [Protocol("finetune", shots, knobs) for shots in dict.fromkeys(p.shots for p in study.protocols)]
+
+
+def most_seen(recipe: Recipe, n_images: int) -> int:
+    """The most examples that a recipe shows a network on a set of so many images."""
+    length = recipe.length
+    if isinstance(length, Epochs):
+        return length.n * n_images
+    return length.n if isinstance(length, Examples) else length.max_examples
 
 
 def _transfers(

@@ -309,10 +309,12 @@ class Training:
 
 @dataclass(frozen=True)
 class RandomNetwork:
-    """An untrained network, normalised like the source: what the random controls transfer."""
+    """An untrained network, normalised like the source: what the random controls transfer.
 
-    backbone: str
-    image_px: int
+    The whole recipe counts: training it from scratch on a target takes the recipe's batch, decay and augmentation.
+    """
+
+    recipe: Recipe
     seed: int
     source: str
     device: Literal["cpu", "cuda"]

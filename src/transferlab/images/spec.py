@@ -14,7 +14,7 @@ from transferlab.images.sources.listing import is_there
 from transferlab.taxonomy.readers import read_taxonomy
 from transferlab.taxonomy.tree import Taxonomy, flat
 
-COMMON = ("taxonomy", "prune", "join_roots", "resplit")  # options that every format takes
+COMMON = ("name", "taxonomy", "prune", "join_roots", "resplit")  # options that every format takes
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _options(query: str, text: str) -> dict[str, str]:
 
 
 def open_source(spec: Spec) -> Source:
-    """The source that a spec names, with its taxonomy file read and its resplit noted.
+    """The source that a spec names: its display name given, its taxonomy file read, its resplit noted.
 
     Raises:
         UserError: whatever is wrong with the path, the options or the files.
@@ -89,7 +89,7 @@ def open_source(spec: Spec) -> Source:
         source = replace(
             source, taxonomy=read_taxonomy(file, source.classes, prune=prune, join_roots=join_roots)
         )  # fmt: skip
-    return replace(source, resplit=_yes(spec, "resplit"))
+    return replace(source, name=spec.options.get("name", source.name), resplit=_yes(spec, "resplit"))
 
 
 def taxonomy_of(text: str) -> Taxonomy:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
@@ -21,7 +19,7 @@ MOST_DEPTHS = 3
 
 
 def depths(source: Pack) -> list[int]:
-    """Depths whose cut leaves at least 2 labels and merges at least half of the classes away, at most three.
+    """The (at most three) deepest cuts that leave at least 2 labels and merge at least half of the classes away.
 
     Raises:
         UserError: the taxonomy has no such depth.
@@ -35,8 +33,7 @@ def depths(source: Pack) -> list[int]:
             source.name,
             "nest the class folders (animal/dog, animal/cat, …), or add ?taxonomy=FILE with child,parent rows",
         )
-    chosen = np.unique(np.linspace(0, len(usable) - 1, MOST_DEPTHS).round().astype(int))
-    return [usable[i] for i in chosen]
+    return usable[-MOST_DEPTHS:]
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:

@@ -15,8 +15,8 @@ from transferlab.answers.contrast import MEAN, Results, estimates
 from transferlab.answers.sentences import points
 from transferlab.answers.study import Check, ConditionFacts, Missing, Score, StudyAnswers, TargetFacts
 from transferlab.errors import UserError
-from transferlab.identity import TRANSFER, digest
 from transferlab.outcomes.store import Store
+from transferlab.plan import source_key
 from transferlab.runners.packs import find
 from transferlab.specs import (
     Contrast,
@@ -81,7 +81,7 @@ def table_rows(store: Store) -> list[dict[str, str | int | float | None]]:
     for plan in map(restored, store.studies().values()):
         names = {reference.digest: reference.name for reference in plan.targets}
         for training in plan.trainings:
-            key = digest("source accuracy", TRANSFER, training.key)
+            key = source_key(training.key)
             for metric, value in _metrics(store.record(key)).items():
                 rows.append(_row(plan, training.condition, training.seed, "source", "own head", metric, value, key))
         for t in plan.transfers:
@@ -153,7 +153,7 @@ def _scores(
 ) -> Iterator[Score]:
     by_digest = {reference.digest: fact for reference, fact in zip(plan.targets, facts, strict=True)}
     for training in plan.trainings:
-        key = digest("source accuracy", TRANSFER, training.key)
+        key = source_key(training.key)
         value = _metrics(store.record(key)).get("top1")
         if value is not None:
             yield Score(training.condition, training.seed, "source", "own head", "top1", value, key)

@@ -10,9 +10,10 @@ import sys
 from transferlab.console import duration
 from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
+from transferlab.plan import most_seen, networks_of_cells
 from transferlab.runners.local import WORKER_ENVIRONMENT, failures, missing, shares
 from transferlab.runners.prepare import Prepared
-from transferlab.specs import Epochs, Plan, Recipe, restored
+from transferlab.specs import Plan, restored
 
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
 
@@ -58,7 +59,7 @@ def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
     plan, store = prepared.plan, prepared.store
     n_workers, n_threads = shares(len({t.cell.network for t in plan.transfers}), prepared.machine)
     rate = images_per_second(store, plan, prepared.machine.name, n_threads)
-    seen = {t.key: _n_seen(plan.recipe, len(store.read_subset(t.cell.subset).rows)) for t in plan.trainings}
+    seen = {t.key: most_seen(plan.recipe, len(store.read_subset(t.cell.subset).rows)) for t in plan.trainings}
     seconds = sum(n for key, n in seen.items() if key in gone) / rate
     for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
         record = next((r for o in plan.transfers if o.cell.target == t.cell.target and o.cell.protocol == t.cell.protocol
@@ -87,20 +88,13 @@ def standing(store: Store) -> str:
     """For each study of a store: done, missing, failed."""
     lines: list[str] = []
     for plan in map(restored, store.studies().values()):
-        keys = {t.key for t in plan.trainings} | {t.key for t in plan.transfers}
+        keys = networks_of_cells(plan)
         gone = missing(plan, store)
         failed = failures(plan, store)
         lines.append(f"{plan.name}: {plan.seeds} seeds of {plan.source.name}: {len(keys) - len(gone)} of {len(keys)} "
                      f"cells done, {len(gone)} missing, {len(failed)} of them failed")  # fmt: skip
         lines += [f"  failed {key}: {reason}" for key, reason in failed]
     return "\n".join(lines) or "no study has been run in this store"
-
-
-def _n_seen(recipe: Recipe, n_images: int) -> int:
-    length = recipe.length
-    if isinstance(length, Epochs):
-        return length.n * n_images
-    return vars(length).get("n") or vars(length)["max_examples"]
 
 
 def _expected_bytes(plan: Plan, gone: set[str]) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from transferlab.outcomes.store import Store
-from transferlab.plan import cohorts
+from transferlab.plan import cohorts, networks_of_cells
 from transferlab.runners.machine import Machine
 from transferlab.specs import Plan
 
@@ -54,8 +54,7 @@ class Stopped(Exception):
 
 def missing(plan: Plan, store: Store) -> list[str]:
     """Keys of the plan's cells that the store does not have, in order."""
-    keys = dict.fromkeys([t.key for t in plan.trainings] + [t.key for t in plan.transfers])
-    return [key for key in keys if not store.has(key)]
+    return [key for key in networks_of_cells(plan) if not store.has(key)]
 
 
 def run(
@@ -101,9 +100,7 @@ def shares(n_networks: int, machine: Machine) -> tuple[int, int]:
 
 
 def _networks_missing(plan: Plan, store: Store) -> list[str]:
-    gone = set(missing(plan, store))
-    keys = {t.key: t.key for t in plan.trainings} | {t.key: t.cell.network for t in plan.transfers}
-    return sorted({network for key, network in keys.items() if key in gone})
+    return sorted({network for key, network in networks_of_cells(plan).items() if not store.has(key)})
 
 
 class _Crew:
@@ -148,8 +145,9 @@ class _Crew:
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
 
     def _read(self, worker: _Worker) -> None:
-        for line in worker.process.stdout or ():
-            self.inbox.put((worker, line))
+        with worker.process.stdout or contextlib.nullcontext(()) as lines:
+            for line in lines:
+                self.inbox.put((worker, line))
         self.inbox.put((worker, None))
 
     def _listen(self, tell: Callable[[Message], None], hang_seconds: float) -> None:
@@ -195,6 +193,7 @@ class _Crew:
         for worker in self.workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(timeout=30)
+            worker.errors.close()
 
 
 def _reason(code: int, silent_seconds: float) -> str:

@@ -18,8 +18,9 @@ from transferlab.engine.backbones import Backbone, build
 from transferlab.engine.batches import Examples, Place, features
 from transferlab.engine.cohort import Member, fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Snapshot
-from transferlab.identity import TRANSFER, canonical, digest, torch_seed
+from transferlab.identity import canonical, torch_seed
 from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.plan import networks_of_cells, source_key
 from transferlab.runners.machine import here
 from transferlab.runners.packs import find
 from transferlab.specs import TEST, VAL, Pack, PackRef, Plan, PretrainCell, RandomNetwork, Subset, Transfer
@@ -46,28 +47,17 @@ class Bench:
         self.targets: dict[str, Target] = {}
         self.source = find(store, plan.source)
 
-    def cells(self, network: str) -> list[str]:
-        """Keys of all cells that belong to a network, its training first."""
-        trained = [t.key for t in self.plan.trainings if t.key == network]
-        own = [source_key(network)] if trained else []
-        return list(dict.fromkeys([*trained, *own, *(t.key for t in self.transfers(network))]))
-
     def transfers(self, network: str) -> list[Transfer]:
         return [t for t in self.plan.transfers if t.cell.network == network]
 
     def complete(self, network: str) -> bool:
-        return all(self.store.has(key) for key in self.cells(network))
+        return all(self.store.has(key) for key, of in networks_of_cells(self.plan).items() if of == network)
 
     def target(self, digest_: str) -> Target:
         if digest_ not in self.targets:
             reference: PackRef = next(t for t in self.plan.targets if t.digest == digest_)
             self.targets[digest_] = view(find(self.store, reference), own_classes=digest_ == self.plan.source.digest)
         return self.targets[digest_]
-
-
-def source_key(network: str) -> str:
-    """The key of a network's accuracy on the source's own held-out images."""
-    return digest("source accuracy", TRANSFER, network)
 
 
 def do_network(bench: Bench, network: str) -> None:

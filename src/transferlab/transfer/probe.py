@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,12 +14,13 @@ from transferlab.transfer.problem import Prediction, Problem
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 MIDDLE = 1e-3
 MAX_ITERATIONS = 200
-TOLERANCE = 1e-5  # on the largest entry of the gradient
+TOLERANCE = 1e-5  # on the largest entry of the gradient, in the preconditioned coordinates
 
 
 def fit_predict(problem: Problem) -> Prediction:
     """Standardise by the training features, choose the penalty by validation accuracy (then loss), refit on both.
 
+    The path goes from strong to weak penalties and ends where validation accuracy and likelihood both fall.
     Multi-label targets get one logistic regression a class over its scored examples, chosen by validation loss.
     """
     train, val, test = (problem.features(split) for split in ("train", "val", "test"))
@@ -33,6 +36,8 @@ def fit_predict(problem: Problem) -> Prediction:
         goodness = (_accuracy(scores, problem.val_labels), -float(_loss(scores, problem.val_labels)))
         if best is None or goodness > best[0]:
             best = (goodness, penalty, start)
+        elif goodness[0] <= best[0][0] and goodness[1] < best[0][1]:
+            break  # the weakest penalties cost the most iterations: CIFAR-100 takes 4.5 s for 8.1 s (1 thread)
     if best is None:
         raise RuntimeError("no penalty was tried")
     labels = torch.cat([problem.train_labels, problem.val_labels])
@@ -43,18 +48,25 @@ def fit_predict(problem: Problem) -> Prediction:
 def logistic(features: Tensor, labels: Tensor, n_classes: int, penalty: float, start: Tensor | None = None) -> Tensor:
     """Weights [d + 1, c] (the last row is the bias, not penalised) that minimise mean loss + penalty · |W|² / 2.
 
-    L-BFGS with a strong Wolfe line search, in float32.
+    L-BFGS with a strong Wolfe line search, in float32, in coordinates where the loss is about equally curved in all
+    directions: the features' principal axes, each scaled by (curvature + penalty)^-1/2. On 12,000 × 256 features of
+    100 classes 17 to 80 evaluations take the place of 200, which ended short of the optimum under weak penalties.
 
     Args:
         features: float32 [m, d]. labels: int64 [m], or int8 [m, c] of 1, 0, -1. penalty: per example, > 0.
         start: weights to begin from.
     """
-    inputs = _with_bias(features)
-    shape = (inputs.shape[1], n_classes)
-    weights = torch.zeros(shape) if start is None else start.clone()
-    weights = weights.to(features.device).requires_grad_()
-    free = torch.ones(shape[0], 1, device=features.device)
+    curved, axes = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(features.T @ features / len(features)))
+    curvature = torch.cat([curved.clamp(min=0), torch.ones(1, device=features.device)])[:, None] / n_classes
+    free = torch.ones_like(curvature)
     free[-1] = 0.0
+    scale = (curvature + penalty * free).rsqrt()
+    inputs = _with_bias(features @ axes) * scale.T
+    if start is None:
+        weights = torch.zeros(inputs.shape[1], n_classes, device=features.device)
+    else:
+        weights = torch.cat([axes.T @ start[:-1], start[-1:]]) / scale
+    weights.requires_grad_()
     optimiser = torch.optim.LBFGS(
         [weights], max_iter=MAX_ITERATIONS, history_size=10, line_search_fn="strong_wolfe",
         tolerance_grad=TOLERANCE, tolerance_change=1e-9,
@@ -62,12 +74,13 @@ def logistic(features: Tensor, labels: Tensor, n_classes: int, penalty: float, s
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        objective = _loss(inputs @ weights, labels) + 0.5 * penalty * (weights * free).square().sum()
+        objective = _loss(inputs @ weights, labels) + 0.5 * penalty * (weights * scale * free).square().sum()
         objective.backward()  # pyright: ignore[reportUnknownMemberType]
         return objective
 
     optimiser.step(closure)  # pyright: ignore[reportArgumentType]
-    return weights.detach()
+    found = weights.detach() * scale
+    return torch.cat([axes @ found[:-1], found[-1:]])
 
 
 def _with_bias(features: Tensor) -> Tensor:

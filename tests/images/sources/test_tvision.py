@@ -183,6 +183,14 @@ def test_sets_without_splits_have_none(tmp_path: Path, png: Callable[..., bytes]
     assert [(i.label, i.split) for i in opened("eurosat", tmp_path).items()] == [("Forest", None), ("River", None)]
 
 
+@pytest.mark.parametrize("label", [0, 11])
+def test_labels_outside_of_the_classes_are_told(label: int, tmp_path: Path) -> None:
+    test_stl10_is_stored_by_columns_and_counts_from_one(tmp_path)
+    (tmp_path / "stl10_binary" / "test_y.bin").write_bytes(bytes([1, label]))
+    with pytest.raises(UserError, match="labels outside"):
+        opened("stl10", tmp_path)
+
+
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="known are cifar10, cifar100"):
         opened("imagenet22k", tmp_path)

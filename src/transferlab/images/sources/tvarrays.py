@@ -43,6 +43,8 @@ def read_arrays(name: str, root: Path, where: str) -> Source:
         raise UserError(f"{absent[0].name} is not there", f"{where}?root={root}", "give the folder with its files")
     try:
         parts, classes, taxonomy = load(paths)
+        if any(len(y) and not 0 <= y.min() <= y.max() < len(classes) for _, y in parts):
+            raise ValueError("labels outside of the set's classes")
     except (ValueError, LookupError, TypeError, EOFError, OSError, zlib.error, pickle.UnpicklingError) as error:
         raise UserError(f"the files are not what they should be: {error}", f"{where}?root={root}", "get them again") \
             from error  # fmt: skip

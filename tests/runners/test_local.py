@@ -1,0 +1,193 @@
+"""Running a plan for real on tiny packs: done once, killed and resumed, failures kept, two runners on one store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transferlab import Study, compare, designs
+from transferlab.outcomes.store import Store
+from transferlab.plan import Place, make_plan
+from transferlab.report.gather import table_rows
+from transferlab.runners import local
+from transferlab.runners.machine import Machine
+from transferlab.specs import Augmentation, Examples, Pack, PackRef, Plan, Recipe
+
+MACHINE = Machine("cpu", "fp32", 1, "test")
+RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(320), precision="fp32",
+                augmentation=Augmentation(2, False))  # fmt: skip
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> tuple[str, str]:
+    """Two npz files, a source and a target, made of brightness and noise."""
+    random = np.random.default_rng(0)
+    for name, n in (("source", 60), ("target", 60)):
+        labels = np.arange(n) % 3
+        images = (random.integers(0, 120, (n, 16, 16, 3)) + labels[:, None, None, None] * 60).astype(np.uint8)
+        split = np.array(["train", "val", "test"])[np.arange(n) // 3 % 3]
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=labels, split=split)
+    return f"npz:{tmp_path}/source.npz", f"npz:{tmp_path}/target.npz"
+
+
+STUDY = """
+from transferlab import Study, Recipe, Examples, designs, compare, probe, knn
+from transferlab.specs import Augmentation
+study = Study(source={source!r}, targets=[{target!r}],
+    conditions={{n: designs.images_per_class(n) for n in (2, 6)}}, controls=["random-features", "a/a"],
+    contrasts=[compare("6", "2")], seeds=2, protocols=[probe(), knn()],
+    recipe=Recipe(backbone={backbone!r}, image_px=16, batch=16, length=Examples({examples}), precision="fp32",
+                  augmentation=Augmentation(2, False)))
+"""
+
+
+def command(tmp_path: Path, source: tuple[str, str], store: str, **knobs: Any) -> list[str]:
+    values = {"backbone": "small:8", "examples": 320, **knobs}
+    file = tmp_path / "my_study.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], **values))
+    return [sys.executable, "-m", "transferlab", "run", str(file), "--store", str(tmp_path / store), "--device", "cpu"]
+
+
+def rows(store: Path) -> list[dict[str, Any]]:
+    return list(table_rows(Store.open(store, create=False)))
+
+
+def test_a_study_runs_once_and_a_second_run_does_nothing(tmp_path: Path, source: tuple[str, str]) -> None:
+    words = command(tmp_path, source, "lab")
+    first = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "6 against 2" in first.stdout
+    table = rows(tmp_path / "lab")
+    assert {row["condition"] for row in table} == {"2", "6", "random-features", "a/a"}
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "lab" / "cells").rglob("*") if p.is_file()}
+    second = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "nothing left to do" in second.stderr
+    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "lab" / "cells").rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_at_any_moment_and_run_again_gives_the_same_table(
+    tmp_path: Path, source: tuple[str, str], sign: signal.Signals
+) -> None:
+    knobs = {"backbone": "small:16", "examples": 3200}
+    whole = subprocess.run(command(tmp_path, source, "whole", **knobs), capture_output=True, text=True, check=False)
+    assert whole.returncode == 0, whole.stderr
+    words = command(tmp_path, source, "broken", **knobs)
+    for n_cells in (1, 4):  # stop once so many cells are there
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and len(list((tmp_path / "broken").glob("cells/??/*/record.json"))) < n_cells:
+            os.sched_yield()
+        process.send_signal(sign)
+        _, errors = process.communicate()
+        if sign == signal.SIGINT and process.returncode:
+            assert process.returncode == 130
+            assert "goes on from there" in errors
+            assert "Traceback" not in errors
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
+
+
+def test_two_runs_on_one_store_share_the_work(tmp_path: Path, source: tuple[str, str]) -> None:
+    words = command(tmp_path, source, "lab")
+    pair = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [process.communicate()[1] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], errors
+    alone = subprocess.run(command(tmp_path, source, "alone"), capture_output=True, text=True, check=False)
+    assert alone.returncode == 0
+    assert rows(tmp_path / "lab") == rows(tmp_path / "alone")
+
+
+def small_plan(store: Store, pack: Pack, **changes: Any) -> Plan:
+    study = Study(source="", targets=["t"], conditions={"all": designs.all_images(), "few": designs.images_per_class(3)},
+                  controls=(), contrasts=[compare("all", "few")], seeds=1, recipe=replace(RECIPE, **changes))  # fmt: skip
+    reference = PackRef("made", pack.digest, pack.name)
+    return make_plan(study, (reference, pack), [reference], Place("cpu", "fp32"), store.write_subset)
+
+
+def test_a_loss_that_is_not_finite_is_recorded_and_the_rest_goes_on(tmp_path: Path, source: tuple[str, str]) -> None:
+    from transferlab.runners.prepare import Wanted, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320).replace(
+        "batch=16,", "batch=16, lr=1e30,"))  # fmt: skip
+    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
+    told: list[local.Message] = []
+    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), told.append)
+    assert left > 0
+    reasons = {reason for _, reason in local.failures(prepared.plan, prepared.store)}
+    assert any("loss" in reason for reason in reasons)
+    untrained = [t for t in prepared.plan.transfers if t.condition == "random-features"]
+    assert all(prepared.store.has(t.key) for t in untrained)
+
+
+def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path: Path, source: tuple[str, str]) -> None:
+    from transferlab.runners.prepare import Wanted, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=640))
+    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
+    killed: list[str] = []
+
+    def kill_the_first(message: local.Message) -> None:
+        if message.event == "doing" and not killed:
+            killed.append(message.details["key"])
+            found = subprocess.run(["pgrep", "-f", f"runners.worker {tmp_path}/lab"], capture_output=True, text=True,
+                                   check=False).stdout.split()  # fmt: skip
+            os.kill(int(found[0]), signal.SIGKILL)
+
+    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), kill_the_first)
+    failed = dict(local.failures(prepared.plan, prepared.store))
+    assert killed[0] in failed
+    assert "killed" in failed[killed[0]]
+    assert 0 < left < len(prepared.plan.transfers)
+    again = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
+    assert again == 0
+    assert not prepared.store.failures()
+
+
+def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:
+    from transferlab.runners.prepare import Wanted, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
+    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    stopped: list[int] = []
+
+    def freeze_the_first(message: local.Message) -> None:
+        if message.event == "doing" and not stopped:
+            found = subprocess.run(["pgrep", "-f", f"runners.worker {tmp_path}/lab"], capture_output=True, text=True,
+                                   check=False).stdout.split()  # fmt: skip
+            stopped.append(int(found[0]))
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    begun = time.monotonic()
+    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), freeze_the_first, 20.0)
+    assert time.monotonic() > begun
+    assert left > 0
+    assert any("hung" in reason for _, reason in local.failures(prepared.plan, prepared.store))
+
+
+MakePack = Callable[..., Pack]
+
+
+def test_the_same_study_gives_the_same_keys_and_any_change_gives_others(tmp_path: Path, make_pack: MakePack) -> None:
+    store = Store.open(tmp_path / "lab", create=True)
+    pack = make_pack()
+    first, again = small_plan(store, pack), small_plan(store, pack)
+    assert first == again
+    keys = {t.key for t in first.trainings}
+    for change in ({"lr": 0.2}, {"batch": 8}, {"length": Examples(640)}, {"image_px": 32}, {"ema": 0.9}):
+        assert not keys & {t.key for t in small_plan(store, pack, **change).trainings}
+    assert keys == {t.key for t in small_plan(store, pack, name="another name").trainings}
+    assert not keys & {t.key for t in small_plan(store, make_pack(seed=1)).trainings}
