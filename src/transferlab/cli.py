@@ -93,10 +93,11 @@ def demo(store: Path, out: Path | None) -> None:
     Example:
       transferlab demo --store demo-lab
     """
-    from transferlab.runners.demo import STUDIES, wanted
+    from transferlab.runners.demo import STUDIES
+    from transferlab.runners.prepare import Wanted
 
     out = out or store / "report.html"
-    codes = [_run(wanted(study, store), f"transferlab demo --store {store}") for study in STUDIES]
+    codes = [_run(Wanted(study, None, (), store), f"transferlab demo --store {store}") for study in STUDIES]
     _report(store, out, "html")
     say(f"Report: {out}")
     sys.exit(max(codes))
@@ -114,7 +115,7 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     Example:
       transferlab pack imagefolder:photos photos.pack --size 64
     """
-    from transferlab.images.pack import write_pack
+    from transferlab.images.pack import remarks, write_pack
     from transferlab.images.spec import open_source, parse_spec
 
     if not 8 <= size <= 1024:
@@ -127,8 +128,8 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
     click.echo(f"{out}: {len(made.labels):,} images ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
     click.echo(f"digest {made.digest}")
-    for note, what in made.notes.items():
-        click.echo(f"{note}: {what}")
+    for remark in remarks(made):
+        click.echo(remark)
 
 
 @app.command()

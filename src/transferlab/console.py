@@ -71,8 +71,9 @@ class Display:
             return
         now = time.monotonic()
         begun = self.told.setdefault(f"begin {title}", now)
-        if now - self.told.get(title, 0.0) < self.every_seconds and done != total:
+        if now - self.told.get(title, 0.0) < self.every_seconds and (done != total or self.told.get(f"end {title}")):
             return
+        self.told[f"end {title}"] = float(done == total)
         self.told[title] = now
         rate = done / max(now - begun, 1e-6)
         left = (
@@ -94,7 +95,7 @@ class RunDisplay:
 
     def __call__(self, message: Message) -> None:
         details = message.details
-        if message.event == "progress":
+        if message.event == "progress" and details["share"] < 1:
             note = f"loss {details['loss']:.3f}, {details['images_per_second']:,.0f} images/s"
             title = f"worker {message.worker + 1}"
             if self.display.bars is not None:

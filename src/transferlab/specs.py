@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.taxonomy.tree import Taxonomy
 
@@ -377,23 +378,24 @@ _STORED: dict[str, type[Any]] = {
 }  # fmt: skip
 
 
-def restored(plain: Any) -> Any:
+def restored(stored: Any) -> Any:
     """The noun that ``identity.plain`` made this plain data from.
 
     Raises:
-        ValueError: a type or a field that this version does not know.
+        UserError: a type or a field that this version does not know.
     """
-    if isinstance(plain, list):
-        return tuple(restored(item) for item in cast("list[Any]", plain))
-    if not isinstance(plain, dict):
-        return plain
-    items = cast("dict[str, Any]", plain)
+    if isinstance(stored, list):
+        return tuple(restored(item) for item in cast("list[Any]", stored))
+    if not isinstance(stored, dict):
+        return stored
+    items = cast("dict[str, Any]", stored)
+    fields = {key: restored(item) for key, item in items.items() if key != "type"}
     if "type" not in items:
-        return {key: restored(item) for key, item in items.items()}
-    name = items["type"]
-    if name not in _STORED:
-        raise ValueError(f"this version of transferlab does not know the noun {name!r}")
+        return fields
     try:
-        return _STORED[name](**{key: restored(item) for key, item in items.items() if key != "type"})
-    except TypeError as error:
-        raise ValueError(f"this version of transferlab cannot read a stored {name}: {error}") from error
+        return _STORED[items["type"]](**fields)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"another version of transferlab wrote this study ({error})", f"a stored {items['type']}",
+            "run the study's command again, or use that version",
+        ) from error  # fmt: skip

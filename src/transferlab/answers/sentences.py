@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from transferlab.specs import Contrast, Estimate
 
 
@@ -42,11 +45,37 @@ def sentence(estimate: Estimate, unit: str = "") -> str:
     return f"{text}; more seeds alone would hardly decide."
 
 
+def summary(estimates: Sequence[Estimate], unit: str = "") -> str | None:
+    """A chain of steps (each condition against the one before) in one sentence; None for other contrasts.
+
+    Args:
+        estimates: of one target, or of the mean over several, in the order of the conditions.
+    """
+    pairs = [(_named(e.contrast, 1), _named(e.contrast, -1)) for e in estimates if e.n_seeds]
+    if len(pairs) < 2 or any(low != high for (high, _), (_, low) in pairwise(pairs)):
+        return None
+    if any(e.low is None for e in estimates):
+        return "In short: under three seeds nothing can be told."
+    what = f"more {unit}" if unit else "more"
+    helps = [i for i, e in enumerate(estimates) if e.verdict == "better"]
+    level = pairs[helps[-1]][0] if helps else pairs[0][1]
+    said = f"{what} help up to {level}" if helps else f"no step from {level} on is sure to help"
+    later = estimates[helps[-1] + 1 :] if helps else estimates
+    hurts = [pairs[i][0] for i, e in enumerate(estimates) if e.verdict == "worse"]
+    if hurts:
+        said += f"; {' and '.join(hurts)} is worse than what comes before it"
+    elif later and all(e.verdict == "the same within the margin" for e in later):
+        said += f"; beyond {level} they change nothing by more than {points(later[0].contrast.margin)} points"
+    elif later and helps:
+        said += f"; whether more than {level} help cannot be told yet"
+    return f"In short: {said}."
+
+
+def _named(contrast: Contrast, sign: int) -> str:
+    return " and ".join(name for name, weight in contrast.weights.items() if weight * sign > 0)
+
+
 def sides(contrast: Contrast, unit: str = "") -> tuple[str, str]:
     """What is compared with what, in words; a numeric level gets its unit once, where it is first named."""
-    plus = [name for name, weight in contrast.weights.items() if weight > 0]
-    minus = [name for name, weight in contrast.weights.items() if weight < 0]
-    first = " and ".join(plus)
-    if unit and all(name.replace(".", "", 1).isdigit() for name in plus):
-        first = f"{first} {unit}"
-    return first, " and ".join(minus)
+    first, base = _named(contrast, 1), _named(contrast, -1)
+    return (f"{first} {unit}" if unit and first.replace(".", "", 1).isdigit() else first), base

@@ -13,7 +13,7 @@ RECIPES: dict[str, Recipe] = {
     # 250,000 examples; about 100 seconds a network on two cores at 32 px.
     "small": SMALL,
     # The smallest that leaves random features behind; for the demo, tests and first looks.
-    "quick": replace(SMALL, name="quick", length=Examples(60_000)),
+    "quick": replace(SMALL, name="quick", length=Examples(24_000)),
     # A check that conditions keep their order when trained longer.
     "long": replace(SMALL, name="long", length=Examples(700_000)),
     # Larger backbones by name: AdamW, colour and cutout.

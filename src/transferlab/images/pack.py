@@ -125,6 +125,20 @@ def keys(path: Path) -> list[str]:
         return [json.loads(line) for line in file]
 
 
+def remarks(pack: Pack) -> list[str]:
+    """Sentences on how a pack came about: its splits, what was left out, identical images."""
+    notes: dict[str, Any] = dict(pack.notes)
+    said = [f"{pack.name}: splits {notes['split']}."] if "split" in notes else []
+    said += [f"{pack.name}: {note}." for note in notes.get("source", [])]
+    if skipped := notes.get("skipped"):
+        said.append(f"{pack.name}: images left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}.")
+    if found := notes.get("duplicates"):
+        first = " = ".join(found["examples"][0])
+        said.append(f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} of them across "
+                    f"splits and {found['other_labels']} under different labels, for example {first}.")  # fmt: skip
+    return said
+
+
 def _read_only(values: list[float]) -> NDArray[np.float32]:
     array = np.array(values, np.float32)
     array.flags.writeable = False

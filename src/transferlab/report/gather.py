@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from transferlab import designs
 from transferlab.answers.contrast import MEAN, Results, estimates
-from transferlab.answers.sentences import points
+from transferlab.answers.sentences import points, sentence, summary
 from transferlab.answers.study import Check, ConditionFacts, Missing, Score, StudyAnswers, TargetFacts
 from transferlab.errors import UserError
+from transferlab.images.pack import remarks
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.runners.packs import find
@@ -23,7 +23,6 @@ from transferlab.specs import (
     Epochs,
     Estimate,
     Examples,
-    Pack,
     PackRef,
     Plan,
     Protocol,
@@ -111,7 +110,7 @@ def _view(store: Store, plan: Plan, reference: PackRef) -> Target | None:
 def _target_facts(reference: PackRef, target: Target | None) -> TargetFacts:
     if target is None:
         return TargetFacts(reference.name, "top1", float("nan"), 0, 0, 0, 0, ("its pack is gone",))
-    notes = tuple(_pack_notes(target.pack))
+    notes = tuple(remarks(target.pack))
     sizes = (len(target.train), len(target.val), len(target.test))
     return TargetFacts(reference.name, target.metric, target.chance, *sizes, target.n_classes, notes)
 
@@ -307,32 +306,13 @@ def _notes(store: Store, plan: Plan) -> tuple[str, ...]:
         pack = find(store, plan.source)
     except UserError:
         return ("The source's pack is gone.",)
-    return tuple(_pack_notes(pack))
-
-
-@cache
-def _pack_notes(pack: Pack) -> list[str]:
-    """Sentences on a pack: its split, what was skipped, duplicates."""
-    said: list[str] = []
-    if "split" in pack.notes:
-        said.append(f"{pack.name}: splits {pack.notes['split']}.")
-    skipped: Any = pack.notes.get("skipped")
-    if skipped:
-        counts = ", ".join(f"{n} {reason}" for reason, n in dict(skipped).items() if not isinstance(n, dict))
-        said.append(f"{pack.name}: images left out: {counts}.")
-    found: Any = pack.notes.get("duplicates")
-    if found:
-        said.append(
-            f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} across splits, "
-            f"{found['other_labels']} under different labels."
-        )
-    return said
+    return tuple(remarks(pack))
 
 
 def headline(study: StudyAnswers) -> list[str]:
     """The study's answer in few sentences: alarms, then the mean over targets (or the one target)."""
-    from transferlab.answers.sentences import sentence
-
     said = [check.sentence for check in study.checks if check.alarm]
     over = MEAN if len(study.targets) != 1 else study.targets[0].name
-    return [*said, *(sentence(e, study.unit) for e in study.estimates if e.target == over)]
+    told = [e for e in study.estimates if e.target == over]
+    short = summary(told, study.unit)
+    return [*said, *([short] if short else []), *(sentence(e, study.unit) for e in told)]

@@ -1,15 +1,37 @@
-"""The demo: two of the questions on the toy world, small enough for a few minutes on two cores."""
+"""The demo: two questions on the toy world, small enough for a few minutes on two cores."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
-from transferlab.runners.prepare import Wanted
+from transferlab import designs
+from transferlab.contrasts import compare, steps
+from transferlab.engine.recipes import RECIPES
+from transferlab.specs import Study
 
-STUDIES = ("images-per-class", "coarse-vs-fine")
 TARGETS = ("toy?task=unseen", "toy?task=scenes", "toy?task=attributes")
 
+IMAGES = Study(
+    name="images-per-class",
+    question="How many images per class are enough?",
+    unit="images per class",
+    source="toy",
+    targets=TARGETS,
+    conditions={n: designs.images_per_class(n) for n in (5, 15, 60)},
+    contrasts=steps(margin=0.02),
+    seeds=5,
+    recipe=RECIPES["quick"],
+)
 
-def wanted(study: str, store: Path) -> Wanted:
-    """One of STUDIES on the toy world: three seeds, the quick recipe."""
-    return Wanted(study=study, source="toy", targets=TARGETS, store=store, seeds=3, recipe="quick")
+# The controls that IMAGES has too are not run again: equal cells are one cell.
+LABELS = replace(
+    IMAGES,
+    name="coarse-vs-fine",
+    question="At one number of labels and images: coarse labels or fine ones?",
+    unit="",
+    conditions={"16 coarse": designs.coarse_matched(2), "16 fine": designs.fine_matched(2)},
+    contrasts=[compare("16 coarse", "16 fine", margin=0.02)],
+    controls=("scratch", "random-features"),
+)
+
+STUDIES = (IMAGES, LABELS)

@@ -24,9 +24,9 @@ SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, w
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for; None where the study or a default decides."""
+    """What the user asked for: a built-in question's name, a study file or a study; None where those decide."""
 
-    study: str
+    study: str | Study
     source: str | None
     targets: Sequence[str]
     store: Path
@@ -57,19 +57,19 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     Raises:
         UserError: anything that the user can get wrong.
     """
-    found = load(wanted.study)
+    found = load(wanted.study) if isinstance(wanted.study, str) else wanted.study
     machine = here(wanted.device)
     size = wanted.size or (found.recipe.image_px if isinstance(found, Study) else Recipe().image_px)
     if not 8 <= size <= 1024:
         raise UserError(f"images of {size} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64")
     source_text = wanted.source or (found.source if isinstance(found, Study) else "")
     if not source_text:
-        raise UserError("the study has no source", f"study {wanted.study}", "name one, for example --source toy")
+        raise UserError("the study has no source", _title(wanted), "name one, for example --source toy")
     target_texts = list(wanted.targets)
     if isinstance(found, Study):
         target_texts = target_texts or list(found.targets)
     if not target_texts and wanted.study != "coarse-to-fine":
-        raise UserError("the study has no target", f"study {wanted.study}", "name one, for example --target digits")
+        raise UserError("the study has no target", _title(wanted), "name one, for example --target digits")
     store = Store.open(wanted.store, create=True)
 
     def obtain(text: str) -> tuple[PackRef, Pack]:
@@ -115,3 +115,7 @@ def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_
     whole = RECIPES["small"].length
     most = whole.n if isinstance(whole, Examples) else 250_000
     return replace(chosen, length=Examples(min(most, max(25_000, 100 * n_train))))
+
+
+def _title(wanted: Wanted) -> str:
+    return f"study {wanted.study if isinstance(wanted.study, str) else wanted.study.name}"
