@@ -1,0 +1,54 @@
+"""A whole study on the toy world finds what the generator put there, with its sign; and nothing where nothing is.
+
+Planted: an image shows its class among much nuisance, so more images help; its label says what is shown, so labels in
+random order do harm. Not planted, since the generator makes them by luck alone: how two draws of one condition differ.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from transferlab import Examples, Recipe, Study, compare, designs
+from transferlab.answers.contrast import MEAN
+from transferlab.answers.study import StudyAnswers
+from transferlab.report.gather import answers
+from transferlab.runners import local
+from transferlab.runners.prepare import Wanted, prepare
+
+STUDY = Study(
+    source="toy",
+    targets=["toy?task=unseen", "toy?task=attributes"],
+    reference="all",
+    conditions={
+        "few": designs.images_per_class(5),
+        "wrong labels": designs.shuffled(designs.all_images()),
+        "all": designs.all_images(),
+    },
+    contrasts=[compare("all", "few"), compare("wrong labels", "all")],
+    controls=["random-features", "a/a"],
+    seeds=4,
+    recipe=Recipe(backbone="small:16", image_px=32, length=Examples(12_000)),
+)
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> StudyAnswers:
+    prepared = prepare(Wanted(STUDY, None, (), tmp_path_factory.mktemp("truth") / "lab", device="cpu"), lambda *_: None)
+    assert local.run(prepared.plan, prepared.store, prepared.machine, lambda _: None) == 0
+    return answers(prepared.store, prepared.plan.identity)
+
+
+@pytest.mark.parametrize(("condition", "verdict"), [("few", "better"), ("wrong labels", "worse")])
+def test_a_planted_effect_is_found_with_its_sign(answered: StudyAnswers, condition: str, verdict: str) -> None:
+    (found,) = [e for e in answered.estimates if e.target == MEAN and condition in e.contrast.weights]
+    assert found.verdict == verdict
+    assert (found.value > 0) == (verdict == "better")
+
+
+def test_training_is_worth_more_than_random_features(answered: StudyAnswers) -> None:
+    (gain,) = [e for e in answered.exploratory if e.target == MEAN]
+    assert gain.verdict == "better"
+
+
+def test_two_draws_of_one_condition_agree(answered: StudyAnswers) -> None:
+    assert [check.alarm for check in answered.checks] == [False]
