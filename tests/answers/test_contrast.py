@@ -99,3 +99,17 @@ def test_sentences_say_the_number_the_interval_and_the_seeds() -> None:
     )
     assert points(-0.0123, signed=True) == "−1.2"
     assert points(-0.0001, signed=True) == "0.0"
+
+
+def test_from_twenty_seeds_on_a_ranking_metric_is_bootstrapped_over_images_too() -> None:
+    random = np.random.default_rng(4)
+    rows = {c: {k: (random.random(80) < p).astype(float) for k in range(20)} for c, p in (("a", 0.8), ("b", 0.5))}
+    scores = {c: {k: float(r.mean()) for k, r in by_seed.items()} for c, by_seed in rows.items()}
+    ranked = Results("t", "mean average precision", scores, {}, None,
+                     lambda c, k, examples: float(rows[c][k][examples].mean()), 80)  # fmt: skip
+    found = estimate(compare("a", "b"), [ranked])
+    assert found.scope == "images like these" and "redrawn" in found.method and found.verdict == "better"
+    assert found.low is not None and found.high is not None
+    assert found.low < np.mean([scores["a"][k] - scores["b"][k] for k in range(20)]) < found.high
+    fewer = {c: {k: v for k, v in s.items() if k < 19} for c, s in scores.items()}
+    assert estimate(compare("a", "b"), [replace(ranked, scores=fewer)]).scope == "these test images"

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.answers.intervals import Interval, example_variance_of, holm, of_seeds, seeds_to_decide
+from transferlab.answers.intervals import (
+    LEAST_UNITS_OF_BOOTSTRAP,
+    Interval,
+    bootstrap,
+    example_variance_of,
+    holm,
+    of_seeds,
+    seeds_to_decide,
+)
 from transferlab.errors import UserError
 from transferlab.specs import Contrast, ContrastRule, Estimate, Verdict
 
@@ -25,6 +33,8 @@ class Results:
         rows: condition to seed to per-example results float [e] whose weighted mean is the score; empty where the
             metric is no mean over examples, and then intervals speak of these test images.
         weights: float [e], summing to 1; None weighs all alike.
+        score_of: the score of a condition's seed on redrawn examples, int [e]; for metrics that are no mean over them.
+        n_examples: e.
     """
 
     target: str
@@ -32,6 +42,8 @@ class Results:
     scores: Mapping[str, Mapping[int, float]]
     rows: Mapping[str, Mapping[int, NDArray[np.float64]]]
     weights: NDArray[np.float64] | None = None
+    score_of: Callable[[str, int, NDArray[np.int64]], float] | None = None
+    n_examples: int = 0
 
 
 def resolve(contrasts: Sequence[Contrast] | ContrastRule, conditions: Sequence[str]) -> tuple[Contrast, ...]:
@@ -104,6 +116,9 @@ def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
     added = sum(v or 0.0 for v in variances) / len(results) ** 2 if crossed else 0.0
     interval = of_seeds(per_seed, added)
     method = f"Student's t over {len(whole)} paired seeds" + (", and the spread over test images" if crossed else "")
+    if not crossed and len(whole) >= LEAST_UNITS_OF_BOOTSTRAP and all(each.rows or each.score_of for each in results):
+        interval, crossed = _redrawn(contrast, results, whole), True
+        method = f"percentiles over redrawn test images and redrawn ones of {len(whole)} seeds"
     verdict = _verdict(interval, contrast.margin)
     more = seeds_to_decide(interval, len(whole), contrast.margin) if verdict == "cannot tell" else None
     metric = first.metric if len({each.metric for each in results}) == 1 else "score"
@@ -127,6 +142,27 @@ def _example_variance(contrast: Contrast, results: Results, seeds: Sequence[int]
     scale = np.ones(len(first)) if results.weights is None else results.weights * len(first)
     parts = [sum(w * results.rows[name][seed] for name, w in weighted) * scale for seed in seeds]
     return example_variance_of(np.stack(parts))
+
+
+def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int]) -> Interval:
+    weighted = [(name, w) for name, w in contrast.weights.items() if w]
+
+    def score(each: Results, name: str, seed: int, examples: NDArray[np.int64]) -> float:
+        if each.score_of is not None:
+            return each.score_of(name, seed, examples)
+        rows = each.rows[name][seed][examples]
+        return float(np.average(rows, weights=None if each.weights is None else each.weights[examples]))
+
+    def statistic(drawn: NDArray[np.int64], examples: Sequence[NDArray[np.int64]]) -> float:
+        unique, counts = np.unique(drawn, return_counts=True)
+        per_seed = [
+            np.mean([sum(w * score(each, name, seeds[k], rows) for name, w in weighted)
+                     for each, rows in zip(results, examples, strict=True)])
+            for k in map(int, unique)
+        ]  # fmt: skip
+        return float(np.average(per_seed, weights=counts))
+
+    return bootstrap(statistic, len(seeds), [each.n_examples for each in results])
 
 
 def _verdict(interval: Interval, margin: float) -> Verdict:

@@ -5,7 +5,7 @@ The unit is the seed: a fresh choice of images, a fresh initialisation, one trai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,27 +78,27 @@ def example_variance_of(differences: Floats) -> float:
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.int64], NDArray[np.int64]], float], n_seeds: int, n_examples: int,
-    n_resamples: int = 2000,
+    statistic: Callable[[NDArray[np.int64], Sequence[NDArray[np.int64]]], float], n_seeds: int,
+    n_examples: Sequence[int], n_resamples: int = 1000,
 ) -> Interval:  # fmt: skip
     """Percentile interval of a statistic without a simpler form; whole seeds and whole examples redrawn together.
 
     Args:
-        statistic: from seed indices [K] and example indices [e] to the contrast.
-        n_seeds: at least 20; under that use ``of_seeds``.
+        statistic: from seed indices [K], and example indices [e] of each target, to the contrast.
+        n_seeds: at least 20; under that use ``of_seeds``. n_examples: e of each target.
 
     Raises:
         ValueError: too few seeds.
     """
     if n_seeds < LEAST_UNITS_OF_BOOTSTRAP:
         raise ValueError(f"a bootstrap over {n_seeds} seeds does not hold its level; use of_seeds")
-    random = stream("bootstrap", n_seeds, n_examples)
+    random = stream("bootstrap", n_seeds, list(n_examples))
     values = np.array([
-        statistic(random.integers(0, n_seeds, n_seeds), random.integers(0, n_examples, n_examples))
+        statistic(random.integers(0, n_seeds, n_seeds), [random.integers(0, e, e) for e in n_examples])
         for _ in range(n_resamples)
     ])  # fmt: skip
     low, high = float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
-    value = statistic(np.arange(n_seeds), np.arange(n_examples))
+    value = statistic(np.arange(n_seeds), [np.arange(e) for e in n_examples])
     p = min(1.0, 2 * min(float((values <= 0).mean()), float((values >= 0).mean())) + 1 / n_resamples)
     return Interval(value, low, high, p)
 
