@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from transferlab.engine.batches import features
-from transferlab.engine.fit import Fitted, evaluate, fit
+from transferlab.engine.fit import Fitted, TrainingFailed, evaluate, fit
 from transferlab.identity import torch_seed
 from transferlab.specs import Examples, Recipe
 from transferlab.transfer.problem import Prediction, Problem
@@ -22,13 +22,24 @@ def fit_predict(problem: Problem) -> Prediction:
     """Train on the train rows at two learning rates, keep the one with the lower validation loss, predict the test.
 
     The length is fixed in examples seen (knob ``examples``), whatever the target's size. With one shot there is no
-    validation, and the first rate is taken.
+    validation, and the first rate is taken. A rate at which the loss does not stay finite loses against the other.
+
+    Raises:
+        TrainingFailed: at the lowest rate tried, the loss does not stay finite.
     """
     knobs = problem.protocol.knobs
     rates = [float(knobs.get("lr", LR))]
     if len(problem.rows("val")):
         rates.append(rates[0] / LOWER)
-    tried = [(_validation_loss(problem, fitted), lr, fitted) for lr in rates for fitted in [_fitted(problem, lr)]]
+    tried: list[tuple[float, float, Fitted]] = []
+    for lr in rates:
+        try:
+            fitted = _fitted(problem, lr)
+        except TrainingFailed:
+            if lr == rates[-1] and not tried:
+                raise
+            continue
+        tried.append((_validation_loss(problem, fitted), lr, fitted))
     _, lr, fitted = min(tried, key=lambda t: t[:2])
     found = features(fitted.backbone, problem.examples("test"), problem.place, problem.network.recipe.image_px)
     with torch.inference_mode():

@@ -16,6 +16,7 @@ from transferlab.transfer.problem import Prediction, Problem
 KS = (1, 5, 20)
 BLOCK = 1024  # queries at a time: against 100,000 neighbours 400 MB
 TEMPERATURE = 0.07
+RANKED = 100
 
 
 def fit_predict(problem: Problem) -> Prediction:
@@ -44,10 +45,15 @@ def fit_predict(problem: Problem) -> Prediction:
 
 
 def neighbours(gallery: Tensor, labels: Tensor, queries: Tensor, k: int, n_classes: int) -> Tensor:
-    """Class votes float32 [q, c] of each query's k nearest in the gallery; both are of unit length, [n, d] and [q, d]."""
+    """Class votes float32 [q, c] of each query's k nearest in the gallery; both are of unit length, [n, d] and [q, d].
+
+    The next nearest, up to RANKED in all, order the classes that have no vote of the k: else top-5 at k = 1 would be
+    one neighbour and four classes by their index.
+    """
     votes = torch.zeros(len(queries), n_classes)
     for start in range(0, len(queries), BLOCK):
-        near = (queries[start : start + BLOCK] @ gallery.T).topk(k)
+        near = (queries[start : start + BLOCK] @ gallery.T).topk(min(max(k, RANKED), len(gallery)))
         weights = ((near.values - 1) / TEMPERATURE).exp()
+        weights[:, k:] *= 1e-6
         votes[start : start + BLOCK].scatter_add_(1, labels[near.indices], weights)
     return votes

@@ -15,10 +15,14 @@ def top1(scores: Scores, labels: Labels) -> float:
 
 
 def top5(scores: Scores, labels: Labels) -> float:
-    """Share of examples whose class is among the five best-scored (all, where there are fewer)."""
+    """Share of examples whose class is among the five best-scored (all, where there are fewer).
+
+    Equal scores rank in the order of the classes, as in ``top1``: five neighbours that vote for two classes must not
+    make every other class the third.
+    """
     own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)
-    above = (scores > own).sum(1)
-    return float((above < 5).mean())
+    before = np.arange(scores.shape[1]) < labels[:, None]
+    return float((((scores > own) | ((scores == own) & before)).sum(1) < 5).mean())
 
 
 def mean_class_accuracy(scores: Scores, labels: Labels) -> float:
