@@ -21,8 +21,9 @@ def top5(scores: Scores, labels: Labels) -> float:
     make every other class the third.
     """
     own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)
-    before = np.arange(scores.shape[1]) < labels[:, None]
-    return float((((scores > own) | ((scores == own) & before)).sum(1) < 5).mean())
+    order = np.arange(scores.shape[1], dtype=np.int32)
+    ahead = (scores > own) | ((scores == own) & np.less(order, labels[:, None]))
+    return float((ahead.sum(1) < 5).mean())
 
 
 def mean_class_accuracy(scores: Scores, labels: Labels) -> float:
