@@ -9,7 +9,7 @@ from typing import Literal
 from transferlab import designs
 from transferlab.answers.contrast import resolve
 from transferlab.errors import UserError
-from transferlab.identity import ENGINE, TRANSFER, digest
+from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
 from transferlab.specs import (
     CONTROLS,
     TRAIN,
@@ -89,7 +89,7 @@ def make_plan(
         identity=identity, name=study.name, question=study.question, source=reference, targets=tuple(targets),
         conditions=conditions, contrasts=contrasts, reference=reference_of(study), seeds=study.seeds, unit=study.unit,
         recipe=study.recipe, protocols=tuple(study.protocols), device=place.device, precision=precision,
-        trainings=tuple(trainings), transfers=tuple(transfers),
+        trainings=tuple(trainings), transfers=tuple(transfers), code=(DESIGN, ENGINE, TRANSFER),
     )  # fmt: skip
 
 

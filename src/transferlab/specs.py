@@ -348,7 +348,7 @@ class Plan:
     """A study turned into cells: all that running and answering need, plain enough to be kept as JSON.
 
     ``identity`` names the question with its data and recipe, whatever the number of seeds: running again with more
-    seeds goes on with the same study.
+    seeds goes on with the same study. ``code`` holds DESIGN, ENGINE and TRANSFER of ``identity`` as they were.
     """
 
     identity: str
@@ -367,6 +367,7 @@ class Plan:
     precision: Literal["bf16", "fp32"]
     trainings: Sequence[Training]
     transfers: Sequence[Transfer]
+    code: Sequence[int] = ()
 
 
 _STORED: dict[str, type[Any]] = {

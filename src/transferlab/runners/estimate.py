@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import fields
 
 from transferlab.console import duration
 from transferlab.identity import digest, plain
@@ -13,7 +15,7 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
 from transferlab.runners.local import WORKER_ENVIRONMENT, failures, missing, shares
 from transferlab.runners.prepare import Prepared
-from transferlab.specs import Plan, restored
+from transferlab.specs import Plan, Recipe, restored
 
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
 
@@ -49,9 +51,37 @@ def describe(prepared: Prepared) -> str:
         seconds = expected_seconds(prepared, gone)
         lines.append(f"  time           about {duration(seconds)} on {prepared.machine.name}, {plan.precision}")
         lines.append(f"  disk           about {_expected_bytes(plan, gone) / 1e6:,.0f} MB")
-        lines.append("  why            what is to do has no finished cell under its key in this store: data, design, "
-                     "recipe, seed or code differ from what was run, or it was not run")  # fmt: skip
+        lines.append(f"  why            {why(plan, prepared.earlier)}")
     return "\n".join(lines)
+
+
+def why(plan: Plan, earlier: Sequence[Plan]) -> str:
+    """Why there is something to do: what differs from the latest earlier plan of this study, or that none was run."""
+    if not earlier:
+        return "no study of this name has been run in this store"
+    before = next((e for e in reversed(earlier) if e.identity == plan.identity), earlier[-1])
+    changes = [
+        f"{name} {old} → {new}"
+        for name, old, new in (
+            *((n, o, w) for n, o, w in zip(("DESIGN", "ENGINE", "TRANSFER"), before.code, plan.code, strict=False)),
+            *(("recipe." + f.name, vars(before.recipe)[f.name], vars(plan.recipe)[f.name])
+              for f in fields(plan.recipe) if f.name not in Recipe.NOT_IDENTITY),
+            ("device", before.device, plan.device),
+            ("precision", before.precision, plan.precision),
+            ("seeds", before.seeds, plan.seeds),
+        )
+        if old != new
+    ]  # fmt: skip
+    if before.source.digest != plan.source.digest:
+        changes.append(f"other source images: {before.source.spec} → {plan.source.spec}")
+    known = {t.digest for t in before.targets}
+    changes += [f"new target {t.name}" for t in plan.targets if t.digest not in known]
+    designs = {c.name: c.design for c in before.conditions}
+    changes += [f"new condition {c.name}" for c in plan.conditions if c.name not in designs]
+    changes += [f"other design of {c.name}" for c in plan.conditions if designs.get(c.name, c.design) != c.design]
+    if list(before.protocols) != list(plan.protocols):
+        changes.append("other protocols")
+    return f"since it was last planned: {'; '.join(changes)}" if changes else "planned before and not done yet"
 
 
 def expected_seconds(prepared: Prepared, gone: set[str]) -> float:

@@ -16,7 +16,7 @@ from transferlab.plan import Place, check, make_plan
 from transferlab.questions import load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study
+from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study, restored
 from transferlab.transfer.targets import view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
@@ -40,12 +40,13 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A plan with what running it needs, and its packs (the source first)."""
+    """A plan with what running it needs, its packs (the source first), and the store's earlier plans of its name."""
 
     plan: Plan
     store: Store
     machine: Machine
     packs: tuple[Pack, ...]
+    earlier: Sequence[Plan] = ()
 
 
 def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) -> Prepared:
@@ -95,8 +96,9 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     plan = make_plan(
         study, (reference, source), references, Place(machine.device, machine.precision), store.write_subset
     )
+    earlier = [other for other in map(restored, store.studies().values()) if other.name == plan.name]
     store.write_study(plan.identity, plain(plan))
-    return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)))
+    return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), earlier)
 
 
 def _check_source(source: Pack, text: str) -> None:

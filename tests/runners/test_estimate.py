@@ -1,0 +1,63 @@
+"""What a plan says beforehand: why there is work, and how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from transferlab import Study, compare, designs, knn
+from transferlab.outcomes.store import Store
+from transferlab.plan import Place, make_plan, most_seen
+from transferlab.runners.estimate import standing, why
+from transferlab.specs import Epochs, Examples, Pack, PackRef, Plan, Recipe, UntilFlat
+
+MakePack = Callable[..., Pack]
+
+
+@pytest.fixture
+def plan_of(tmp_path: Path, make_pack: MakePack) -> Callable[..., Plan]:
+    store = Store.open(tmp_path / "lab", create=True)
+
+    def make(seed: int = 0, targets: int = 1, **changes: object) -> Plan:
+        study = Study(source="", targets=["t"], conditions={"all": designs.all_images(), "few": designs.images_per_class(3)},
+                      controls=(), contrasts=[compare("all", "few")], seeds=2, recipe=Recipe(image_px=16))  # fmt: skip
+        pack = make_pack(seed=seed)
+        references = [PackRef(f"made{i}", f"{i:032x}", f"target {i}") for i in range(targets)]
+        reference = (PackRef("made", pack.digest, pack.name), pack)
+        return make_plan(replace(study, **changes), reference, references, Place("cpu", "fp32"), store.write_subset)
+
+    return make
+
+
+def test_it_says_that_nothing_was_run_or_that_the_rest_is_not_done(plan_of: Callable[..., Plan]) -> None:
+    assert "no study of this name" in why(plan_of(), [])
+    assert "not done yet" in why(plan_of(), [plan_of()])
+
+
+def test_it_names_each_change_since_the_study_was_planned(plan_of: Callable[..., Plan]) -> None:
+    before = [plan_of()]
+    longer = why(plan_of(recipe=Recipe(image_px=16, length=Examples(999))), before)
+    assert "recipe.length Examples(n=250000) → Examples(n=999)" in longer and "lr" not in longer
+    assert "seeds 2 → 5" in why(plan_of(seeds=5), before)
+    assert "other source images" in why(plan_of(seed=1), before)
+    assert "new target target 1" in why(plan_of(targets=2), before)
+    assert "other protocols" in why(plan_of(protocols=[knn()]), before)
+    levels = {"all": designs.all_images(), "few": designs.images_per_class(4)}
+    assert "other design of few" in why(plan_of(conditions=levels), before)
+    assert "ENGINE 0 → " in why(plan_of(), [replace(plan_of(), code=(plan_of().code[0], 0, plan_of().code[2]))])
+
+
+def test_a_recipes_name_is_no_reason(plan_of: Callable[..., Plan]) -> None:
+    assert "not done yet" in why(plan_of(recipe=Recipe(name="other", image_px=16)), [plan_of()])
+
+
+def test_the_most_that_a_network_sees_follows_from_its_length() -> None:
+    lengths = (Examples(70), Epochs(3), UntilFlat(2, 10, 500))
+    assert [most_seen(Recipe(length=length), 40) for length in lengths] == [70, 120, 500]
+
+
+def test_an_empty_store_has_no_standing(tmp_path: Path) -> None:
+    assert "no study has been run" in standing(Store.open(tmp_path / "other", create=True))
