@@ -38,3 +38,13 @@ def test_a_stronger_penalty_shrinks_the_weights_and_spares_the_bias() -> None:
     assert strong[:-1].norm() < 0.05 * weak[:-1].norm()
     share = strong[-1].softmax(0)[1]
     assert float(share) == pytest.approx(float(labels.float().mean()), abs=0.01)
+
+
+def test_features_that_never_vary_are_of_no_consequence() -> None:
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    features, labels = random.normal(size=(300, 20)).astype(np.float32), random.integers(0, 4, 300)
+    dead = np.concatenate([features, np.zeros((300, 200), np.float32)], 1)
+    plain, padded = (logistic(torch.from_numpy(f), torch.from_numpy(labels), 4, 1e-2) for f in (features, dead))
+    torch.testing.assert_close(padded[[*range(20), -1]], plain, atol=1e-3, rtol=1e-2)
+    assert not padded[20:-1].any()

@@ -56,7 +56,8 @@ def logistic(features: Tensor, labels: Tensor, n_classes: int, penalty: float, s
         features: float32 [m, d]. labels: int64 [m], or int8 [m, c] of 1, 0, -1. penalty: per example, > 0.
         start: weights to begin from.
     """
-    curved, axes = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(features.T @ features / len(features)))
+    spread = features.T.double() @ features.double() / len(features)  # eigh in float32 fails on constant features
+    curved, axes = (part.float() for part in cast("tuple[Tensor, Tensor]", torch.linalg.eigh(spread)))
     curvature = torch.cat([curved.clamp(min=0), torch.ones(1, device=features.device)])[:, None] / n_classes
     free = torch.ones_like(curvature)
     free[-1] = 0.0
