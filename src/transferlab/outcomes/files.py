@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Generator
 from pathlib import Path
 
 from transferlab.errors import UserError
 
+TEMPORARY = ".tmp-"  # names begin so while they are written; a kill may leave one, and it means nothing
+
 OUTER = {
     errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file would be too large",
-    errno.EROFS: "the disk is read-only", errno.EACCES: "writing is not allowed", errno.EPERM: "writing is not allowed",
+    errno.EROFS: "the disk is read-only", errno.EACCES: "access is not allowed", errno.EPERM: "access is not allowed",
+    errno.EIO: "the disk has a fault", errno.ENOTDIR: "a file stands where a folder should",
+    errno.EEXIST: "a file stands where a folder should", errno.EISDIR: "a folder stands where a file should",
+    errno.ENAMETOOLONG: "the name is too long",
 }  # fmt: skip
 
 
@@ -30,7 +35,7 @@ def told_as_users_mistake(path: Path) -> Generator[None]:
         if error.errno not in OUTER:
             raise
         raise UserError(
-            OUTER[error.errno], str(path), "make room or name another --store; what is done is kept, and the same "
+            OUTER[error.errno], str(path), "make room or name another place; what is done is kept, and the same "
             "command goes on"
         ) from error  # fmt: skip
 
@@ -41,18 +46,18 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         UserError: full, read-only or forbidden disk; nothing else is touched.
     """
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
     with told_as_users_mistake(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            temporary.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                Path(name).unlink()
+                temporary.unlink()
             raise
         sync_folder(path.parent)
 

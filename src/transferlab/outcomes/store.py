@@ -16,8 +16,9 @@ import contextlib
 import hashlib
 import io
 import json
+import time
 import zipfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +28,11 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
-from transferlab.outcomes.files import sync_folder, told_as_users_mistake, write_atomically
+from transferlab.outcomes.files import TEMPORARY, sync_folder, told_as_users_mistake, write_atomically
 from transferlab.specs import Subset
 
 FORMAT = 1
-RECORD = "record.json"
+RECORD, CHECKPOINT = "record.json", "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,27 @@ class Store:
         """Open a store, or make one.
 
         Raises:
-            UserError: no store there (without ``create``), a folder of other things, a newer format.
+            UserError: no store there (without ``create``), a folder of other things, a newer format, a damaged mark.
         """
         mark = path / "lab.json"
-        if mark.is_file():
-            version = _read_json(mark).get("format", 0)
-            if version > FORMAT:
-                raise UserError("the store was made by a newer transferlab", str(path), "update transferlab")
-            return Store(path)
-        if not create:
-            raise UserError("there is no store", str(path), "name one with --store, or run a study first")
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError("this is no store, and it is not empty", str(path), "name another folder with --store")
-        write_atomically(mark, json.dumps({"format": FORMAT}).encode())
+        with told_as_users_mistake(path):
+            if not mark.is_file():
+                if not create:
+                    raise UserError("there is no store", str(path), "name one with --store, or run a study first")
+                others = path.is_dir() and any(not p.name.startswith(TEMPORARY) for p in path.iterdir())
+                if others and not mark.is_file():  # else another process has just made it
+                    raise UserError(
+                        "this is no store, and it is not empty", str(path), "name another folder with --store"
+                    )
+                write_atomically(mark, json.dumps({"format": FORMAT}).encode())
+        try:
+            version = int(json.loads(mark.read_bytes())["format"])
+        except (ValueError, KeyError, TypeError):
+            version = 0
+        if version > FORMAT:
+            raise UserError("the store was made by a newer transferlab", str(path), "update transferlab")
+        if version < FORMAT:
+            raise UserError("the store's mark is damaged", str(mark), f'write {{"format": {FORMAT}}} into it')
         return Store(path)
 
     @property
@@ -82,69 +91,74 @@ class Store:
         return self.record(key) is not None
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """A cell's record; None where there is none or where its files do not fit it."""
-        path = self.cell(key) / RECORD
+        """A cell's record; None where there is none, where it is damaged or where its files do not fit it."""
         try:
-            record = _read_json(path)
+            record = _read_json(self.cell(key) / RECORD)
             fits = all((self.cell(key) / name).stat().st_size == f["bytes"] for name, f in record["files"].items())
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        except (FileNotFoundError, UserError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return record if fits and record.get("key") == key else None
 
     def write_cell(self, key: str, inputs: str, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Keep a finished cell: its files, then its record with their sizes and hashes.
+        """Keep a finished cell: its files, then its record with their sizes and hashes. What is there stays.
 
         Args:
             inputs: canonical text of all that the key was made from.
             record: plain JSON: metrics, seconds, versions.
         """
         folder = self.cell(key)
-        for name, data in files.items():
-            write_atomically(folder / name, data)
-        facts = {name: {"bytes": len(data), "blake2b": _hash(data)} for name, data in files.items()}
-        whole = {**record, "key": key, "inputs": json.loads(inputs), "files": facts}
-        write_atomically(folder / RECORD, json.dumps(whole, indent=1).encode())
-        for leftover in folder.glob("checkpoint*"):
-            leftover.unlink()
-        (self.path / "failures" / f"{key}.json").unlink(missing_ok=True)
+        if not self.has(key):
+            with told_as_users_mistake(folder):
+                (folder / RECORD).unlink(missing_ok=True)  # a damaged one must not meet new files that fit it
+            for name, data in files.items():
+                write_atomically(folder / name, data)
+            facts = {name: {"bytes": len(data), "blake2b": _hash(data)} for name, data in files.items()}
+            whole = {**record, "key": key, "inputs": json.loads(inputs), "files": facts}
+            write_atomically(folder / RECORD, _sealed(whole))
+        with told_as_users_mistake(folder):
+            for leftover in (*folder.glob(f"{CHECKPOINT}*"), *folder.glob(f"{TEMPORARY}*")):
+                leftover.unlink()
+            (self.path / "failures" / f"{key}.json").unlink(missing_ok=True)
 
     def read(self, key: str, name: str) -> bytes:
         """A cell's file, checked against its hash.
 
         Raises:
-            UserError: the bytes are not those that were written.
+            UserError: the cell is not there, or the bytes are not those that were written.
         """
-        data = (self.cell(key) / name).read_bytes()
-        if _hash(data) != _read_json(self.cell(key) / RECORD)["files"][name]["blake2b"]:
-            raise UserError(f"{name} has changed since it was written", str(self.cell(key)), "run transferlab verify")
+        record = self.record(key)
+        data = (self.cell(key) / name).read_bytes() if record else b""
+        if record is None or _hash(data) != record["files"][name]["blake2b"]:
+            raise UserError(f"{name} is not what was written", str(self.cell(key)), "run transferlab verify")
         return data
 
     def arrays(self, key: str, name: str = "rows.npz") -> dict[str, NDArray[Any]]:
         """The arrays of a cell's npz file."""
         return read_npz(self.read(key, name))
 
-    def keys(self) -> Iterator[str]:
-        """Keys of all cells that are there, ascending."""
-        for folder in sorted((self.path / "cells").glob("??/*")):
-            if (folder / RECORD).is_file():
-                yield folder.name
+    def write_checkpoint(self, key: str, state: bytes) -> None:
+        """Keep the state of a training in progress; gone once its record is written."""
+        write_atomically(self.cell(key) / CHECKPOINT, _hash(state).encode() + state)
 
-    def checkpoint(self, key: str, name: str) -> Path:
-        """Where a training in progress keeps its state; gone once its record is written."""
-        return self.cell(key) / f"checkpoint-{name}"
+    def checkpoint(self, key: str) -> bytes | None:
+        """What ``write_checkpoint`` kept last; None where nothing is, or where it is damaged."""
+        path = self.cell(key) / CHECKPOINT
+        held = path.read_bytes() if path.is_file() else b""
+        return held[32:] if held[:32] == _hash(held[32:]).encode() else None
 
     def write_failure(self, key: str, info: Mapping[str, Any]) -> None:
-        """Keep why a cell failed."""
-        write_atomically(self.path / "failures" / f"{key}.json", json.dumps(dict(info), indent=1).encode())
+        """Keep why a cell failed, and when (seconds since 1970)."""
+        write_atomically(self.path / "failures" / f"{key}.json", _sealed({**info, "when": time.time()}))
 
     def failures(self) -> dict[str, dict[str, Any]]:
         """Key to circumstances of the cells that failed and have not succeeded since."""
         return {path.stem: _read_json(path) for path in sorted((self.path / "failures").glob("*.json"))}
 
     def write_subset(self, subset: Subset) -> None:
-        """Keep a subset under its digest."""
+        """Keep a subset under its digest; a damaged one is made good."""
         path = self.path / "subsets" / f"{subset.digest}.npz"
-        if path.is_file():
+        with contextlib.suppress(UserError):
+            self.read_subset(subset.digest)
             return
         facts = {"pack": subset.pack, "label_names": subset.label_names, "members": subset.members}
         text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
@@ -163,7 +177,7 @@ class Store:
             facts = json.loads(held["facts"].tobytes())
             members = tuple(tuple(m) for m in facts["members"])
             subset = Subset(facts["pack"], held["rows"], held["labels"], tuple(facts["label_names"]), members)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever zip, npy and JSON say of damaged bytes: their digest decides
             raise problem from error
         if subset.digest != digest:
             raise problem
@@ -171,16 +185,20 @@ class Store:
 
     def write_study(self, identity: str, study: Any) -> None:
         """Keep a plan (plain JSON); the latest of one identity stays."""
-        write_atomically(self.path / "studies" / f"{identity}.json", json.dumps(study).encode())
+        write_atomically(self.path / "studies" / f"{identity}.json", _sealed(study))
 
     def studies(self) -> dict[str, Any]:
-        """Identity to plan, in the order in which they were last run."""
+        """Identity to plan, in the order in which they were last run.
+
+        Raises:
+            UserError: one is damaged; so do ``note``, ``failures`` and ``pack_index``.
+        """
         paths = sorted((self.path / "studies").glob("*.json"), key=lambda p: (p.stat().st_mtime_ns, p.name))
         return {path.stem: _read_json(path) for path in paths}
 
     def write_note(self, identity: str, facts: Mapping[str, Any]) -> None:
         """Keep circumstances of a study's latest run that are no part of it (the command, the machine)."""
-        write_atomically(self.path / "notes" / f"{identity}.json", json.dumps(dict(facts)).encode())
+        write_atomically(self.path / "notes" / f"{identity}.json", _sealed(facts))
 
     def note(self, identity: str) -> dict[str, Any]:
         """The circumstances of a study's latest run; empty where none are kept."""
@@ -189,7 +207,7 @@ class Store:
 
     def write_pack_index(self, name: str, facts: Mapping[str, Any]) -> None:
         """Keep where a pack lies."""
-        write_atomically(self.packs / "index" / f"{name}.json", json.dumps(dict(facts)).encode())
+        write_atomically(self.packs / "index" / f"{name}.json", _sealed(facts))
 
     def pack_index(self, name: str) -> dict[str, Any] | None:
         """What ``write_pack_index`` kept under this name, if anything."""
@@ -223,7 +241,7 @@ def verify(store: Store) -> list[Problem]:
             problems.append(Problem(folder, "its record is damaged, or a file is missing or of another size"))
             continue
         for name, facts in record["files"].items():
-            if _hash((folder / name).read_bytes()) != facts["blake2b"]:
+            if _hash((folder / name).read_bytes()) != facts.get("blake2b"):
                 problems.append(Problem(folder, f"{name} is not what was written"))
                 break
     for path in sorted((store.path / "subsets").glob("*.npz")):
@@ -231,12 +249,12 @@ def verify(store: Store) -> list[Problem]:
             store.read_subset(path.stem)
         except UserError:
             problems.append(Problem(path, "the subset is not what was written"))
-    for folder in ("studies", "failures", "notes"):
+    for folder in ("studies", "failures", "notes", "packs/index"):
         for path in sorted((store.path / folder).glob("*.json")):
             try:
                 _read_json(path)
-            except ValueError:
-                problems.append(Problem(path, "it is not JSON any more"))
+            except UserError:
+                problems.append(Problem(path, "it is not what was written"))
     return problems
 
 
@@ -274,5 +292,34 @@ def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def _sealed(facts: Mapping[str, Any]) -> bytes:
+    """JSON whose first field is the hash of all that follows it, so that no byte of it changes unnoticed."""
+    rest = json.dumps(dict(facts), indent=1).encode()[1:]
+    return _seal(rest) + rest
+
+
+def _seal(rest: bytes) -> bytes:
+    return b'{ "blake2b": "' + _hash(rest).encode() + b'",'
+
+
 def _read_json(path: Path) -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads(path.read_bytes()))
+    """What ``_sealed`` was given; a file from before there were seals is taken as it is.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    data = path.read_bytes()
+    try:
+        facts = cast("dict[str, Any]", json.loads(data))
+        sealed = facts.pop("blake2b", None) is not None or data.startswith(b"{ ")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise _damaged(path) from error
+    if sealed and not data.startswith(_seal(data[len(_seal(b"")) :])):
+        raise _damaged(path)
+    return facts
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        "a file of the store is damaged", str(path), "transferlab verify sets it aside; then run the study again"
+    )

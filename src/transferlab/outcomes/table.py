@@ -48,12 +48,8 @@ def as_text(rows: Rows) -> str:
 
 def as_csv(rows: Rows) -> str:
     """CSV whose texts no spreadsheet takes for a formula."""
-    held = io.StringIO()
-    writer = csv.writer(held, lineterminator="\n")
-    if rows:
-        writer.writerow(list(rows[0]))
-    writer.writerows([_harmless(value) for value in row.values()] for row in rows)
-    return held.getvalue()
+    lines = [list(rows[0])] if rows else []
+    return "".join(_csv_line(values) for values in (*lines, *(list(row.values()) for row in rows)))
 
 
 def as_json(rows: Rows) -> str:
@@ -73,6 +69,12 @@ def _parquet(rows: Rows) -> bytes:
 
 def _shown(value: str | int | float | None) -> str:
     return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
+
+
+def _csv_line(values: Sequence[str | int | float | None]) -> str:
+    held = io.StringIO()
+    csv.writer(held, lineterminator="\r\n").writerow(map(_harmless, values))  # so that a text with \r is quoted too
+    return held.getvalue()[:-2] + "\n"
 
 
 def _harmless(value: str | int | float | None) -> str | int | float | None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, networks_of_cells
 from transferlab.runners.machine import Machine
@@ -32,7 +33,7 @@ WORKER_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Message:
-    """What a worker tells: an event (``doing``, ``progress``, ``done``, ``failed``) and its details."""
+    """What a worker tells: an event (``doing``, ``resumed``, ``progress``, ``done``, ``failed``) and its details."""
 
     worker: int
     event: str
@@ -45,6 +46,7 @@ class _Worker:
     process: subprocess.Popen[str]
     errors: IO[bytes]
     heard: float
+    has_told: bool = False
     doing: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -73,17 +75,18 @@ def run(
 
     Raises:
         Stopped: on Ctrl-C or SIGTERM, after the workers saved where they were.
+        UserError: the disk is full or read-only.
     """
     groups = cohorts(plan)
     n_workers, n_threads = shares(len(groups), machine)
     failed: set[str] = set()
     while todo := [key for key in _networks_missing(plan, store) if key not in failed]:
+        if not any(_is_free(store, network) for network in todo):  # all that is left is in another process's hands
+            time.sleep(1.0)
+            continue
         crew = _Crew(plan, store, n_workers, n_threads, failed)
         crew.work(tell, hang_seconds)
         failed |= crew.failed
-        left = [key for key in _networks_missing(plan, store) if key not in failed]
-        if left and left == todo:  # all that is left is in another process's hands
-            time.sleep(1.0)
     return len(missing(plan, store))
 
 
@@ -101,6 +104,11 @@ def shares(n_networks: int, machine: Machine) -> tuple[int, int]:
 
 def _networks_missing(plan: Plan, store: Store) -> list[str]:
     return sorted({network for key, network in networks_of_cells(plan).items() if not store.has(key)})
+
+
+def _is_free(store: Store, network: str) -> bool:
+    with store.claim(network) as mine:
+        return mine
 
 
 class _Crew:
@@ -126,6 +134,8 @@ class _Crew:
         finally:
             for worker in self.workers:
                 worker.process.kill()
+                worker.process.wait()
+                worker.errors.close()
 
     def _start(self, number: int) -> None:
         skip = ",".join(sorted(self.failed))
@@ -159,6 +169,9 @@ class _Crew:
                 return
             details = json.loads(line)
             event = details.pop("event")
+            if event == "mistake":
+                raise UserError(**details)
+            worker.has_told = True
             if event == "doing":
                 worker.doing = details
             if event in ("done", "failed"):
@@ -179,12 +192,13 @@ class _Crew:
         worker.errors.close()
         if code == 0:
             return
-        if not worker.doing:
+        if not worker.has_told:
             raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{last_words}")
-        reason = _reason(code, time.monotonic() - worker.heard)
-        self.store.write_failure(worker.doing["key"], {**worker.doing, "reason": reason, "traceback": last_words})
-        self.failed.add(worker.doing["network"])
-        tell(Message(worker.number, "failed", {**worker.doing, "reason": reason}))
+        if worker.doing:
+            reason = _reason(code)
+            self.store.write_failure(worker.doing["key"], {**worker.doing, "reason": reason, "traceback": last_words})
+            self.failed.add(worker.doing["network"])
+            tell(Message(worker.number, "failed", {**worker.doing, "reason": reason}))
         self._start(worker.number)
 
     def _stop(self) -> None:
@@ -193,10 +207,9 @@ class _Crew:
         for worker in self.workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(timeout=30)
-            worker.errors.close()
 
 
-def _reason(code: int, silent_seconds: float) -> str:
+def _reason(code: int) -> str:
     if code == -signal.SIGKILL:
         return "its process was killed: most often by the system, for want of memory, or because it hung"
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -31,7 +31,7 @@ from transferlab.transfer.targets import Target, view
 if TYPE_CHECKING:
     from transferlab.runners.worker import Surroundings
 
-WEIGHTS, CHECKPOINT = "weights.safetensors", "state.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
 class Stop(Exception):
@@ -46,6 +46,7 @@ class Bench:
         self.place = Place(plan.device, plan.precision)
         self.targets: dict[str, Target] = {}
         self.source = find(store, plan.source)
+        build(plan.recipe.backbone, plan.recipe.image_px, 0)  # a wrong name or size is told before any cell
 
     def transfers(self, network: str) -> list[Transfer]:
         return [t for t in self.plan.transfers if t.cell.network == network]
@@ -78,18 +79,21 @@ def do_network(bench: Bench, network: str) -> None:
     needs_source = training is not None and not bench.store.has(source_key(network))
     if not left and not needs_source:
         return
+    first = source_key(network) if needs_source else next(iter(left))
+    bench.around.doing({"key": first, "network": network, "what": f"open {words}"})
     trained = _network(bench, network, transfers[0].untrained if transfers else None)
     if training is not None and needs_source:
         bench.around.doing({"key": source_key(network), "network": network, "what": f"source accuracy of {words}"})
         _source_accuracy(bench, network, trained, bench.store.read_subset(training.cell.subset))
         bench.around.tell("done", **bench.around.at)
+    names = {reference.digest: reference.name for reference in bench.plan.targets}
     cache: dict[str, dict[tuple[str, bytes], Tensor]] = {}
     for transfer in left.values():
         if bench.around.stopping:
             raise Stop
-        target = bench.target(transfer.cell.target)
-        what = f"{transfer.cell.protocol.label} on {target.pack.name} of {words}"
+        what = f"{transfer.cell.protocol.label} on {names[transfer.cell.target]} of {words}"
         bench.around.doing({"key": transfer.key, "network": network, "what": what})
+        target = bench.target(transfer.cell.target)
         shared = cache.setdefault(transfer.cell.target, {})
         problem = Problem(trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared)
         begun = time.monotonic()
@@ -125,21 +129,18 @@ def _train(bench: Bench, key: str, cell: PretrainCell) -> None:
 
 
 def _save(bench: Bench, key: str, snapshot: Snapshot) -> None:
-    """Checkpoint between steps; one file, so that it is whole or not there."""
-    from transferlab.outcomes.files import write_atomically
-
+    """Checkpoint between steps."""
     facts = {"step": str(snapshot.step), "history": json.dumps([dict(h) for h in snapshot.history])}
     tensors = {k: v.contiguous() for k, v in snapshot.tensors.items()}
-    write_atomically(bench.store.checkpoint(key, CHECKPOINT), save(tensors, metadata=facts))
+    bench.store.write_checkpoint(key, save(tensors, metadata=facts))
     if bench.around.stopping:
         raise Stop
 
 
 def _saved(bench: Bench, key: str) -> Snapshot | None:
-    path = bench.store.checkpoint(key, CHECKPOINT)
-    if not path.is_file():
+    data = bench.store.checkpoint(key)
+    if data is None:
         return None
-    data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     bench.around.tell("resumed", step=int(header["step"]))
     return Snapshot(int(header["step"]), load(data), tuple(json.loads(header["history"])))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, write_pack
+from transferlab.images.publish import moments
 from transferlab.images.spec import Spec, open_source, parse_spec
-from transferlab.outcomes.store import Store
-from transferlab.specs import Pack, PackRef
+from transferlab.outcomes.files import sync_folder, told_as_users_mistake
+from transferlab.outcomes.store import Problem, Store
+from transferlab.specs import TRAIN, Pack, PackRef
 
 
 def obtain(
@@ -32,27 +36,54 @@ def obtain(
         return PackRef(text, pack.digest, pack.name), pack
     source = open_source(spec)
     name = digest("import", _settled(spec), size_px, source.fingerprint, skip_bad)
+    pack = _kept(store, name)
+    if pack is None:
+        with store.claim(f"import-{name}", wait=True):
+            pack = _kept(store, name)  # another process may have made it meanwhile
+            if pack is None:
+                staging = store.packs / f"import-{name}"
+                made = write_pack(
+                    source, staging, size_px, skip_bad=skip_bad, progress=lambda done, of: progress(text, done, of)
+                ).digest  # nothing more is kept of it: its files are mapped, and they move
+                pack = _moved(made, staging, store)
+                store.write_pack_index(name, {"digest": pack.digest})
+    return PackRef(text, pack.digest, pack.name), pack
+
+
+def _kept(store: Store, name: str) -> Pack | None:
     known = store.pack_index(name)
-    if known is not None and (store.packs / str(known["digest"])).is_dir():
-        pack = open_pack(store.packs / str(known["digest"]))
-        return PackRef(text, pack.digest, pack.name), pack
-    staging = store.packs / f"import-{name}"
-    with store.claim(f"import-{name}", wait=True):
-        if (again := store.pack_index(name)) is not None and (store.packs / str(again["digest"])).is_dir():
-            pack = open_pack(store.packs / str(again["digest"]))
-            return PackRef(text, pack.digest, pack.name), pack
-        made = write_pack(
-            source, staging, size_px, skip_bad=skip_bad, progress=lambda done, of: progress(text, done, of)
-        )
-        final = store.packs / made.digest
-        del made  # its files are mapped; they move
+    path = store.packs / str(known["digest"]) if known else None
+    return open_pack(path) if path and path.is_dir() else None
+
+
+def _moved(digest_: str, staging: Path, store: Store) -> Pack:
+    """The pack under its digest's name; if one is there already, the new one is deleted.
+
+    It is renamed first, so that a kill in the midst of deleting leaves no half pack under a name that is used.
+    """
+    final, gone = store.packs / digest_, staging.with_name(f".{staging.name}.gone")
+    with told_as_users_mistake(final):
         if final.is_dir():
-            shutil.rmtree(staging)
+            shutil.rmtree(gone, ignore_errors=True)
+            staging.rename(gone)
+            shutil.rmtree(gone)
         else:
             staging.rename(final)
-        store.write_pack_index(name, {"digest": final.name})
-    pack = open_pack(final)
-    return PackRef(text, pack.digest, pack.name), pack
+            sync_folder(store.packs)
+    return open_pack(final)
+
+
+def problems(store: Store) -> Iterator[Problem]:
+    """Read every pack of the store and compare it with its hashes, and its manifest with what can be computed."""
+    for path in sorted(store.packs.glob("[0-9a-f]*")):
+        try:
+            pack = open_pack(path, check=True)
+            found = moments(pack.images, pack.rows(TRAIN).astype(np.int64))
+            whole = pack.digest == path.name and np.allclose([pack.mean, pack.std], found, rtol=1e-5)
+        except (UserError, ValueError, KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            yield Problem(path, "the pack is not what was written")
 
 
 def find(store: Store, reference: PackRef) -> Pack:

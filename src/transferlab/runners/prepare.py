@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from transferlab.questions import load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
 from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study, restored
-from transferlab.transfer.targets import view
+from transferlab.transfer.targets import Target, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
 
@@ -91,12 +92,12 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     references = [r for r, _ in obtained]
     if SOURCE_ITSELF in study.targets:
         references.insert(0, PackRef(SOURCE_ITSELF, reference.digest, f"{reference.name}'s own classes"))
-    for _, pack in obtained:
-        view(pack)
+    targets = [view(source, own_classes=True)] if SOURCE_ITSELF in study.targets else []
+    _check_shots(study, [*targets, *(view(pack) for _, pack in obtained)])
     plan = make_plan(
         study, (reference, source), references, Place(machine.device, machine.precision), store.write_subset
     )
-    earlier = [other for other in map(restored, store.studies().values()) if other.name == plan.name]
+    earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
     return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), earlier)
 
@@ -104,6 +105,21 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
 def _check_source(source: Pack, text: str) -> None:
     if not (source.split == TRAIN).any():
         raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
+
+
+def _check_shots(study: Study, targets: Sequence[Target]) -> None:
+    for target in targets:
+        for shots in {p.shots for p in study.protocols if p.shots is not None}:
+            take_shots(target, shots, 0)
+
+
+def _earlier(store: Store, name: str) -> list[Plan]:
+    """Plans of this name that were run before; those of another version of the program say nothing."""
+    found: list[Plan] = []
+    for kept in store.studies().values():
+        with contextlib.suppress(UserError):
+            found.append(restored(kept))
+    return [plan for plan in found if plan.name == name]
 
 
 def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_in: bool) -> Recipe:

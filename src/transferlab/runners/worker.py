@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from transferlab.engine.fit import Progress, TrainingFailed
+from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts
 from transferlab.runners.networks import Bench, Stop, do_network
@@ -71,15 +72,24 @@ class Surroundings:
 
 
 def main(store_path: str, identity: str) -> None:
+    """Do what is missing; a disk that is full or read-only ends it, since every cell would meet it."""
+    around = Surroundings()
+    try:
+        _work(around, Path(store_path), identity)
+    except UserError as mistake:
+        around.tell("mistake", what=mistake.what, where=mistake.where, remedy=mistake.remedy)
+    sys.stdout.flush()
+
+
+def _work(around: Surroundings, store_path: Path, identity: str) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if os.environ.get("TRANSFERLAB_DETERMINISTIC"):
         torch.use_deterministic_algorithms(True)
-    around = Surroundings()
-    store = Store.open(Path(store_path), create=False)
+    store = Store.open(store_path, create=False)
     plan = restored(store.studies()[identity])
     if not isinstance(plan, Plan):
         raise TypeError(f"{identity} is not a plan")
-    skip = set(os.environ.get("TRANSFERLAB_SKIP", "").split(","))
+    skip, begun = set(os.environ.get("TRANSFERLAB_SKIP", "").split(",")), time.time()
     bench = Bench(plan, store, around)
     for group in cohorts(plan):
         if around.stopping:
@@ -87,9 +97,13 @@ def main(store_path: str, identity: str) -> None:
         if group[0] in skip or bench.complete(group[0]):
             continue
         with store.claim(group[0]) as mine:
-            if mine:
+            if mine and not _has_failed_since(store, begun, group[0]):
                 _guarded(bench, group[0])
-    sys.stdout.flush()
+
+
+def _has_failed_since(store: Store, begun: float, network: str) -> bool:
+    """Whether another worker has tried it meanwhile: once a run is enough."""
+    return any(f.get("network") == network and f.get("when", 0.0) >= begun for f in store.failures().values())
 
 
 def _guarded(bench: Bench, network: str) -> None:
@@ -98,7 +112,9 @@ def _guarded(bench: Bench, network: str) -> None:
         do_network(bench, network)
     except Stop:
         return
-    except (TrainingFailed, MemoryError, torch.OutOfMemoryError, RuntimeError) as failure:
+    except (UserError, TrainingFailed, MemoryError, torch.OutOfMemoryError, RuntimeError) as failure:
+        if isinstance(failure.__cause__, OSError):
+            raise
         at = bench.around.at
         reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
         bench.store.write_failure(at["key"], {**at, "reason": reason, "traceback": traceback.format_exc()})

@@ -1,0 +1,79 @@
+"""What only reads, plans or answers loads no torch: it works, at once, on a machine without it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferlab.identity import canonical, digest, plain
+from transferlab.outcomes.store import npz_bytes
+from transferlab.runners.local import shares
+from transferlab.runners.prepare import Wanted, prepare
+
+STUDY = """
+from transferlab import Study, compare, designs
+study = Study(source={0!r}, targets=[{0!r}], conditions={{n: designs.images_per_class(n) for n in (2, 4)}},
+              contrasts=[compare("4", "2")], seeds=3)
+"""
+
+# Each command after the other in one process, where importing torch or what needs it is an error.
+COMMANDS = """
+import json, sys
+for name in ("torch", "torchvision", "timm", "safetensors"):
+    sys.modules[name] = None
+from transferlab.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["transferlab", *words]
+    try:
+        main()
+    except SystemExit as end:
+        print(words[0], "ended with", end.code or 0, file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A folder with a study and a store where it is half done: every transfer of two seeds, no pre-training."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    split = np.array(["train", "val", "test"])[np.arange(60) // 3 % 3]
+    np.savez(tmp_path / "made.npz", images=random.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8), labels=labels,
+             split=split)  # fmt: skip
+    (tmp_path / "my_study.py").write_text(STUDY.format(f"npz:{tmp_path}/made.npz"))
+    prepared = prepare(Wanted(str(tmp_path / "my_study.py"), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
+    plan, store, machine = prepared.plan, prepared.store, prepared.machine
+    for t in plan.transfers:
+        if t.seed < 2:
+            right = random.random(20) < 0.5
+            record = {"metrics": {"top1": float(right.mean())}, "seconds": 1.0, "made_by": {"torch": "2"}}
+            store.write_cell(t.key, canonical(t.cell), record, {"rows.npz": npz_bytes({"right": right})})
+    _, n_threads = shares(len({t.cell.network for t in plan.transfers}), machine)
+    rate = digest("calibration", machine.name, plain(plan.recipe, identity_only=True), plan.device, plan.precision,
+                  n_threads)  # fmt: skip
+    store.write_pack_index(f"calibration-{rate}", {"images_per_second": 1000.0})
+    return tmp_path
+
+
+def test_commands_that_train_nothing_load_no_torch(lab: Path) -> None:
+    store = str(lab / "lab")
+    commands = [
+        ["--help"], ["run", "--help"], ["taxonomy", "toy"], ["taxonomy", "toy", "--cut", "1", "--format", "json"],
+        ["plan", str(lab / "my_study.py"), "--store", store, "--device", "cpu"], ["status", "--store", store],
+        ["table", "--store", store, "--format", "csv"], ["verify", "--store", store],
+        ["report", store, "--out", str(lab / "report.html")],
+        ["report", store, "--out", str(lab / "report.md"), "--format", "md"],
+        ["pack", f"npz:{lab}/made.npz", str(lab / "pack"), "--size", "8"],
+    ]  # fmt: skip
+    words = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if " ended with " in line] == [
+        f"{words[0]} ended with 0" for words in commands
+    ], done.stderr
+    assert len(list((lab / "lab").glob("packs/index/calibration-*"))) == 1  # the kept one was found
+    assert (lab / "report.html").stat().st_size > 1000

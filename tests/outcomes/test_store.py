@@ -1,0 +1,324 @@
+"""The store: cells are whole or not there, any changed byte is found, copies merge, claims exclude."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transferlab.errors import UserError
+from transferlab.identity import canonical
+from transferlab.outcomes.store import Store, npz_bytes, quarantine, read_npz, verify
+from transferlab.specs import Subset
+
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk that syncs at once, for many tries
+KEY, BARE = "ab" * 16, "cd" * 16
+ROWS = {"right": np.arange(40) % 3 == 0, "scores": np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)}
+FILES = {"weights.safetensors": bytes(range(256)), "rows.npz": npz_bytes(ROWS)}
+FACTS = {"kind": "transfer", "metrics": {"top1": 0.625, "words": "ünlaut"}, "seconds": 1.5}
+SUBSET = Subset("e" * 32, np.array([1, 4, 9, 16], np.int32), np.array([0, 1, 1, 0], np.int32), ("a", "b"),
+                (("a",), ("b", "c")))  # fmt: skip
+STUDY = {"type": "Plan", "seeds": 3, "conditions": [{"name": "60", "factor": 60.0}]}
+
+
+def fill(store: Store) -> None:
+    store.write_cell(KEY, canonical({"network": "n", "seed": 1}), FACTS, FILES)
+    store.write_cell(BARE, canonical("source accuracy"), FACTS, {})
+    store.write_subset(SUBSET)
+    store.write_study("s1", STUDY)
+    store.write_note("s1", {"command": "transferlab run x"})
+    store.write_failure("ef" * 16, {"reason": "the loss is nan"})
+    store.write_pack_index("p1", {"digest": "d"})
+
+
+def seen(store: Store) -> list[Any]:
+    """All that a reader gets of a filled store."""
+    subset = store.read_subset(SUBSET.digest)
+    arrays = {name: array.tolist() for name, array in store.arrays(KEY).items()}
+    return [store.record(KEY), store.record(BARE), store.read(KEY, "weights.safetensors"), arrays, subset.digest,
+            store.studies(), store.note("s1"), {k: f["reason"] for k, f in store.failures().items()},
+            store.pack_index("p1")]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store.open(tmp_path / "lab", create=True)
+    fill(made)
+    return made
+
+
+def test_what_is_written_is_read_back(store: Store) -> None:
+    record = store.record(KEY)
+    assert record is not None
+    assert {name: record[name] for name in FACTS} == FACTS
+    assert (record["key"], record["inputs"]) == (KEY, {"network": "n", "seed": 1})
+    for name, array in store.arrays(KEY).items():
+        assert array.dtype == ROWS[name].dtype
+        assert (array == ROWS[name]).all()
+    subset = store.read_subset(SUBSET.digest)
+    assert (subset.label_names, subset.members) == (SUBSET.label_names, SUBSET.members)
+    assert store.studies() == {"s1": STUDY}
+    assert store.note("s1") == {"command": "transferlab run x"}
+    assert (store.pack_index("p1"), store.pack_index("p2"), store.note("s2")) == ({"digest": "d"}, None, {})
+    assert verify(store) == []
+    assert seen(Store.open(store.path, create=False)) == seen(store)
+
+
+def test_studies_come_in_the_order_in_which_they_were_last_run(store: Store) -> None:
+    for name in ("s3", "s2", "s1"):
+        store.write_study(name, STUDY)
+        path = store.path / "studies" / f"{name}.json"
+        os.utime(path, ns=(0, {"s3": 1, "s2": 2, "s1": 3}[name]))
+    assert list(store.studies()) == ["s3", "s2", "s1"]
+
+
+def shorten(folder: Path) -> None:
+    (folder / "rows.npz").write_bytes(FILES["rows.npz"][:-1])
+
+
+def lengthen(folder: Path) -> None:
+    (folder / "weights.safetensors").write_bytes(FILES["weights.safetensors"] + b"\0")
+
+
+def remove(folder: Path) -> None:
+    (folder / "rows.npz").unlink()
+
+
+def swap(folder: Path) -> None:
+    shutil.copy(folder.parents[1] / BARE[:2] / BARE / "record.json", folder / "record.json")
+
+
+@pytest.mark.parametrize("harm", [shorten, lengthen, remove, swap])
+def test_a_record_that_its_files_do_not_fit_is_no_cell_and_is_written_again(harm: Any, store: Store) -> None:
+    whole = seen(store)
+    harm(store.cell(KEY))
+    assert not store.has(KEY)
+    assert [p.path for p in verify(store)] == [store.cell(KEY)]
+    with pytest.raises(UserError, match="verify"):
+        store.read(KEY, "weights.safetensors")
+    fill(store)
+    assert seen(store) == whole
+    assert verify(store) == []
+
+
+def test_a_finished_cell_is_never_overwritten(store: Store) -> None:
+    whole = seen(store)
+    store.write_cell(KEY, canonical("other"), {"metrics": {}}, {"rows.npz": b"other"})
+    assert seen(store) == whole
+
+
+# Every kind of file that a store has, except packs (runners.packs checks them) and what means nothing when damaged.
+KINDS = ["cells/ab/*/weights.safetensors", "cells/ab/*/rows.npz", "cells/ab/*/record.json", "cells/cd/*/record.json",
+         "subsets/*.npz", "studies/*.json", "notes/*.json", "failures/*.json", "packs/index/*.json"]  # fmt: skip
+
+
+def damaged(data: bytes, how: str, at: int, change: int) -> bytes:
+    at %= len(data)
+    if how == "flip":
+        return data[:at] + bytes([data[at] ^ change]) + data[at + 1 :]
+    return data[:at] if how == "cut" else bytes(len(data) if at % 2 else at)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(KINDS), st.sampled_from(["flip", "flip", "flip", "cut", "zeros"]), st.integers(0, 10**6),
+       st.integers(1, 255))  # fmt: skip
+def test_any_damage_is_found_set_aside_and_made_good(kind: str, how: str, at: int, change: int) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        store = Store.open(Path(folder) / "lab", create=True)
+        fill(store)
+        whole = seen(store)
+        (path,) = store.path.glob(kind)
+        path.write_bytes(damaged(path.read_bytes(), how, at, change))
+        problems = verify(store)
+        if not problems:  # a zip keeps names and times twice: the subset's own digest says that it is what it was
+            assert kind.startswith("subsets") and how == "flip"
+            assert seen(store) == whole
+            return
+        (problem,) = problems
+        assert problem.path == (path.parent if kind.startswith("cells") else path)
+        quarantine(store, problem)
+        assert verify(store) == []
+        assert [p.name for p in (store.path / "quarantine").iterdir()] == [problem.path.name]
+        fill(store)
+        assert verify(store) == []
+        assert seen(store) == whole
+
+
+def test_things_of_one_name_lie_beside_each_other_in_quarantine(store: Store) -> None:
+    for _ in range(3):
+        shorten(store.cell(KEY))
+        for problem in verify(store):
+            quarantine(store, problem)
+        fill(store)
+    assert {p.name for p in (store.path / "quarantine").iterdir()} == {KEY, f"{KEY}-1", f"{KEY}-2"}
+
+
+@pytest.mark.parametrize("read", [Store.studies, Store.failures, lambda s: s.note("s1"), lambda s: s.pack_index("p1")])
+def test_a_damaged_file_is_told_to_whoever_reads_it(read: Any, store: Store) -> None:
+    for kind in ("studies", "failures", "notes", "packs/index"):
+        for path in (store.path / kind).glob("*.json"):
+            path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(UserError, match="verify sets it aside"):
+        read(store)
+
+
+def test_a_damaged_subset_is_told_and_made_good_by_the_next_write(store: Store) -> None:
+    path = store.path / "subsets" / f"{SUBSET.digest}.npz"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match="run the study's command again"):
+        store.read_subset(SUBSET.digest)
+    store.write_subset(SUBSET)
+    assert store.read_subset(SUBSET.digest).digest == SUBSET.digest
+
+
+def test_files_from_before_there_were_seals_are_read(store: Store) -> None:
+    whole = seen(store)
+    for path in [*store.path.glob("cells/*/*/record.json"), *store.path.glob("[sfn]*/*.json")]:
+        facts = json.loads(path.read_bytes())
+        del facts["blake2b"]
+        path.write_bytes(json.dumps(facts).encode())
+    assert seen(store) == whole
+    assert verify(store) == []
+
+
+def test_two_stores_copied_together_are_a_merge(tmp_path: Path) -> None:
+    left, right = (Store.open(tmp_path / name, create=True) for name in ("left", "right"))
+    fill(left)
+    right.write_cell("12" * 16, canonical("c"), FACTS, FILES)
+    right.write_cell(KEY, canonical({"network": "n", "seed": 1}), FACTS, FILES)
+    right.write_study("s2", STUDY)
+    shutil.copytree(right.path, left.path, dirs_exist_ok=True)
+    merged = Store.open(left.path, create=False)
+    assert all(merged.has(key) for key in (KEY, BARE, "12" * 16))
+    assert set(merged.studies()) == {"s1", "s2"}
+    assert verify(merged) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [('{"format": 2}', "newer transferlab"), ("", "damaged"), ("\0" * 13, "damaged"), ('{"format": 0}', "damaged"),
+     ('{"fromat": 1}', "damaged"), ('["format"]', "damaged"), ('{"format": null}', "damaged")],
+)  # fmt: skip
+def test_a_mark_of_another_format_is_refused(mark: str, words: str, store: Store) -> None:
+    (store.path / "lab.json").write_text(mark)
+    for create in (True, False):
+        with pytest.raises(UserError, match=words):
+            Store.open(store.path, create=create)
+
+
+def test_what_is_no_store_is_told_and_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no store"):
+        Store.open(tmp_path / "nothing", create=False)
+    (tmp_path / "photo").write_bytes(b"")
+    with pytest.raises(UserError, match="not empty"):
+        Store.open(tmp_path, create=True)
+    for path in (tmp_path / "photo", tmp_path / "photo" / "lab"):
+        with pytest.raises(UserError, match="stands where"):
+            Store.open(path, create=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["photo"]
+
+
+def test_an_empty_folder_or_one_where_a_kill_left_a_beginning_becomes_a_store(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-0123").write_bytes(b'{"for')
+    Store.open(tmp_path, create=True)
+    assert (tmp_path / "lab.json").is_file()
+
+
+def test_a_failure_is_kept_until_its_cell_succeeds(store: Store) -> None:
+    key = "ef" * 16
+    assert store.failures()[key]["reason"] == "the loss is nan"
+    store.write_failure(key, {"reason": "killed"})
+    assert store.failures()[key]["reason"] == "killed"
+    store.write_cell(key, canonical("c"), FACTS, FILES)
+    assert store.failures() == {}
+
+
+def test_a_checkpoint_is_the_latest_state_and_goes_with_the_record(store: Store) -> None:
+    key = "34" * 16
+    assert store.checkpoint(key) is None
+    for state in (b"one", b"", b"two"):
+        store.write_checkpoint(key, state)
+        assert store.checkpoint(key) == state
+    assert verify(store) == []
+    (store.cell(key) / ".tmp-0123").write_bytes(b"torn")
+    store.write_cell(key, canonical("c"), FACTS, FILES)
+    assert store.checkpoint(key) is None
+    assert {p.name for p in store.cell(key).iterdir()} == {*FILES, "record.json"}
+
+
+@given(st.sampled_from(["flip", "cut", "zeros"]), st.integers(0, 10**6), st.integers(1, 255))
+def test_a_damaged_checkpoint_is_none(how: str, at: int, change: int) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        store = Store.open(Path(folder), create=True)
+        store.write_checkpoint(KEY, bytes(range(64)))
+        path = store.cell(KEY) / "checkpoint"
+        path.write_bytes(damaged(path.read_bytes(), how, at, change))
+        assert store.checkpoint(KEY) is None
+
+
+def test_equal_arrays_give_equal_bytes_whatever_their_order_and_layout() -> None:
+    turned = {name: np.asfortranarray(ROWS[name]) for name in reversed(ROWS)}
+    assert npz_bytes(ROWS) == npz_bytes(turned)
+    for name, array in read_npz(npz_bytes(ROWS)).items():
+        assert (array == ROWS[name]).all()
+
+
+def test_no_pickle_is_written_or_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="pickle"):
+        npz_bytes({"object": np.array([{}], object)})
+    np.savez(tmp_path / "evil.npz", rows=np.array([{}], object))
+    with pytest.raises(ValueError, match="pickle"):
+        read_npz((tmp_path / "evil.npz").read_bytes())
+    store = Store.open(tmp_path / "lab", create=True)
+    (store.path / "subsets").mkdir()
+    shutil.copy(tmp_path / "evil.npz", store.path / "subsets" / f"{KEY}.npz")
+    with pytest.raises(UserError, match="damaged"):
+        store.read_subset(KEY)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from transferlab.outcomes.store import Store
+with Store.open(Path(sys.argv[1]), create=False).claim("c1", wait=sys.argv[2] == "wait") as mine:
+    print(mine, flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(store: Store, wait: str = "no") -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", HOLD, str(store.path), wait]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def heard(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_claim_excludes_other_processes_and_a_kill_frees_it(store: Store) -> None:
+    with holder(store) as first:
+        assert heard(first) == "True"
+        with store.claim("c1") as mine, store.claim("c2") as other:
+            assert (mine, other) == (False, True)
+        with holder(store, "wait") as second:
+            first.send_signal(signal.SIGSTOP)  # a stopped holder still holds
+            with store.claim("c1") as mine:
+                assert not mine
+            first.kill()
+            first.wait()
+            assert heard(second) == "True"
+            second.communicate("")
+    with store.claim("c1") as mine:
+        assert mine

@@ -1,0 +1,53 @@
+"""What fails is tried once a run and named; the rest goes on. A mistake that every cell would meet ends the run at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from transferlab.errors import UserError
+from transferlab.outcomes.store import Store
+from transferlab.runners import local
+from transferlab.runners.prepare import Wanted, prepare
+
+
+def test_a_cell_that_fails_is_tried_once_a_run_however_many_workers_there_are(tmp_path: Path, lab: Any) -> None:
+    study = tmp_path / "diverging.py"
+    study.write_text(lab.study.read_text().replace("batch=16,", "batch=16, lr=1e30,"))
+    prepared = prepare(Wanted(str(study), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
+    told: list[local.Message] = []
+    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=2), told.append)
+    tried = Counter(m.details["key"] for m in told if m.event == "doing")
+    failed = {m.details["key"]: m.details["reason"] for m in told if m.event == "failed"}
+    assert set(failed) == {t.key for t in prepared.plan.trainings}
+    assert {tried[key] for key in failed} == {1}
+    assert all("lower the learning rate" in reason for reason in failed.values())
+    assert dict(local.failures(prepared.plan, prepared.store)) == failed
+    assert left == 6  # two networks with their source accuracy and their transfer; the random one is done
+
+
+def test_a_wrong_backbone_is_told_once_before_any_cell(tmp_path: Path, lab: Any) -> None:
+    told = lab.do("run", tmp_path / "lab", "--backbone", "smal")
+    assert told.returncode == 2
+    assert told.stderr.count("there is no backbone 'smal'") == 1 and "Traceback" not in told.stderr
+    assert Store.open(tmp_path / "lab", create=False).failures() == {}
+
+
+def test_a_study_of_another_version_hinders_no_other(tmp_path: Path, lab: Any) -> None:
+    store = Store.open(tmp_path / "lab", create=True)
+    store.write_study("s1", {"type": "Plan", "name": "study", "soul": "new"})
+    wanted = Wanted(str(lab.study), None, (), store.path, device="cpu")
+    assert prepare(wanted, lambda *_: None).earlier == []
+    assert len(prepare(wanted, lambda *_: None).earlier) == 1
+
+
+def test_impossible_shots_are_told_before_any_work(tmp_path: Path, lab: Any) -> None:
+    study = tmp_path / "many.py"
+    study.write_text(lab.study.read_text().replace("knn()", "knn(shots=1000)"))
+    with pytest.raises(UserError, match="1000 shots are impossible"):
+        prepare(Wanted(str(study), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
+    assert Store.open(tmp_path / "lab", create=False).studies() == {}
