@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from transferlab.console import Display, duration, say
+from transferlab.console import Display, duration, printable, say
 from transferlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ DONE, SOME_FAILED, USERS_MISTAKE, STOPPED = 0, 1, 2, 130
 def main() -> None:
     """Run one command and end with its exit code: 0 done, 1 some cells failed, 2 the user's mistake, 130 stopped."""
     try:
-        code = app(standalone_mode=False)
+        with app.make_context("transferlab", sys.argv[1:] or ["--help"]) as context:
+            code = app.invoke(context)
+        sys.stdout.flush()
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as mistake:
-        mistake.show()
+        say(f"transferlab: {' '.join(mistake.format_message().split())} {_where_to_look(mistake)}")
         code = USERS_MISTAKE
     except UserError as mistake:
         say(f"transferlab: {mistake}")
@@ -35,10 +38,20 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         say("stopped; what is done is kept, and the same command goes on from there")
         code = STOPPED
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = -signal.SIGPIPE
+    except BrokenPipeError:  # the reader has seen enough; what is still buffered would fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
     sys.exit(code)
+
+
+def _where_to_look(mistake: click.ClickException) -> str:
+    context = mistake.ctx if isinstance(mistake, click.UsageError) else None
+    return f"See {context.command_path if context else 'transferlab'} --help."
+
+
+def _show(text: str) -> None:
+    """Lines on standard output, whatever names they hold."""
+    click.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -73,7 +86,7 @@ def _study_options(verb: Verb) -> Verb:
         ),
         click.option("--size", type=int, help="Side of the images in pixels (32)."),
         click.option("--backbone", help="small, small:WIDTH, timm:NAME or torchvision:NAME."),
-        click.option("--recipe", help="quick, small, long or adamw; see docs/reading-a-report.md."),
+        click.option("--recipe", help="quick, small, long or adamw; see docs/tutorial.md."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
         click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them."),
         _store_option,
@@ -93,9 +106,12 @@ def demo(store: Path, out: Path | None) -> None:
     Example:
       transferlab demo --store demo-lab
     """
+    from transferlab.report.page import check_out
     from transferlab.runners.demo import STUDIES
     from transferlab.runners.prepare import Wanted
 
+    if out is not None:
+        check_out(out)
     out = out or store / "report.html"
     codes = [_run(Wanted(study, None, (), store), f"transferlab demo --store {store}") for study in STUDIES]
     _report(store, out, "html")
@@ -126,10 +142,10 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
             progress=lambda done, total: display.packing(spec, done, total),
         )  # fmt: skip
     counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
-    click.echo(f"{out}: {len(made.labels):,} images ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
+    _show(f"{out}: {len(made.labels):,} images ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
     click.echo(f"digest {made.digest}")
     for remark in remarks(made):
-        click.echo(remark)
+        _show(remark)
 
 
 @app.command()
@@ -145,7 +161,7 @@ def sheet(spec: str, out: Path) -> None:
     from transferlab.images.sheet import write_sheet
 
     write_sheet(spec, out)
-    click.echo(str(out))
+    _show(str(out))
 
 
 @app.command()
@@ -182,7 +198,7 @@ def plan(study: str, **options: Any) -> None:
     """
     from transferlab.runners.estimate import describe
 
-    click.echo(describe(_prepare(study, options)))
+    _show(describe(_prepare(study, options)))
 
 
 @app.command()
@@ -191,12 +207,12 @@ def run(study: str, **options: Any) -> None:
     """Run a study: a built-in question, or your own Python file. Does only what is missing; Ctrl-C loses nothing.
 
     \b
-    Built-in: images-per-class, class-count, coarse-to-fine, coarse-vs-fine, classes-vs-images, exclude-target,
-    more-data.
+    Built-in: images-per-class, class-count, coarse-to-fine, coarse-vs-fine,
+    classes-vs-images, exclude-target, more-data.
 
     \b
     Examples:
-      transferlab run images-per-class --source imagefolder:photos --target imagefolder:my-task --seeds 5
+      transferlab run images-per-class --source imagefolder:photos --target imagefolder:my-task
       transferlab run my_study.py
     """
     words = ["transferlab", *sys.argv[1:]]
@@ -215,7 +231,7 @@ def status(store: Path) -> None:
     from transferlab.outcomes.store import Store
     from transferlab.runners.estimate import standing
 
-    click.echo(standing(Store.open(store, create=False)))
+    _show(standing(Store.open(store, create=False)))
 
 
 @app.command()
@@ -233,7 +249,7 @@ def verify(store: Path) -> None:
     opened = Store.open(store, create=False)
     problems = list(verify_store(opened))
     for problem in problems:
-        click.echo(f"{problem.path}: {problem.what}. {problem.remedy}")
+        _show(f"{problem.path}: {problem.what}. {problem.remedy}")
         quarantine(opened, problem)
     click.echo(f"{len(problems)} problems" if problems else "everything in the store is as it was written")
     sys.exit(SOME_FAILED if problems else DONE)
@@ -245,7 +261,8 @@ def verify(store: Path) -> None:
     "--format", "form", type=click.Choice(["text", "csv", "json", "parquet"]), default="text", show_default=True
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A file instead of standard output.")
-def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Path | None) -> None:
+@click.option("--study", help="Only the studies of this name.")
+def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Path | None, study: str | None) -> None:
     """Print one row per cell and metric.
 
     \b
@@ -256,22 +273,23 @@ def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Pat
     from transferlab.outcomes.table import write_rows
     from transferlab.report.gather import table_rows
 
-    write_rows(table_rows(Store.open(store, create=False)), form, out)
+    write_rows(table_rows(Store.open(store, create=False), study), form, out)
 
 
 @app.command()
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The report's file.")
 @click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True)
-def report(store: Path, out: Path, form: Literal["html", "md"]) -> None:
+@click.option("--study", help="Only the studies of this name.")
+def report(store: Path, out: Path, form: Literal["html", "md"], study: str | None) -> None:
     """Answer each study of STORE in a sentence with an interval, on one self-contained page.
 
     \b
     Example:
       transferlab report lab --out report.html
     """
-    _report(store, out, form)
-    click.echo(str(out))
+    _report(store, out, form, study)
+    _show(str(out))
 
 
 def _wanted(study: str, options: dict[str, Any]) -> Wanted:
@@ -305,13 +323,13 @@ def _run(wanted: Wanted, command: str) -> int:
         say(f"failed: {key}: {reason}")
     say(f"took {duration(display.seconds())}")
     for line in headline(answers(prepared.store, prepared.plan.identity)):
-        click.echo(line)
+        _show(line)
     return SOME_FAILED if left else DONE
 
 
-def _report(store: Path, out: Path, form: Literal["html", "md"]) -> None:
+def _report(store: Path, out: Path, form: Literal["html", "md"], study: str | None = None) -> None:
     from transferlab.outcomes.store import Store
     from transferlab.report.gather import all_answers
     from transferlab.report.page import render
 
-    render(all_answers(Store.open(store, create=False)), out, form)
+    render(all_answers(Store.open(store, create=False), study), out, form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -10,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transferlab.runners.local import Message
 
+WIDE = 60  # columns from which bars have notes behind them
+
+
+def printable(text: str) -> str:
+    """Text without control and direction characters, which names from folders may hold and terminals obey."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
 
 def say(text: str) -> None:
-    """One line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """One line on standard error, whatever names it holds."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -33,6 +41,7 @@ class Display:
         self.every_seconds = every_seconds
         self.begun = time.monotonic()
         self.bars: Any = None
+        self.text_columns = 0
         self.tasks: dict[str, Any] = {}
         self.told: dict[str, float] = {}
 
@@ -41,10 +50,12 @@ class Display:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+            console = Console(stderr=True)
+            self.text_columns = max(12, console.width // 3)
+            notes = [TextColumn("{task.fields[note]}", markup=False)] if console.width >= WIDE else []
             self.bars = Progress(
                 TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), MofNCompleteColumn(),
-                TimeRemainingColumn(compact=True), TextColumn("{task.fields[note]}", markup=False),
-                console=Console(stderr=True), transient=True,
+                TimeRemainingColumn(compact=True), *notes, console=console, transient=True,
             )  # fmt: skip
             self.bars.start()
         return self
@@ -63,15 +74,17 @@ class Display:
 
     def count(self, title: str, done: int, total: int | None, *, unit: str, note: str = "") -> None:
         """Any count that grows; its rate and time left are worked out here."""
-        title = _printable(title)
+        title, note = printable(title), printable(note)
         if self.bars is not None:
             if title not in self.tasks:
-                self.tasks[title] = self.bars.add_task(title, total=total, note=note)
-            self.bars.update(self.tasks[title], completed=done, total=total, note=note)
+                self.tasks[title] = self.bars.add_task(self._cut(title), total=total, note="")
+            self.bars.update(self.tasks[title], completed=done, total=total, note=self._cut(note))
             return
         now = time.monotonic()
         begun = self.told.setdefault(f"begin {title}", now)
-        if now - self.told.get(title, 0.0) < self.every_seconds and (done != total or self.told.get(f"end {title}")):
+        if now - self.told.get(title, -math.inf) < self.every_seconds and (
+            done != total or self.told.get(f"end {title}")
+        ):
             return
         self.told[f"end {title}"] = float(done == total)
         self.told[title] = now
@@ -81,6 +94,10 @@ class Display:
         )
         of = f" of {total:,}" if total else ""
         say(f"[{duration(now - self.begun)}] {title}: {done:,}{of} {unit}{left}{' · ' + note if note else ''}")
+
+    def _cut(self, text: str) -> str:
+        """A third of the terminal's width at most: the bar needs room, however long names are."""
+        return text if len(text) <= self.text_columns else f"{text[: self.text_columns - 1]}…"
 
     def running(self, n_cells: int) -> RunDisplay:
         """The display of a run over so many missing cells."""
@@ -99,7 +116,7 @@ class RunDisplay:
             note = f"loss {details['loss']:.3f}, {details['images_per_second']:,.0f} images/s"
             title = f"worker {message.worker + 1}"
             if self.display.bars is not None:
-                note = f"{_printable(str(details['what']))} · {note}"
+                note = f"{details['what']} · {note}"
             else:
                 title = f"worker {message.worker + 1}, {details['what']}"
             self.display.count(title, round(100 * details["share"]), 100, unit="%", note=note)
@@ -107,9 +124,4 @@ class RunDisplay:
             self.n_done += 1
             self.display.count("cells", self.n_done, max(self.n_cells, self.n_done), unit="done", note=details["what"])
         elif message.event == "failed":
-            say(f"failed: {_printable(str(details['what']))}: {_printable(str(details['reason']))}")
-
-
-def _printable(text: str) -> str:
-    """Names come from folders: control characters would move the cursor."""
-    return "".join(c if c.isprintable() else "�" for c in text)
+            say(f"failed: {details['what']}: {details['reason']}")

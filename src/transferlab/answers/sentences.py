@@ -45,17 +45,18 @@ def sentence(estimate: Estimate, unit: str = "") -> str:
     return f"{text}; more seeds alone would hardly decide."
 
 
-def summary(estimates: Sequence[Estimate], unit: str = "") -> str | None:
+def summary(estimates: Sequence[Estimate], unit: str = "", opening: str = "In short") -> str | None:
     """A chain of steps (each condition against the one before) in one sentence; None for other contrasts.
 
     Args:
         estimates: of one target, or of the mean over several, in the order of the conditions.
+        opening: what stands before the colon.
     """
     pairs = [(_named(e.contrast, 1), _named(e.contrast, -1)) for e in estimates if e.n_seeds]
     if len(pairs) < 2 or any(low != high for (high, _), (_, low) in pairwise(pairs)):
         return None
     if any(e.low is None for e in estimates):
-        return "In short: under three seeds nothing can be told."
+        return f"{opening}: under three seeds nothing can be told."
     what = f"more {unit}" if unit else "more"
     helps = [i for i, e in enumerate(estimates) if e.verdict == "better"]
     level = pairs[helps[-1]][0] if helps else pairs[0][1]
@@ -68,7 +69,7 @@ def summary(estimates: Sequence[Estimate], unit: str = "") -> str | None:
         said += f"; beyond {level} they change nothing by more than {points(later[0].contrast.margin)} points"
     elif later and helps:
         said += f"; whether more than {level} help cannot be told yet"
-    return f"In short: {said}."
+    return f"{opening}: {said}."
 
 
 def _named(contrast: Contrast, sign: int) -> str:

@@ -7,9 +7,11 @@ what the data allow. The command line fills in source, targets, seeds, recipe an
 from __future__ import annotations
 
 import difflib
-import importlib.util
-from collections.abc import Callable, Sequence
+import runpy
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from transferlab.errors import UserError
 from transferlab.questions import (
@@ -21,7 +23,7 @@ from transferlab.questions import (
     images_per_class,
     more_data,
 )
-from transferlab.specs import Pack, Study
+from transferlab.specs import Contrast, ContrastRule, Design, Pack, Protocol, Recipe, Study
 
 Question = Callable[[Pack, Sequence[Pack]], Study]
 
@@ -40,7 +42,7 @@ def load(name: str) -> Question | Study:
     """A built-in question by name, or the ``study`` that a Python file defines.
 
     Raises:
-        UserError: an unknown name, a missing file, or a file without a ``study``.
+        UserError: an unknown name, a missing file, one that does not run through, or one without a whole ``study``.
     """
     if name in QUESTIONS:
         return QUESTIONS[name]
@@ -51,17 +53,65 @@ def load(name: str) -> Question | Study:
     path = Path(name)
     if not path.is_file():
         raise UserError("there is no such study file", str(path), "check the path")
-    module_spec = importlib.util.spec_from_file_location(f"transferlab_study_{path.stem}", path)
-    if module_spec is None or module_spec.loader is None:
-        raise UserError("the study file cannot be loaded", str(path), "it must be a Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise UserError(f"the study file is not valid Python: {error}", str(path), "mend it") from error
-    study = vars(module).get("study")
+    study = _defined(path).get("study")
     if not isinstance(study, Study):
         raise UserError(
             "the study file defines no study", str(path), "end it with study = Study(...); the README shows one whole"
         )
+    _must_fit(study, path)
     return study
+
+
+def _defined(path: Path) -> dict[str, object]:
+    """What a study file defines; its own exceptions are the user's to mend, and are told with their line."""
+    try:
+        return runpy.run_path(str(path))
+    except UserError:
+        raise
+    except SyntaxError as error:
+        where = f"{error.filename}, line {error.lineno}"
+        raise UserError(f"the study file is not valid Python: {error.msg}", where, "mend it") from error
+    except (Exception, SystemExit) as error:
+        lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise UserError(f"the study file ends with {type(error).__name__}: {error}", where, "mend it") from error
+
+
+def _must_fit(study: Study, path: Path) -> None:
+    """Python checks no types: a field of another one would end deep inside.
+
+    Raises:
+        UserError: naming the field, what it holds, and how it is written.
+    """
+    rules: dict[str, tuple[object, bool, str]] = {
+        "source": (study.source, _is(study.source, str), 'source="imagefolder:photos"'),
+        "targets": (study.targets, _all(study.targets, str), 'targets=["digits"]'),
+        "conditions": (
+            study.conditions,
+            _is(study.conditions, Mapping) and _all(list(study.conditions.values()), Design),
+            "conditions={n: designs.images_per_class(n) for n in (10, 20)}",
+        ),
+        "contrasts": (
+            study.contrasts, _is(study.contrasts, ContrastRule) or _all(study.contrasts, Contrast), "contrasts=steps()"
+        ),
+        "controls": (study.controls, _all(study.controls, str), 'controls=["scratch"]'),
+        "seeds": (study.seeds, _is(study.seeds, int), "seeds=5"),
+        "reference": (study.reference, study.reference is None or _is(study.reference, str), 'reference="20"'),
+        "recipe": (study.recipe, _is(study.recipe, Recipe), 'recipe=Recipe(backbone="small")'),
+        "protocols": (study.protocols, _all(study.protocols, Protocol), "protocols=[probe()]"),
+    }  # fmt: skip
+    for field, (held, fits, example) in rules.items():
+        if not fits:
+            raise UserError(f"the study's {field} cannot be {held!r:.80}", str(path), f"write for example {example}")
+    levels = [str(level) for level in study.conditions]
+    if twice := [level for level in levels if levels.count(level) > 1]:
+        raise UserError(f"two conditions are called {twice[0]!r}", str(path), "give each a name of its own")
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
+
+
+def _all(values: object, kind: type) -> bool:
+    """Whether it is a list or tuple of this kind; a single text would be read letter by letter."""
+    return isinstance(values, (list, tuple)) and all(isinstance(v, kind) for v in cast("list[object]", values))

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
-from transferlab.specs import TRAIN, Contrast, Design, Pack, Study
+from transferlab.questions.images_per_class import class_sizes
+from transferlab.specs import Contrast, Design, Pack, Study
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Both ways to spend a half and a quarter of (classes × images of the smallest class)."""
-    sizes = np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
+    sizes = class_sizes(source)
     n_classes, n_images = len(sizes), int(sizes.min())
     if n_classes < 4 or n_images < 4:
         raise UserError(

@@ -21,12 +21,14 @@ MOST_DEPTHS = 3
 def depths(source: Pack) -> list[int]:
     """The (at most three) deepest cuts that leave at least 2 labels and merge at least half of the classes away.
 
+    Of cuts with equally many labels the deepest one counts.
+
     Raises:
         UserError: the taxonomy has no such depth.
     """
     n_classes = len(source.taxonomy.leaves)
-    counts = {depth: len(source.taxonomy.cut(depth).labels) for depth in range(1, source.taxonomy.max_depth)}
-    usable = [depth for depth, n in counts.items() if 2 <= n <= n_classes // 2]
+    depth_of = {len(source.taxonomy.cut(depth).labels): depth for depth in range(1, source.taxonomy.max_depth)}
+    usable = sorted(depth for n, depth in depth_of.items() if 2 <= n <= n_classes // 2)
     if not usable:
         raise UserError(
             "the source's taxonomy has no coarser labels",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transferlab import designs
 from transferlab.contrasts import steps
@@ -19,10 +20,20 @@ from transferlab.specs import TRAIN, Pack, Study
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
+def class_sizes(source: Pack) -> NDArray[np.int64]:
+    """Training images of each class, int64 [c].
+
+    Raises:
+        UserError: images with several labels each belong to no one class.
+    """
+    if source.multi_label:
+        raise UserError("a source with several labels an image cannot be subset by class", source.name, "use one label")
+    return np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
+
+
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Levels are shares of the median class size; smaller classes keep all that they have, and the report says so."""
-    sizes = np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
-    median = int(np.median(sizes))
+    median = int(np.median(class_sizes(source)))
     levels = sorted({max(1, round(share * median)) for share in SHARES})
     if len(levels) < 2:
         raise UserError(

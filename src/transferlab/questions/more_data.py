@@ -12,11 +12,15 @@ from collections.abc import Sequence
 
 from transferlab import designs
 from transferlab.contrasts import compare
+from transferlab.errors import UserError
 from transferlab.specs import Contrast, Design, Pack, Study
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Random halves always; minimal halves where the source has a taxonomy."""
+    n_classes = len(source.taxonomy.leaves)
+    if n_classes < 4:
+        raise UserError(f"{n_classes} classes leave no halves to compare", source.name, "bring at least 4 classes")
     conditions: dict[str | int | float, Design] = {
         "A (random)": designs.random_split("A"),
         "B (random)": designs.random_split("B"),

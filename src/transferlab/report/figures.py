@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ NAMES = {
     "shuffled-labels": "shuffled labels",
     "a/a": "A/A",
 }
+WIDTH = 4.6  # inches; narrow, so that letters can be read on a phone
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "transferlab", "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"], "font.size": 10, "axes.edgecolor": GREY,
@@ -39,7 +41,7 @@ STYLE: dict[str, Any] = {
 def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
     """One target: every seed's points joined, their mean, the controls and the level of guessing; SVG text."""
     with mpl.rc_context(cast(Any, STYLE)):
-        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
         names = [c.name for c in study.conditions if not c.is_control]
         places = _places(study)
@@ -56,7 +58,7 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
         if len(names) > 4 and max(map(len, names)) > 8:
             axes.tick_params(axis="x", rotation=25)
         if study.unit:
-            axes.set_xlabel(study.unit)
+            axes.set_xlabel(_short(study.unit, 48))
         axes.minorticks_off()
         axes.set_ylabel(f"{target.metric}, %")
         axes.set_title(_short(target.name, 48), loc="left", color=INK, fontsize=11, fontweight="bold")
@@ -66,7 +68,7 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
 def forest_figure(estimates: Sequence[Estimate]) -> str:
     """Contrasts as points with their intervals, the margin as a band; SVG text."""
     with mpl.rc_context(cast(Any, STYLE)):
-        figure = Figure(figsize=(5.6, 0.9 + 0.34 * len(estimates)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.9 + 0.34 * len(estimates)), layout="constrained")
         axes = figure.subplots()
         margin = 100 * max((e.contrast.margin for e in estimates), default=0.0)
         axes.axvspan(-margin, margin, color="#eef1f4", zorder=0)
@@ -80,10 +82,16 @@ def forest_figure(estimates: Sequence[Estimate]) -> str:
             axes.plot([100 * e.value], [place], marker="D" if sure else "o", markersize=6,
                       markerfacecolor=INK if sure else "white", markeredgecolor=INK)  # fmt: skip
         labels = [f"{_short(e.contrast.name, 40)}\n{_short(e.target, 40)}" for e in reversed(estimates)]
-        axes.set_yticks(range(len(estimates)), labels, fontsize=7.5)
-        axes.set_xlabel("difference in points; filled: sure, band: the margin")
+        axes.set_yticks(range(len(estimates)), labels, fontsize=8)
+        axes.set_xlabel("difference in points\n(filled: sure; band: the margin)", fontsize=9)
+        axes.set_ylim(-0.6, max(len(estimates), 1) - 0.4)
         axes.grid(axis="y", visible=False)
         return _svg(figure)
+
+
+def named(condition: str) -> str:
+    """A condition's name, or a control's in words."""
+    return NAMES.get(condition, condition)
 
 
 def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
@@ -92,8 +100,13 @@ def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
     for condition in study.conditions:
         values = _values(study, condition.name, target.name, protocol)
         if values:
-            parts.append(f"{NAMES.get(condition.name, condition.name)} {points(float(np.mean(values)))}")
-    return f"{target.name}, {target.metric} in percent, mean over seeds: {'; '.join(parts)}; guessing {points(target.chance)}."
+            parts.append(f"{named(condition.name)} {points(float(np.mean(values)))}")
+    return f"{target.name}, {target.metric} in percent, mean over seeds: {'; '.join(parts)}; guessing {guessing(target.chance)}."
+
+
+def guessing(chance: float) -> str:
+    """The level of guessing in words; a target whose pack is gone has none."""
+    return "unknown" if np.isnan(chance) else f"{points(chance)} %"
 
 
 def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol: str) -> None:
@@ -104,8 +117,9 @@ def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol
             level = 100 * float(np.mean(values))
             axes.axhline(level, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
             lines.append((level, NAMES[name], colour))
-    axes.axhline(100 * target.chance, color=GREY, linestyle=(0, (1, 3)), linewidth=1.1)
-    lines.append((100 * target.chance, "guessing", GREY))
+    if not np.isnan(target.chance):
+        axes.axhline(100 * target.chance, color=GREY, linestyle=(0, (1, 3)), linewidth=1.1)
+        lines.append((100 * target.chance, "guessing", GREY))
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low - 0.04 * (high - low)), high)
     low, high = axes.get_ylim()
@@ -113,7 +127,7 @@ def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol
     for level, name, colour in sorted(lines):  # labels beside their lines, pushed apart where they would overlap
         last = max(level, last + gap)
         axes.annotate(name, (1.0, last), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
-                      va="center", fontsize=8, color=colour, annotation_clip=False)  # fmt: skip
+                      va="center", fontsize=8.5, color=colour, annotation_clip=False)  # fmt: skip
 
 
 def _places(study: StudyAnswers) -> list[float]:
@@ -144,5 +158,7 @@ def _short(text: str, most: int = 22) -> str:
 
 def _svg(figure: Figure) -> str:
     held = io.StringIO()
-    figure.savefig(held, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():  # letters that its font lacks are drawn by the reader's
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(held, format="svg", metadata={"Date": None})
     return held.getvalue()

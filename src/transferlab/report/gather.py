@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, cast
 
 import numpy as np
@@ -27,21 +27,39 @@ from transferlab.specs import (
     Plan,
     Protocol,
     Recipe,
-    Transfer,
     restored,
 )
+from transferlab.transfer.metrics import mean_average_precision
 from transferlab.transfer.targets import Target, view
 
 N_SAMPLES = 24
+OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
+FLOOR = "random-features"
+ALARM = "Do not trust the rest before this is explained."
+NOT_RUN, NOT_TRAINED = "not run yet", "its pre-training is missing"
 
 
-def all_answers(store: Store) -> list[StudyAnswers]:
-    """Every study of a store, answered, in the order in which they were last run.
+def all_answers(store: Store, study: str | None = None) -> list[StudyAnswers]:
+    """Every study of a store (or those of one name), answered, in the order in which they were last run.
 
     Raises:
-        UserError: no study has been run there.
+        UserError: no study has been run there, or none of this name.
     """
-    found = [answers(store, identity) for identity in store.studies()]
+    return [answers(store, identity) for identity in identities(store, study)]
+
+
+def identities(store: Store, study: str | None) -> list[str]:
+    """Identities of the studies of a store, or of those of one name.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = {identity: str(stored["name"]) for identity, stored in store.studies().items()}
+    found = [identity for identity, name in names.items() if study in (None, name)]
+    if study is not None and names and not found:
+        raise UserError(
+            f"the store has no study {study!r}", str(store.path), f"it has {', '.join(set(names.values()))}"
+        )
     if not found:
         raise UserError("no study has been run in this store", str(store.path), "run one: transferlab run --help")
     return found
@@ -53,17 +71,14 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     if not isinstance(plan, Plan):
         raise UserError("the stored study cannot be read", identity, "run the study's command again")
     records = {t.key: store.record(t.key) for t in plan.transfers}
-    targets = [(reference, _view(store, plan, reference)) for reference in plan.targets]
-    main = plan.protocols[0]
-    facts = tuple(_target_facts(reference, target) for reference, target in targets)
-    results = [
-        _results(store, plan, reference, f, main, records) for reference, f in zip(plan.targets, facts, strict=True)
-    ]
+    names = _target_names(plan)
+    facts = tuple(_target_facts(names[t.digest], _view(store, plan, t), _metrics_on(plan, t, records))
+                  for t in plan.targets)  # fmt: skip
+    results = [_results(store, plan, t, f, records) for t, f in zip(plan.targets, facts, strict=True)]
     declared = estimates(plan.contrasts, results)
-    floor = "random-features"
     explored: tuple[Estimate, ...] = ()
-    if any(each.scores.get(floor) for each in results):
-        gain = Contrast(f"{plan.reference} against {floor}", {plan.reference: 1.0, floor: -1.0}, 0.0)
+    if any(each.scores.get(FLOOR) for each in results):
+        gain = Contrast(f"{plan.reference} against {FLOOR}", {plan.reference: 1.0, FLOOR: -1.0}, 0.0)
         explored = estimates([gain], results)
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
@@ -74,20 +89,32 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     )  # fmt: skip
 
 
-def table_rows(store: Store) -> list[dict[str, str | int | float | None]]:
-    """One row per cell and metric of every study, in the plans' order; nothing in it depends on when it was made."""
+def table_rows(store: Store, study: str | None = None) -> list[dict[str, str | int | float | None]]:
+    """One row per cell and metric of every study (or those of one name), in the plans' order.
+
+    Nothing in it depends on when it was made.
+    """
     rows: list[dict[str, str | int | float | None]] = []
-    for plan in map(restored, store.studies().values()):
-        names = {reference.digest: reference.name for reference in plan.targets}
+    stored = store.studies()
+    for identity in identities(store, study) if study else stored:
+        plan: Plan = restored(stored[identity])
+        names = _target_names(plan)
         for training in plan.trainings:
             key = source_key(training.key)
             for metric, value in _metrics(store.record(key)).items():
-                rows.append(_row(plan, training.condition, training.seed, "source", "own head", metric, value, key))
+                rows.append(_row(plan, training.condition, training.seed, OWN, OWN_HEAD, metric, value, key))
         for t in plan.transfers:
             for metric, value in _metrics(store.record(t.key)).items():
                 target, protocol = names[t.cell.target], t.cell.protocol.label
                 rows.append(_row(plan, t.condition, t.seed, target, protocol, metric, value, t.key))
     return rows
+
+
+def _target_names(plan: Plan) -> dict[str, str]:
+    """Each target's digest to its name; where two share a name, or it means something else, the spec follows."""
+    names = [reference.name for reference in plan.targets]
+    taken = {OWN, MEAN, *(name for name in names if names.count(name) > 1)}
+    return {t.digest: f"{t.name} ({t.spec})" if t.name in taken else t.name for t in plan.targets}
 
 
 def _metrics(record: dict[str, Any] | None) -> dict[str, float]:
@@ -107,34 +134,56 @@ def _view(store: Store, plan: Plan, reference: PackRef) -> Target | None:
         return None
 
 
-def _target_facts(reference: PackRef, target: Target | None) -> TargetFacts:
+def _metrics_on(plan: Plan, reference: PackRef, records: Mapping[str, dict[str, Any] | None]) -> set[str]:
+    """The metrics that finished cells have on a target."""
+    return {m for t in plan.transfers if t.cell.target == reference.digest for m in _metrics(records[t.key])}
+
+
+def _target_facts(name: str, target: Target | None, metrics: Set[str]) -> TargetFacts:
     if target is None:
-        return TargetFacts(reference.name, "top1", float("nan"), 0, 0, 0, 0, ("its pack is gone",))
+        metric = "mean average precision" if "mean average precision" in metrics else "top1"
+        note = f"{name}: its pack is gone, so its sizes and the level of guessing are unknown, and {metric} is shown."
+        return TargetFacts(name, metric, float("nan"), 0, 0, 0, 0, (note,))
     notes = tuple(remarks(target.pack))
     sizes = (len(target.train), len(target.val), len(target.test))
-    return TargetFacts(reference.name, target.metric, target.chance, *sizes, target.n_classes, notes)
+    return TargetFacts(name, target.metric, target.chance, *sizes, target.n_classes, notes)
 
 
 def _results(
-    store: Store, plan: Plan, reference: PackRef, facts: TargetFacts, protocol: Protocol,
-    records: Mapping[str, dict[str, Any] | None],
-) -> Results:  # fmt: skip
+    store: Store, plan: Plan, reference: PackRef, facts: TargetFacts, records: Mapping[str, dict[str, Any] | None]
+) -> Results:
     """Scores and per-example rows of one target under the study's first protocol (scratch under its own)."""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64]]] = defaultdict(dict)
+    ranked: dict[tuple[str, int], tuple[NDArray[np.float32], NDArray[np.int8]]] = {}
+    n_examples = 0
+    main, of_scratch = _main_protocols(plan)
     for t in plan.transfers:
         record = records[t.key]
-        if t.cell.target != reference.digest or record is None or not _is_main(t, protocol):
+        wanted = of_scratch if t.condition == "scratch" else main
+        if t.cell.target != reference.digest or record is None or t.cell.protocol != wanted:
             continue
         scores[t.condition][t.seed] = float(record["metrics"][facts.metric])
-        if facts.metric != "mean average precision":
-            rows[t.condition][t.seed] = store.arrays(t.key)["right"].astype(np.float64)
+        held = store.arrays(t.key)
+        if facts.metric == "mean average precision":
+            ranked[t.condition, t.seed] = (held["scores"].astype(np.float32), held["labels"])
+        else:
+            rows[t.condition][t.seed] = held["right"].astype(np.float64)
+        n_examples = len(next(iter(held.values())))
     weights = _class_weights(store, plan, reference) if facts.metric == "mean class accuracy" else None
-    return Results(facts.name, facts.metric, dict(scores), dict(rows), weights)
+
+    def redrawn(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
+        found, labels = ranked[condition, seed]
+        return mean_average_precision(found[examples], labels[examples])
+
+    return Results(facts.name, facts.metric, dict(scores), dict(rows), weights, redrawn if ranked else None, n_examples)
 
 
-def _is_main(transfer: Transfer, protocol: Protocol) -> bool:
-    return transfer.cell.protocol == protocol or transfer.condition == "scratch"
+def _main_protocols(plan: Plan) -> tuple[Protocol, Protocol]:
+    """What the answer compares: the study's first protocol; and the one of scratch at as many shots."""
+    main = plan.protocols[0]
+    own = [t.cell.protocol for t in plan.transfers if t.condition == "scratch"]
+    return main, next((p for p in own if p.shots == main.shots), own[0] if own else main)
 
 
 def _class_weights(store: Store, plan: Plan, reference: PackRef) -> NDArray[np.float64] | None:
@@ -150,13 +199,17 @@ def _class_weights(store: Store, plan: Plan, reference: PackRef) -> NDArray[np.f
 def _scores(
     store: Store, plan: Plan, facts: Sequence[TargetFacts], records: Mapping[str, dict[str, Any] | None]
 ) -> Iterator[Score]:
+    """Every score that a report shows, under the study's first protocol first."""
     by_digest = {reference.digest: fact for reference, fact in zip(plan.targets, facts, strict=True)}
     for training in plan.trainings:
         key = source_key(training.key)
         value = _metrics(store.record(key)).get("top1")
         if value is not None:
-            yield Score(training.condition, training.seed, "source", "own head", "top1", value, key)
-    for t in plan.transfers:
+            yield Score(training.condition, training.seed, OWN, OWN_HEAD, "top1", value, key)
+    order = list(plan.protocols)
+    _, of_scratch = _main_protocols(plan)
+    shown = [t for t in plan.transfers if t.condition != "scratch" or t.cell.protocol == of_scratch]
+    for t in sorted(shown, key=lambda t: order.index(t.cell.protocol) if t.cell.protocol in order else 0):
         record, fact = records[t.key], by_digest[t.cell.target]
         if record is not None:
             value = float(record["metrics"][fact.metric])
@@ -180,48 +233,66 @@ def _conditions(store: Store, plan: Plan) -> tuple[ConditionFacts, ...]:
 
 def _checks(plan: Plan, results: Sequence[Results]) -> tuple[Check, ...]:
     """The controls' verdicts: the A/A pair must not differ, shuffled labels must not help."""
-    found: list[Check] = []
     names = {c.name for c in plan.conditions}
+    found: list[Check] = []
     if "a/a" in names:
-        twins = Contrast("a/a", {plan.reference: 1.0, "a/a": -1.0}, 0.0)
-        told = [e for e in estimates([twins], results) if e.n_seeds]
-        differs = [e for e in told if e.verdict in ("better", "worse")]
-        text = "; ".join(f"{e.target} {_span(e)}" for e in (differs or told[:1]))
-        found.append(Check("a/a", bool(differs), f"Two draws of {plan.reference} {'differ' if differs else 'agree'}: {text}."
-                           if told else "The A/A pair is not done yet."))  # fmt: skip
-    if {"shuffled-labels", "random-features"} <= names:
-        gain = Contrast("shuffled", {"shuffled-labels": 1.0, "random-features": -1.0}, 0.0)
-        told = [e for e in estimates([gain], results) if e.n_seeds]
-        loss = Contrast("shuffled", {"shuffled-labels": 1.0, plan.reference: -1.0}, 0.0)
-        helps = [e for e in estimates([loss], results) if e.verdict == "better"]
-        text = "; ".join(f"{e.target} {_span(e)}" for e in told[:1])
-        sentence = f"Shuffled labels against random features: {text}."
-        if helps:
-            sentence = f"Shuffled labels do better than {plan.reference}: " + "; ".join(_span(e) for e in helps) + "."
-        found.append(Check("shuffled-labels", bool(helps), sentence if told else "Shuffled labels are not done yet."))
+        found.append(_twins(plan.reference, _against(plan.reference, "a/a", results)))
+    if "shuffled-labels" in names:
+        gain = _against("shuffled-labels", FLOOR, results) if FLOOR in names else ()
+        found.append(_shuffled(plan.reference, _against("shuffled-labels", plan.reference, results), gain))
     return tuple(found)
+
+
+def _against(condition: str, base: str, results: Sequence[Results]) -> tuple[Estimate, ...]:
+    """The difference of two conditions over the targets and on each, where any seed has both."""
+    found = estimates([Contrast(f"{condition} against {base}", {condition: 1.0, base: -1.0}, 0.0)], results)
+    return tuple(e for e in found if e.n_seeds)
+
+
+def _twins(reference: str, told: Sequence[Estimate]) -> Check:
+    if not told:
+        return Check("a/a", False, "The A/A pair is not done yet.")
+    differs = [e for e in told if e.verdict in ("better", "worse")]
+    said = "differ" if differs else "show no sure difference" if told[0].low is not None else "compared"
+    text = "; ".join(f"{e.target} {_span(e)}" for e in (differs or told[:1]))
+    return Check("a/a", bool(differs), f"Two draws of {reference} {said}: {text}.")
+
+
+def _shuffled(reference: str, told: Sequence[Estimate], gain: Sequence[Estimate]) -> Check:
+    """What shuffled labels do against the reference; where they do not help, against random features."""
+    helps = [e for e in told if e.verdict == "better"]
+    if helps:
+        text = "; ".join(f"{e.target} {_span(e)}" for e in helps)
+        return Check("shuffled-labels", True, f"Shuffled labels do better than {reference}: {text}.")
+    for base, each in (("random features", gain), (reference, told)):
+        if each:
+            text = f"{each[0].target} {_span(each[0])}"
+            return Check("shuffled-labels", False, f"Shuffled labels against {base}: {text}.")
+    return Check("shuffled-labels", False, "Shuffled labels are not done yet.")
 
 
 def _span(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{points(estimate.value, signed=True)} points, no interval under three seeds"
-    return (
-        f"{points(estimate.value, signed=True)} points ({points(estimate.low, signed=True)} to "
-        f"{points(estimate.high, signed=True)})"
-    )
+    between = f"{points(estimate.low, signed=True)} to {points(estimate.high, signed=True)}"
+    if estimate.verdict == "cannot tell" and not estimate.low <= 0 <= estimate.high:
+        between += f", p {estimate.p_holm:.2f} after Holm"
+    return f"{points(estimate.value, signed=True)} points ({between})"
 
 
-def _missing(store: Store, plan: Plan) -> Iterator[Missing]:
-    failures = store.failures()
-    names = {reference.digest: reference.name for reference in plan.targets}
+def _missing(store: Store, plan: Plan) -> list[Missing]:
+    """Every cell that is not there, those that failed first."""
+    failures, names = store.failures(), _target_names(plan)
     untrained = {t.key for t in plan.trainings if not store.has(t.key)}
-    for t in plan.trainings:
-        if t.key in untrained:
-            yield Missing(t.condition, t.seed, "pre-training", failures.get(t.key, {}).get("reason", "not run yet"))
-    for t in plan.transfers:
-        if not store.has(t.key):
-            reason = "its pre-training is missing" if t.cell.network in untrained else "not run yet"
-            yield Missing(t.condition, t.seed, names[t.cell.target], failures.get(t.key, {}).get("reason", reason))
+    cells = [(t.key, t.key, t.condition, t.seed, "pre-training") for t in plan.trainings]
+    cells += [(source_key(t.key), t.key, t.condition, t.seed, OWN) for t in plan.trainings]
+    cells += [(t.key, t.cell.network, t.condition, t.seed, names[t.cell.target]) for t in plan.transfers]
+    found: list[Missing] = []
+    for key, network, condition, seed, target in cells:
+        if not store.has(key):
+            reason = NOT_TRAINED if network in untrained and key != network else NOT_RUN
+            found.append(Missing(condition, seed, target, str(failures.get(key, {}).get("reason", reason))))
+    return sorted(found, key=lambda m: m.reason in (NOT_RUN, NOT_TRAINED))
 
 
 def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]]:
@@ -281,7 +352,7 @@ def _protocol_in_words(protocol: Protocol) -> str:
 
 
 def _provenance(store: Store, plan: Plan, records: Mapping[str, dict[str, Any] | None]) -> tuple[tuple[str, str], ...]:
-    note = store.note(plan.identity)
+    note, names = store.note(plan.identity), _target_names(plan)
     trained = [r for r in (store.record(t.key) for t in plan.trainings) if r]
     done = [*trained, *(r for r in records.values() if r)]
     made: dict[str, Any] = done[-1]["made_by"] if done else {}
@@ -290,7 +361,7 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, dict[str, Any] |
         ("Command", str(note.get("command", "not kept"))),
         ("Study", plan.identity),
         ("Source", f"{plan.source.spec}, digest {plan.source.digest}"),
-        *((f"Target {t.name}", f"{t.spec}, digest {t.digest}") for t in plan.targets),
+        *((f"Target {names[t.digest]}", f"{t.spec}, digest {t.digest}") for t in plan.targets),
         ("Seeds", f"0 to {plan.seeds - 1}"),
         ("Machine", f"{made.get('machine', 'unknown')}, {plan.device}, {plan.precision}, "
                     f"{made.get('threads', '?')} threads a worker"),
@@ -310,9 +381,22 @@ def _notes(store: Store, plan: Plan) -> tuple[str, ...]:
 
 
 def headline(study: StudyAnswers) -> list[str]:
-    """The study's answer in few sentences: alarms, then the mean over targets (or the one target)."""
-    said = [check.sentence for check in study.checks if check.alarm]
-    over = MEAN if len(study.targets) != 1 else study.targets[0].name
-    told = [e for e in study.estimates if e.target == over]
-    short = summary(told, study.unit)
-    return [*said, *([short] if short else []), *(sentence(e, study.unit) for e in told)]
+    """The study's answer in few sentences: alarms, then ``answer``."""
+    return [*(f"{ALARM} {check.sentence}" for check in study.checks if check.alarm), *answer(study)]
+
+
+def answer(study: StudyAnswers) -> list[str]:
+    """The declared contrasts in words, over the mean of the targets (or the one target), and what is sure on each."""
+    names = [target.name for target in study.targets]
+    of = {name: [e for e in study.estimates if e.target == name] for name in (MEAN, *names)}
+    if len(names) == 1:
+        return _said([summary(of[names[0]], study.unit), *(sentence(e, study.unit) for e in of[names[0]])])
+    short = summary(of[MEAN], study.unit, "In short, on average over these targets")
+    sure = {name: [e for e in of[name] if e.verdict != "cannot tell"] for name in names}
+    single = [summary(of[name], study.unit, f"On {name}") for name in names if short and sure[name]]
+    alone = [sentence(e, study.unit) for name in names if not short for e in sure[name]]
+    return _said([short, *single, *(sentence(e, study.unit) for e in of[MEAN]), *alone])
+
+
+def _said(lines: Sequence[str | None]) -> list[str]:
+    return [line for line in lines if line]

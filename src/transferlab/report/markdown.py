@@ -1,4 +1,4 @@
-"""The report as Markdown, its figures as SVG and PNG files beside it."""
+"""The report as Markdown, its figures as SVG files beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from transferlab.outcomes.files import write_atomically
+from transferlab.report.figures import guessing, named
+from transferlab.report.gather import ALARM
 
 if TYPE_CHECKING:
     from transferlab.report.page import Picture, Section
@@ -21,29 +24,31 @@ def write_markdown(sections: Sequence[Section], out: Path) -> None:
     """
     folder = out.with_name(f"{out.stem}_figures")
     lines: list[str] = []
-    for section in sections:
-        lines += _lines(section, folder)
+    for number, section in enumerate(sections, 1):
+        lines += _lines(section, folder, number)
     write_atomically(out, ("\n".join(lines) + "\n").encode())
 
 
-def _lines(section: Section, folder: Path) -> Iterator[str]:
+def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:
     study = section.study
     yield f"# {_text(study.question or study.name)}\n"
-    yield from (
-        f"> **Do not trust the rest before this is explained.** {_text(c.sentence)}\n" for c in study.checks if c.alarm
-    )
-    yield from (f"**{_text(line)}**\n" for line in section.headline)
+    yield from (f"> **{ALARM}** {_text(c.sentence)}\n" for c in study.checks if c.alarm)
+    yield from (f"**{_text(line)}**\n" for line in section.answer)
     targets = ", ".join(t.name for t in study.targets)
     yield _text(f"Source {study.source}; targets {targets}; {study.n_seeds} seeds.") + "\n"
+    if study.missing:
+        yield f"**{len(study.missing)} cells are missing**; named below.\n"
     for i, picture in enumerate((*section.figures, section.forest)):
-        yield _figure(picture, folder, f"{study.name}-{i}-{picture.name}")
-    yield f"## Scores ({_text(section.protocol)})\n"
+        yield _figure(picture, folder, f"{number}-{i}-{study.name}-{picture.name}")
+    yield "## Scores\n"
     yield "Mean over seeds in %, in brackets the gain over random features, then every seed.\n"
-    yield from _table(
-        ["condition", *(f"{t.name} ({t.metric})" for t in study.targets), "source (held out, top1)"],
-        [[row.name, *(" · ".join(p for p in (c.text, f"({c.gain})" if c.gain else "", c.seeds) if p) for c in row.cells)]
-         for row in section.score_rows],
-    )  # fmt: skip
+    for table in section.tables:
+        yield f"Protocol: {_text(table.protocol)}\n"
+        yield from _table(
+            ["condition", *(f"{name} ({metric})" for name, metric in table.targets)],
+            [[row.name, *(" · ".join(p for p in (c.text, f"({c.gain})" if c.gain else "", c.seeds) if p)
+                          for c in row.cells)] for row in table.rows],
+        )  # fmt: skip
     yield "## Contrasts\n"
     yield from _table(
         ["contrast", "target", "value", "95 % interval", "verdict", "p (Holm)", "speaks of", "seeds"],
@@ -58,13 +63,13 @@ def _lines(section: Section, folder: Path) -> Iterator[str]:
     yield "\n## Subsets\n"
     yield from _table(
         ["condition", "images", "labels", "effective labels", "largest share", "digest"],
-        [[c.name, f"{c.n_images:,}", str(c.n_labels), f"{c.effective_labels:.1f}", f"{100 * c.largest_share:.1f} %",
+        [[named(c.name), f"{c.n_images:,}", str(c.n_labels), f"{c.effective_labels:.1f}", f"{100 * c.largest_share:.1f} %",
           c.subset_digests[0][:12]] for c in study.conditions if c.n_images],
     )  # fmt: skip
     yield "## Targets\n"
     yield from _table(
         ["target", "classes", "train", "validation", "test", "metric", "guessing"],
-        [[t.name, str(t.n_classes), f"{t.n_train:,}", f"{t.n_val:,}", f"{t.n_test:,}", t.metric, f"{100 * t.chance:.1f} %"]
+        [[t.name, str(t.n_classes), f"{t.n_train:,}", f"{t.n_val:,}", f"{t.n_test:,}", t.metric, guessing(t.chance)]
          for t in study.targets],
     )  # fmt: skip
     yield from (f"- {_text(note)}" for note in section.notes)
@@ -82,7 +87,7 @@ def _lines(section: Section, folder: Path) -> Iterator[str]:
 def _figure(picture: Picture, folder: Path, name: str) -> str:
     file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] + ".svg"
     write_atomically(folder / file, picture.data)
-    return f"![{_text(picture.alt)}]({folder.name}/{file})\n"
+    return f"![{_text(picture.alt)}]({quote(folder.name)}/{file})\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -95,4 +100,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _text(value: str) -> str:
     """Text that formats nothing and breaks no table."""
     kept = "".join(c if c.isprintable() else " " for c in value)
-    return re.sub(r"([\\`*_{}\[\]#|$~])", r"\\\1", kept).replace("<", "&lt;").replace(">", "&gt;")
+    kept = kept.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]#|$~])", r"\\\1", kept)

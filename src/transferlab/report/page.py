@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from transferlab.answers.sentences import points, sentence
-from transferlab.answers.study import StudyAnswers
+from transferlab.answers.study import Missing, Score, StudyAnswers
+from transferlab.console import printable
+from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
 from transferlab.report import figures
-from transferlab.report.gather import headline
+from transferlab.report.gather import ALARM, FLOOR, OWN, OWN_HEAD, answer
 from transferlab.specs import Estimate
+
+CONTROLS = {
+    "random-features": "random features (an untrained network under the same protocol)",
+    "scratch": "from scratch (all layers trained on the target alone)",
+    "shuffled-labels": "shuffled labels (the reference condition's images under each other's labels)",
+    "a/a": "A/A (the reference condition drawn and trained anew)",
+}
+MOST_MISSING = 60  # named one by one on the page; the rest is counted by reason
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Scores under one protocol: of each condition on each of ``targets`` (name and metric)."""
+
+    protocol: str
+    targets: tuple[tuple[str, str], ...]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
 class ContrastRow:
     name: str
     target: str
@@ -65,15 +86,29 @@ class Section:
     """One study with everything that its section shows."""
 
     study: StudyAnswers
-    protocol: str
-    headline: list[str]
+    answer: list[str]
+    controls: list[str]
     figures: list[Picture]
     forest: Picture
-    score_rows: list[Row]
+    tables: list[Table]
     contrast_rows: list[ContrastRow]
     exploratory: list[str]
     sheets: list[Picture]
     notes: list[str]
+    missing: list[Missing]
+    missing_more: str
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place where no report can be written, before any work for it.
+
+    Raises:
+        UserError: the file's folder is not there, or the file is a folder.
+    """
+    if not out.parent.is_dir():
+        raise UserError("there is no such folder", str(out.parent), "make it, or name a file elsewhere with --out")
+    if out.is_dir():
+        raise UserError("this is a folder", str(out), "name a file in it, for example report.html")
 
 
 def render(studies: Sequence[StudyAnswers], out: Path, form: Literal["html", "md"]) -> None:
@@ -82,58 +117,89 @@ def render(studies: Sequence[StudyAnswers], out: Path, form: Literal["html", "md
     Raises:
         UserError: the file cannot be written.
     """
+    check_out(out)
     sections = [_section(study) for study in studies]
     if form == "md":
         from transferlab.report.markdown import write_markdown
 
         write_markdown(sections, out)
         return
-    page = _template().render(studies=sections, title=f"transferlab: {', '.join(s.name for s in studies)}")
+    title = f"transferlab: {', '.join(s.name for s in studies)}"
+    page = _template().render(studies=sections, title=title, warning=ALARM)
     write_atomically(out, page.encode())
 
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("transferlab.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
+        trim_blocks=True, finalize=_inert,
     )  # fmt: skip
+    environment.filters |= {"guessing": figures.guessing, "named": figures.named}
     return environment.get_template("page.html")
 
 
+def _inert(value: object) -> object:
+    """What a template prints, without control and direction characters; escaping is Jinja's."""
+    if isinstance(value, Markup):  # a filter has escaped it
+        return Markup(printable(value))
+    return printable(value) if isinstance(value, str) else value
+
+
 def _section(study: StudyAnswers) -> Section:
-    protocol = next((s.protocol for s in study.scores if s.target != "source" and s.condition != "scratch"), "probe")
-    plots = [_svg(figures.scores_figure(study, t, protocol), figures.describe(study, t, protocol), t.name)
+    own = (s.protocol for s in study.scores if s.protocol != OWN_HEAD and s.condition != "scratch")
+    protocols = list(dict.fromkeys(own)) or ["probe"]
+    plots = [_svg(figures.scores_figure(study, t, protocols[0]), figures.describe(study, t, protocols[0]), t.name)
              for t in study.targets]  # fmt: skip
-    told = "; ".join(sentence(e, study.unit) for e in study.estimates)
+    told = " ".join(sentence(e, study.unit) for e in study.estimates)
     forest = _svg(figures.forest_figure(study.estimates), f"Contrasts with their intervals: {told}", "contrasts")
     notes = list(dict.fromkeys([*study.notes, *(note for t in study.targets for note in t.notes)]))
     return Section(
-        study, protocol, headline(study), plots, forest, _score_rows(study, protocol),
+        study, answer(study), [CONTROLS[c.name] for c in study.conditions if c.is_control], plots, forest,
+        [_main_table(study, protocols[0]), *(_other_table(study, p) for p in protocols[1:])],
         [_contrast_row(e) for e in study.estimates], [sentence(e, study.unit) for e in study.exploratory],
-        [_sheet(name, images) for name, images in study.samples.items()], notes,
+        [_sheet(name, images) for name, images in study.samples.items()], notes, list(study.missing[:MOST_MISSING]),
+        _counted(study.missing[MOST_MISSING:]),
     )  # fmt: skip
 
 
-def _score_rows(study: StudyAnswers, protocol: str) -> list[Row]:
+def _counted(rest: Sequence[Missing]) -> str:
+    """What is not named one by one, by reason."""
+    reasons = Counter(m.reason for m in rest)
+    return f"and {len(rest):,} more: {', '.join(f'{n:,} {r}' for r, n in reasons.most_common())}" if rest else ""
+
+
+def _main_table(study: StudyAnswers, protocol: str) -> Table:
+    """The protocol that the answer compares, with scratch under its own, and accuracy on the source."""
+    shown = [s for s in study.scores if s.protocol in (protocol, OWN_HEAD) or s.condition == "scratch"]
+    targets = (*((t.name, t.metric) for t in study.targets), (OWN, "held out, top1"))
+    return Table(protocol, targets, _score_rows(study, shown, [t for t, _ in targets]))
+
+
+def _other_table(study: StudyAnswers, protocol: str) -> Table:
+    shown = [s for s in study.scores if s.protocol == protocol]
+    rows = _score_rows(study, shown, [t.name for t in study.targets])
+    known = {figures.named(s.condition) for s in shown}
+    return Table(protocol, tuple((t.name, t.metric) for t in study.targets), [r for r in rows if r.name in known])
+
+
+def _score_rows(study: StudyAnswers, scores: Sequence[Score], targets: Sequence[str]) -> list[Row]:
     values: dict[tuple[str, str], list[float]] = {}
-    for s in study.scores:
-        if s.protocol in (protocol, "own head") or s.condition == "scratch":
-            values.setdefault((s.condition, s.target), []).append(s.value)
+    for s in scores:
+        values.setdefault((s.condition, s.target), []).append(s.value)
     rows: list[Row] = []
     for condition in study.conditions:
-        cells: list[Cell] = []
-        for target in (*(t.name for t in study.targets), "source"):
-            found, floor = values.get((condition.name, target)), values.get(("random-features", target))
-            if not found:
-                cells.append(Cell("–", "", ""))
-                continue
-            gain = points(float(np.mean(found) - np.mean(floor)), signed=True) if floor else ""
-            seeds = " ".join(points(v) for v in found) if len(found) > 1 else ""
-            cells.append(
-                Cell(points(float(np.mean(found))), "" if condition.name == "random-features" else gain, seeds)
-            )
-        rows.append(Row(figures.NAMES.get(condition.name, condition.name), condition.is_control, tuple(cells)))
+        cells = [_cell(values.get((condition.name, target)), values.get((FLOOR, target))) for target in targets]
+        if condition.name == FLOOR:
+            cells = [replace(cell, gain="") for cell in cells]
+        rows.append(Row(figures.named(condition.name), condition.is_control, tuple(cells)))
     return rows
+
+
+def _cell(found: Sequence[float] | None, floor: Sequence[float] | None) -> Cell:
+    if not found:
+        return Cell("–", "", "")
+    gain = points(float(np.mean(found) - np.mean(floor)), signed=True) if floor else ""
+    return Cell(points(float(np.mean(found))), gain, " ".join(map(points, found)) if len(found) > 1 else "")
 
 
 def _contrast_row(e: Estimate) -> ContrastRow:
@@ -141,11 +207,10 @@ def _contrast_row(e: Estimate) -> ContrastRow:
         "–" if e.low is None or e.high is None else f"{points(e.low, signed=True)} to {points(e.high, signed=True)}"
     )
     value = points(e.value, signed=True) if e.n_seeds else "–"
-    verdict = e.verdict
     if e.verdict == "cannot tell" and e.more_seeds:
         return ContrastRow(e.contrast.name, e.target, value, interval, f"cannot tell; about {e.more_seeds} more seeds",
                            _p(e), e.scope, _seeds(e))  # fmt: skip
-    return ContrastRow(e.contrast.name, e.target, value, interval, verdict, _p(e), e.scope, _seeds(e))
+    return ContrastRow(e.contrast.name, e.target, value, interval, e.verdict, _p(e), e.scope, _seeds(e))
 
 
 def _p(e: Estimate) -> str:

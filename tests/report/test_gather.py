@@ -1,0 +1,211 @@
+"""From a store to what a report says: known results come out as they went in, whatever is missing is named."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transferlab import finetune, knn, probe
+from transferlab.answers.contrast import MEAN
+from transferlab.answers.study import StudyAnswers
+from transferlab.errors import UserError
+from transferlab.outcomes.store import Store
+from transferlab.plan import source_key
+from transferlab.report.gather import OWN, all_answers, headline, table_rows
+from transferlab.specs import Recipe, Transfer, restored
+
+MakeStore = Callable[..., Store]
+
+
+def only(store: Store) -> StudyAnswers:
+    (study,) = all_answers(store)
+    return study
+
+
+def test_known_scores_and_differences_come_out(study: StudyAnswers) -> None:
+    held = {(s.condition, s.seed): s.value for s in study.scores if s.target == "leaves"}
+    assert held["10", 0] == pytest.approx(0.5)
+    assert held["20", 4] == pytest.approx(0.61)
+    assert held["random-features", 2] == pytest.approx(0.32)
+    (step,) = study.estimates
+    assert (step.contrast.name, step.target, step.n_seeds, step.n_missing) == ("20 against 10", "leaves", 5, 0)
+    assert step.value == pytest.approx(0.1)
+    assert (step.scope, step.verdict) == ("images like these", "better")
+    assert headline(study)[0].startswith("20 images per class is better than 10 on leaves, by 10.0 points")
+    assert [s.value for s in study.scores if s.target == OWN] == pytest.approx([0.75] * 20)
+
+
+def test_the_answer_is_over_the_mean_of_the_targets_and_each_alone(make_store: MakeStore) -> None:
+    def rule(t: Transfer, target: str) -> int:
+        return {"10": 50, "20": 60 if target == "one" else 56}[t.condition] + t.seed % 2
+
+    study = only(make_store(targets=("one", "two"), right=rule, study={"controls": []}))
+    assert {e.target: round(e.value, 6) for e in study.estimates} == {MEAN: 0.08, "one": 0.1, "two": 0.06}
+    assert len(headline(study)) == 1
+    assert "on average over these targets" in headline(study)[0]
+
+
+def test_what_nobody_declared_is_kept_apart(study: StudyAnswers, make_store: MakeStore) -> None:
+    assert [e.contrast.name for e in study.exploratory] == ["20 against random-features"]
+    assert study.exploratory[0].value == pytest.approx(0.3)
+    assert not only(make_store("other", study={"controls": ["a/a"]})).exploratory
+
+
+def test_missing_and_failed_cells_are_named_with_their_reason_and_leave_their_seed_out(make_store: MakeStore) -> None:
+    gone: list[str] = []
+
+    def rule(t: Transfer, _: str) -> int | None:
+        if (t.condition, t.seed) == ("20", 1):
+            gone.append(t.key)
+            return None
+        return 50
+
+    store = make_store(right=rule, study={"seeds": 5})
+    store.write_failure(gone[0], {"reason": "the loss is not finite"})
+    plan = restored(next(iter(store.studies().values())))
+    lost = next(t for t in plan.trainings if (t.condition, t.seed) == ("10", 3))
+    for key in (lost.key, *(t.key for t in plan.transfers if t.cell.network == lost.key)):
+        shutil.rmtree(store.cell(key))
+    study = only(store)
+    assert [(m.condition, m.seed, m.target, m.reason) for m in study.missing] == [
+        ("20", 1, "leaves", "the loss is not finite"),
+        ("10", 3, "pre-training", "not run yet"),
+        ("10", 3, "leaves", "its pre-training is missing"),
+    ]
+    assert (study.estimates[0].n_seeds, study.estimates[0].n_missing) == (3, 2)
+
+
+def test_the_accuracy_on_the_source_is_a_cell_that_can_be_missing(make_store: MakeStore) -> None:
+    store = make_store()
+    plan = restored(next(iter(store.studies().values())))
+    shutil.rmtree(store.cell(source_key(plan.trainings[0].key)))
+    (missing,) = only(store).missing
+    assert (missing.condition, missing.target, missing.reason) == ("10", OWN, "not run yet")
+
+
+def test_a_study_of_which_nothing_is_done_is_answered_with_that(make_store: MakeStore) -> None:
+    store = make_store(right=lambda *_: None)
+    study = only(store)
+    assert study.estimates[0].n_seeds == 0
+    assert headline(study) == ["20 images per class against 10 on leaves: no seed has all of it yet."]
+    assert [c.sentence for c in study.checks] == ["The A/A pair is not done yet.", "Shuffled labels are not done yet."]
+    assert len(study.missing) == 3 * 6
+
+
+@pytest.mark.parametrize(
+    ("condition", "n_right", "told"),
+    [("a/a", 45, "Two draws of 20 differ"), ("shuffled-labels", 75, "Shuffled labels do better than 20")],
+)
+def test_a_control_that_should_be_silent_and_is_not_opens_the_answer(
+    condition: str, n_right: int, told: str, make_store: MakeStore
+) -> None:
+    def rule(t: Transfer, _: str) -> int:
+        return (n_right if t.condition == condition else 60) + t.seed % 2
+
+    study = only(make_store(right=rule, study={"controls": [condition]}))
+    assert [c.alarm for c in study.checks] == [True]
+    assert headline(study)[0].startswith(f"Do not trust the rest before this is explained. {told}")
+
+
+def test_silent_controls_alarm_nobody(study: StudyAnswers) -> None:
+    assert not any(check.alarm for check in study.checks)
+    assert study.checks[0].sentence == "Two draws of 20 show no sure difference: leaves 0.0 points (0.0 to 0.0)."
+    assert study.checks[1].sentence.startswith("Shuffled labels against random features: leaves −10.0 points")
+
+
+def test_under_three_seeds_there_is_no_interval_and_no_verdict(make_store: MakeStore) -> None:
+    study = only(make_store(study={"seeds": 2}))
+    (step,) = study.estimates
+    assert (step.low, step.high, step.verdict) == (None, None, "cannot tell")
+    assert "under three seeds there is no interval" in headline(study)[0]
+    assert study.checks[0].sentence == "Two draws of 20 compared: leaves 0.0 points, no interval under three seeds."
+
+
+def test_scratch_is_compared_at_the_shots_of_the_first_protocol(make_store: MakeStore) -> None:
+    def rule(t: Transfer, _: str) -> int:
+        return 90 if t.cell.protocol.shots is None else 40
+
+    few_first = only(make_store(right=rule, study={"protocols": [probe(shots=4), probe()]}))
+    assert {s.value for s in few_first.scores if s.condition == "scratch"} == {0.4}
+    assert few_first.scores[12].protocol == "probe at 4 shots"  # after the 12 accuracies on the source
+    all_first = only(make_store("other", right=rule, study={"protocols": [probe(), probe(shots=4)]}))
+    assert {s.value for s in all_first.scores if s.condition == "scratch"} == {0.9}
+
+
+def test_fine_tuning_alone_needs_no_random_features(make_store: MakeStore) -> None:
+    study = only(make_store(study={"protocols": [finetune()]}))
+    assert study.estimates[0].value == pytest.approx(0.1)
+    assert study.checks[1].sentence.startswith("Shuffled labels against 20: leaves −40.0 points")
+
+
+def test_targets_of_one_name_are_kept_apart(make_store: MakeStore) -> None:
+    def rule(t: Transfer, _: str) -> int:
+        return 50 if t.condition == "10" else 60
+
+    store = make_store(targets=("leaves", "leaves", "source"), right=rule)
+    study = only(store)
+    names = [t.name for t in study.targets]
+    assert len(set(names)) == 3
+    assert names[0].startswith("leaves (npz:")
+    assert names[2].startswith("source (npz:")
+    assert {s.target for s in study.scores} == {OWN, *names}
+    assert {row["target"] for row in table_rows(store)} == {OWN, *names}
+
+
+def test_answers_need_no_packs(make_store: MakeStore) -> None:
+    store = make_store()
+    whole = only(store)
+    for pack in store.packs.glob("*/images.u8"):
+        shutil.rmtree(pack.parent)
+    study = only(store)
+    assert [e.value for e in study.estimates] == [e.value for e in whole.estimates]
+    assert np.isnan(study.targets[0].chance)
+    assert "its pack is gone" in study.targets[0].notes[0]
+    assert not study.samples
+
+
+def test_several_labels_an_image_are_answered_over_these_test_images(make_store: MakeStore) -> None:
+    store = make_store()
+    plan = restored(next(iter(store.studies().values())))
+    for t in plan.transfers:
+        shutil.rmtree(store.cell(t.key))
+        record = {"seconds": 1.0, "made_by": {}, "metrics": {"mean average precision": 0.5}}
+        store.write_cell(t.key, "{}", record, {})
+    for pack in store.packs.glob("*/images.u8"):
+        shutil.rmtree(pack.parent)
+    study = only(store)
+    assert study.targets[0].metric == "mean average precision"
+    assert study.estimates[0].scope == "these test images"
+
+
+def test_more_seeds_are_the_same_study_and_another_recipe_is_another(make_store: MakeStore) -> None:
+    make_store(study={"seeds": 3})
+    assert only(make_store(study={"seeds": 4})).n_seeds == 4
+    store = make_store(study={"seeds": 3, "recipe": Recipe(lr=0.2)})
+    assert [study.n_seeds for study in all_answers(store)] == [4, 3]
+
+
+def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no study has been run"):
+        all_answers(Store.open(tmp_path / "lab", create=True))
+
+
+def test_facts_of_subsets_protocol_and_provenance_are_kept(make_store: MakeStore) -> None:
+    study = only(make_store(command="transferlab run a 'b c'", study={"protocols": [probe(), knn(), probe(shots=2)]}))
+    sizes = {c.name: (c.n_images, c.n_labels, c.factor) for c in study.conditions}
+    assert sizes["10"] == (20, 2, 10.0)
+    assert sizes["20"] == (40, 2, 20.0)
+    assert sizes["scratch"] == (0, 0, None)
+    told: dict[str, Any] = {**dict(study.protocol), **dict(study.provenance)}
+    assert told["Command"] == "transferlab run a 'b c'"
+    assert "320 examples seen" in told["Pre-training length"]
+    assert "nearest neighbours" in told["Transfer"]
+    assert "2 examples a class" in told["Transfer"]
+    assert told["Seeds"] == "0 to 2"
+    assert study.samples["10"].shape == (20, 16, 16, 3)
+    assert study.samples["20"].shape == (24, 16, 16, 3)

@@ -1,0 +1,81 @@
+"""The report as Markdown: tables that hold whatever names they show, figures that are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from transferlab.answers.study import Check, StudyAnswers
+from transferlab.outcomes.store import Store
+from transferlab.report.gather import all_answers
+from transferlab.report.page import render
+
+MakeStore = Callable[..., Store]
+
+
+def written(studies: list[StudyAnswers], out: Path) -> str:
+    render(studies, out, "md")
+    return out.read_text(encoding="utf-8")
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Every table as rows of cells, as a Markdown reader would divide them."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.split("\n"):
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def test_answer_scores_and_contrasts_are_there(study: StudyAnswers, tmp_path: Path) -> None:
+    text = written([study], tmp_path / "report.md")
+    assert text.startswith("# How many images?\n")
+    assert "**20 images per class is better than 10 on leaves, by 10.0 points" in text
+    assert ["20", "60.8 · (+30.0) · 60.0 61.0 62.0 60.0 61.0", "75.0 · 75.0 75.0 75.0 75.0 75.0"] in tables(text)[0]
+    assert tables(text)[1][2][:3] == ["20 against 10", "leaves", "+10.0"]
+    assert "Exploratory, not declared before running:" in text
+    assert "50.0 %" in text
+
+
+def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> None:
+    out = tmp_path / "a report (1).md"
+    text = written([study, study, replace(study, name="n" * 300)], out)
+    links = re.findall(r"!\[(.*?)\]\(([^()\s]+)\)", text)
+    assert len(links) == len({link for _, link in links}) == 6
+    for alt, link in links:
+        assert alt
+        assert ElementTree.parse(out.parent / unquote(link)).getroot().tag.endswith("svg")
+    assert len(list((tmp_path / "a report (1)_figures").iterdir())) == 6
+
+
+def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers, tmp_path: Path) -> None:
+    text = written([hostile_study], tmp_path / "report.md")
+    found = tables(text)
+    assert len(found) == 5
+    for table in found:
+        assert {len(row) for row in table} == {len(table[0])}
+        assert all(re.fullmatch("-+", cell) for cell in table[1])
+    assert "<" not in text
+    assert not re.search(r"(?<!\\)[$`~]", text)
+    assert [line for line in text.split("\n") if re.match(r"#+ ", line)][1:] == [
+        "## Scores", "## Contrasts", "## Controls", "## Subsets", "## Targets", "## How it was measured",
+        "## What is missing", "## Provenance",
+    ]  # fmt: skip
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert len(re.findall(r"(?<!\\)\]\(", text)) == 4  # the figures, and no link
+
+
+def test_alarms_come_first_and_missing_cells_are_named(make_store: MakeStore, tmp_path: Path) -> None:
+    study = all_answers(make_store(right=lambda t, _: None if t.seed == 2 else 50))[0]
+    alarming = replace(study, checks=(Check("a/a", True, "Two draws of 20 differ."),))
+    text = written([alarming], tmp_path / "report.md")
+    assert text.index("> **Do not trust") < text.index("20 images per class against")
+    assert f"**{len(study.missing)} cells are missing**" in text
+    assert len(tables(text)[-1]) == 2 + len(study.missing) == 8
+    assert tables(text)[-1][2] == ["10", "2", "leaves", "not run yet"]
