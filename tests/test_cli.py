@@ -202,6 +202,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no store to verify": (["verify", "--store", "nowhere"], "there is no store"),
     "no store to tabulate": (["table", "--store", "nowhere"], "there is no store"),
     "parquet on a terminal": (["table", "--store", "lab", "--format", "parquet"], "name a file with --out"),
+    "a study that the store does not have": (["report", "lab", "--out", "r.html", "--study", "zzz"], "it has study"),
+    "a study to tabulate that is not there": (["table", "--store", "lab", "--study", "zzz"], "it has study"),
     "a table onto a folder": (["table", "--store", "lab", "--out", "photos"], "photos"),
     "several label sets": (["taxonomy", "toy", "--cut", "1", "--merge-up", "1"], "name one of them"),
     "an unknown node": (["taxonomy", "toy", "--under", "unicorn"], "no node 'unicorn'"),

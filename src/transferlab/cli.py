@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -216,7 +217,7 @@ def run(study: str, **options: Any) -> None:
       transferlab run my_study.py
     """
     words = ["transferlab", *sys.argv[1:]]
-    sys.exit(_run(_wanted(study, options), " ".join(words)))
+    sys.exit(_run(_wanted(study, options), shlex.join(words)))
 
 
 @app.command()

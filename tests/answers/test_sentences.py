@@ -86,6 +86,10 @@ def test_a_chain_of_steps_is_told_in_one_sentence(verdicts: Sequence[Verdict], e
     assert summary(chain(*verdicts), "images") == expected
 
 
+def test_a_summary_can_be_opened_by_what_it_is_about() -> None:
+    assert summary(chain("better", "better"), opening="On leaves") == "On leaves: more help up to 40."
+
+
 def test_other_contrasts_have_no_summary() -> None:
     assert summary([]) is None
     assert summary(chain("better")) is None

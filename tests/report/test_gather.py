@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transferlab import finetune, knn, probe
+from transferlab import designs, finetune, knn, probe
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
-from transferlab.outcomes.store import Store
+from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import source_key
 from transferlab.report.gather import OWN, all_answers, headline, table_rows
 from transferlab.specs import Recipe, Transfer, restored
@@ -46,8 +46,27 @@ def test_the_answer_is_over_the_mean_of_the_targets_and_each_alone(make_store: M
 
     study = only(make_store(targets=("one", "two"), right=rule, study={"controls": []}))
     assert {e.target: round(e.value, 6) for e in study.estimates} == {MEAN: 0.08, "one": 0.1, "two": 0.06}
-    assert len(headline(study)) == 1
-    assert "on average over these targets" in headline(study)[0]
+    told = headline(study)
+    assert [line.split(", by")[0] for line in told] == [
+        "20 images per class is better than 10 on average over these targets",
+        "20 images per class is better than 10 on one",
+        "20 images per class is better than 10 on two",
+    ]
+
+
+def test_a_chain_over_several_targets_is_told_in_short_and_on_each_where_something_is_sure(
+    make_store: MakeStore,
+) -> None:
+    def rule(t: Transfer, target: str) -> int:
+        return 50 + t.seed % 2 + (int(t.condition) if target == "one" else 0)
+
+    conditions = {n: designs.images_per_class(n) for n in (5, 10, 20)}
+    study = only(make_store(targets=("one", "two"), right=rule, study={"controls": [], "conditions": conditions}))
+    told = headline(study)
+    assert told[0].startswith("In short, on average over these targets: more images per class help up to")
+    assert told[1].startswith("On one: more images per class help up to 20")
+    assert told[2].startswith("On two: no step from 5 on is sure to help; beyond 5 they change nothing")
+    assert len(told) == 5
 
 
 def test_what_nobody_declared_is_kept_apart(study: StudyAnswers, make_store: MakeStore) -> None:
@@ -172,10 +191,11 @@ def test_answers_need_no_packs(make_store: MakeStore) -> None:
 def test_several_labels_an_image_are_answered_over_these_test_images(make_store: MakeStore) -> None:
     store = make_store()
     plan = restored(next(iter(store.studies().values())))
+    rows = npz_bytes({"scores": np.zeros((9, 2), np.float16), "labels": np.ones((9, 2), np.int8)})
     for t in plan.transfers:
         shutil.rmtree(store.cell(t.key))
         record = {"seconds": 1.0, "made_by": {}, "metrics": {"mean average precision": 0.5}}
-        store.write_cell(t.key, "{}", record, {})
+        store.write_cell(t.key, "{}", record, {"rows.npz": rows})
     for pack in store.packs.glob("*/images.u8"):
         shutil.rmtree(pack.parent)
     study = only(store)
@@ -188,6 +208,16 @@ def test_more_seeds_are_the_same_study_and_another_recipe_is_another(make_store:
     assert only(make_store(study={"seeds": 4})).n_seeds == 4
     store = make_store(study={"seeds": 3, "recipe": Recipe(lr=0.2)})
     assert [study.n_seeds for study in all_answers(store)] == [4, 3]
+
+
+def test_one_study_of_a_store_can_be_asked_for_by_name(make_store: MakeStore) -> None:
+    make_store(study={"seeds": 1, "controls": []})
+    store = make_store(study={"seeds": 1, "controls": [], "name": "other"})
+    assert [study.name for study in all_answers(store)] == ["images-per-class", "other"]
+    assert [study.name for study in all_answers(store, "other")] == ["other"]
+    assert {row["study"] for row in table_rows(store, "other")} == {"other"}
+    with pytest.raises(UserError, match="it has .*other"):
+        all_answers(store, "another")
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
