@@ -17,4 +17,4 @@ class UserError(Exception):
         self.what, self.where, self.remedy = what, where, remedy
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.where}). {self.remedy}."
+        return f"{self.what} ({self.where}): {self.remedy}."

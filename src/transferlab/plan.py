@@ -111,14 +111,50 @@ def check(study: Study) -> None:
     clash = [name for name in levels if name in CONTROLS]
     if clash:
         raise UserError(f"a condition may not be called {clash[0]!r}, the name of a control", where, "rename it")
-    if not 1 <= study.seeds <= 1000:
-        raise UserError(f"{study.seeds} seeds cannot be run", where, "choose from 1 to 1000; under 3 has no interval")
+    check_seeds(study.seeds, where)
+    check_recipe(study.recipe)
     if study.reference is not None and study.reference not in levels:
         raise UserError(
             f"the reference {study.reference!r} is no condition", where, f"conditions are {', '.join(levels)}"
         )
     if not study.protocols:
         raise UserError("the study has no protocol", where, "use for example protocols=[probe()]")
+
+
+def check_seeds(seeds: int, where: str) -> None:
+    """Refuse numbers of seeds that cannot be run.
+
+    Raises:
+        UserError: fewer than 1 or more than 1000.
+    """
+    if not 1 <= seeds <= 1000:
+        raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; under 3 has no interval")
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse numbers with which nothing can be trained.
+
+    Raises:
+        UserError: a value outside its range, an unknown optimiser, schedule or precision.
+    """
+    length, rule, most = recipe.length, recipe.augmentation, float("inf")
+    lengths = {f"length's {name}": (value, 1, most) for name, value in vars(length).items()}
+    ranges: dict[str, tuple[float, float, float]] = {
+        "batch": (recipe.batch, 1, 65_536), "lr": (recipe.lr, 0, most), "weight_decay": (recipe.weight_decay, 0, most),
+        "warmup": (recipe.warmup, 0, 0.99), "label_smoothing": (recipe.label_smoothing, 0, 1),
+        "ema": (0.0 if recipe.ema is None else recipe.ema, 0, 1), "crop_px": (rule.crop_px, 0, recipe.image_px - 1),
+        "cutout_px": (rule.cutout_px, 0, recipe.image_px), "colour": (rule.colour, 0, 1), **lengths,
+    }  # fmt: skip
+    for name, (value, low, high) in ranges.items():
+        if not low <= value <= high:
+            to = "up" if high == most else f"to {high}"
+            raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
+    words = {"optimiser": ("sgd", "adamw"), "schedule": ("cosine", "one-cycle"), "precision": ("auto", "bf16", "fp32")}
+    for name, known in words.items():
+        if vars(recipe)[name] not in known:
+            raise UserError(
+                f"there is no {name} {vars(recipe)[name]!r}", f"recipe {recipe.name}", f"known: {', '.join(known)}"
+            )
 
 
 def reference_of(study: Study) -> str:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from transferlab.engine.recipes import small_width
 from transferlab.errors import UserError
 
 
@@ -59,16 +60,7 @@ def small(detail: str, image_px: int) -> Backbone:
     At 32 px and width 32: 0.39 million parameters and 14.5 million multiply-adds an image. Deeper, residual and
     coarse-stem nets of the same cost gave worse transfer after one to five minutes on two cores.
     """
-    try:
-        width = int(detail or 32)
-    except ValueError:
-        width = 0
-    if not 4 <= width <= 512 or image_px < 16:
-        raise UserError(
-            f"the small backbone cannot be built as small:{detail} at {image_px} px",
-            "widths are whole numbers from 4 to 512, images 16 px or more",
-            "use for example small or small:48",
-        )
+    width = small_width(detail, image_px)
     layers: list[nn.Module] = [
         nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(width),

@@ -33,7 +33,7 @@ def parse_spec(text: str) -> Spec:
     A path that is there with the question mark in its name is taken whole.
 
     Raises:
-        UserError: an unknown format, a missing path, an option without a value or given twice.
+        UserError: an unknown format, a missing path, an option that is unknown, without a value or given twice.
     """
     head, _, query = text.partition("?")
     form, colon, path = head.partition(":")
@@ -44,7 +44,11 @@ def parse_spec(text: str) -> Spec:
         raise UserError(f"there is no image format {form!r}", text, _guess(form, text, known))
     if not path and (form == "pack" or SOURCES[form].needs_path):
         raise UserError(f"{form} needs a path", text, f"write {form}:PATH")
-    return Spec(text, form, path, _options(query, text))
+    options = _options(query, text)
+    takes = () if form == "pack" else (*SOURCES[form].options, *COMMON)
+    if unknown := [key for key in options if key not in takes]:
+        raise UserError(f"{form} has no option {unknown[0]!r}", text, f"it has {', '.join(takes) or 'none'}")
+    return Spec(text, form, path, options)
 
 
 def _guess(form: str, text: str, known: list[str]) -> str:
@@ -76,10 +80,6 @@ def open_source(spec: Spec) -> Source:
     if spec.format == "pack":
         raise UserError("a pack is decoded already", spec.text, "name the images that it was made from")
     form = SOURCES[spec.format]
-    known = (*form.options, *COMMON)
-    unknown = [key for key in spec.options if key not in known]
-    if unknown:
-        raise UserError(f"{spec.format} has no option {unknown[0]!r}", spec.text, f"it has {', '.join(known)}")
     if "taxonomy" not in spec.options and {"prune", "join_roots"} & set(spec.options):
         raise UserError("prune and join_roots concern a taxonomy file", spec.text, "add taxonomy=FILE")
     source = form.read(spec.path, {key: value for key, value in spec.options.items() if key in form.options})

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from transferlab.engine.recipes import RECIPES
+from transferlab.engine.recipes import RECIPES, small_width
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import UserError
 from transferlab.identity import plain
+from transferlab.images.sources.listing import existing
+from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
-from transferlab.plan import Place, check, make_plan
-from transferlab.questions import load
+from transferlab.plan import Place, check, check_seeds, make_plan
+from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study, restored
+from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study, Subset, restored
 from transferlab.transfer.targets import Target, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
@@ -61,7 +63,8 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     """
     found = load(wanted.study) if isinstance(wanted.study, str) else wanted.study
     machine = here(wanted.device)
-    size = wanted.size or (found.recipe.image_px if isinstance(found, Study) else Recipe().image_px)
+    own_px = found.recipe.image_px if isinstance(found, Study) else Recipe().image_px
+    size = own_px if wanted.size is None else wanted.size
     if not 8 <= size <= 1024:
         raise UserError(f"images of {size} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64")
     source_text = wanted.source or (found.source if isinstance(found, Study) else "")
@@ -72,6 +75,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         target_texts = target_texts or list(found.targets)
     if not target_texts and wanted.study != "coarse-to-fine":
         raise UserError("the study has no target", _title(wanted), "name one, for example --target digits")
+    _check_words(found, wanted, size, [source_text, *target_texts])
     store = Store.open(wanted.store, create=True)
 
     def obtain(text: str) -> tuple[PackRef, Pack]:
@@ -79,7 +83,8 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
 
     reference, source = obtain(source_text)
     _check_source(source, source_text)
-    obtained = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
+    found_packs = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
+    obtained = list({pack.digest: (known, pack) for known, pack in found_packs}.values())  # equal images, one target
     study = found if isinstance(found, Study) else found(source, [pack for _, pack in obtained])
     study = replace(
         study,
@@ -94,12 +99,37 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         references.insert(0, PackRef(SOURCE_ITSELF, reference.digest, f"{reference.name}'s own classes"))
     targets = [view(source, own_classes=True)] if SOURCE_ITSELF in study.targets else []
     _check_shots(study, [*targets, *(view(pack) for _, pack in obtained)])
-    plan = make_plan(
-        study, (reference, source), references, Place(machine.device, machine.precision), store.write_subset
-    )
+    drawn: list[Subset] = []
+    plan = make_plan(study, (reference, source), references, Place(machine.device, machine.precision), drawn.append)
+    for subset in drawn:  # only once the whole plan is known to be possible
+        store.write_subset(subset)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
     return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), earlier)
+
+
+def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequence[str]) -> None:
+    """Refuse what no image could make right, before any is read."""
+    if wanted.seeds is not None:
+        check_seeds(wanted.seeds, _title(wanted))
+    if isinstance(found, Study):
+        check(replace(found, targets=texts[1:]))
+    own = found.recipe if isinstance(found, Study) else Recipe()
+    if wanted.recipe is not None:
+        own = named_recipe(wanted.recipe)
+    backbone = wanted.backbone or own.backbone
+    family, _, detail = backbone.partition(":")
+    if family == "small":
+        small_width(detail, size)
+    else:
+        from transferlab.engine.backbones import build  # other people's lists of networks; loads torch
+
+        build(backbone, size, 0)
+    for text in dict.fromkeys(texts):
+        if text != SOURCE_ITSELF:
+            spec = parse_spec(text)
+            if spec.path:
+                existing(spec.path, spec.format)
 
 
 def _check_source(source: Pack, text: str) -> None:

@@ -33,7 +33,7 @@ def show(
         ordered = [leaf for leaf in taxonomy.leaves if leaf in leaves]
         if form == "json":
             return json.dumps({"leaves": ordered}) + "\n"
-        return "".join(f"{leaf}\n" for leaf in ordered)
+        return "".join(f"{leaf if form == 'csv' else _printable(leaf)}\n" for leaf in ordered)
     if tree is not None:
         return _tree(taxonomy, tree or taxonomy.root, form)
     return _overview(taxonomy, form)

@@ -62,7 +62,7 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
     absent = np.setdiff1d(pack.labels[test], pack.labels[train])
     if len(absent):
         raise UserError(
-            f"{len(absent)} classes have test but no training images, for example "
+            f"some classes have test but no training images: {len(absent)}, for example "
             f"{pack.taxonomy.leaves[int(absent[0])]!r}", pack.name, "add some, or ?resplit=yes to divide it anew"
         )  # fmt: skip
     seen = counts[counts > 0]
