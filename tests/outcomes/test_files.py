@@ -55,7 +55,7 @@ def test_a_fault_at_any_call_leaves_the_old_file_and_nothing_else(
 def test_an_outer_fault_names_the_file_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError) as told, told_as_users_mistake(tmp_path / "x"):
         failing(errno.ENOSPC)()
-    assert str(told.value).startswith(f"the disk is full ({tmp_path}/x). make room")
+    assert str(told.value).startswith(f"the disk is full ({tmp_path}/x): make room")
     assert isinstance(told.value.__cause__, OSError)
 
 

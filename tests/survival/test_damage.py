@@ -87,7 +87,7 @@ def test_reading_commands_tell_of_a_damaged_study_and_of_a_newer_store(tmp_path:
     for name, data, words in (("studies", b"{", "transferlab verify"), ("lab.json", b'{"format": 2}', "newer")):
         file = next(path.glob(f"{name}/*.json"), path / name)
         file.write_bytes(data)
-        for verb in ("status", "table", "report"):
+        for verb in ("status", "table", "report") if name == "studies" else ("status",):
             told = lab.do(verb, path)
             assert told.returncode == 2
             assert words in told.stderr and "Traceback" not in told.stderr

@@ -1,4 +1,4 @@
-"""What fails is tried once a run and named; the rest goes on. A mistake that every cell would meet ends the run at once."""
+"""What fails is tried once a run and named, the rest goes on; what cannot be done is told before anything is."""
 
 from __future__ import annotations
 
@@ -30,11 +30,15 @@ def test_a_cell_that_fails_is_tried_once_a_run_however_many_workers_there_are(tm
     assert left == 6  # two networks with their source accuracy and their transfer; the random one is done
 
 
-def test_a_wrong_backbone_is_told_once_before_any_cell(tmp_path: Path, lab: Any) -> None:
-    told = lab.do("run", tmp_path / "lab", "--backbone", "smal")
-    assert told.returncode == 2
-    assert told.stderr.count("there is no backbone 'smal'") == 1 and "Traceback" not in told.stderr
-    assert Store.open(tmp_path / "lab", create=False).failures() == {}
+def test_a_transfer_that_fails_leaves_the_others_of_its_network_to_be_done(tmp_path: Path, lab: Any) -> None:
+    study = tmp_path / "many.py"
+    study.write_text(lab.study.read_text().replace("knn()", "knn(k=1000), knn()"))
+    prepared = prepare(Wanted(str(study), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
+    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
+    failed = dict(local.failures(prepared.plan, prepared.store))
+    assert set(failed) == {t.key for t in prepared.plan.transfers if t.cell.protocol.knobs}
+    assert all("k = 1000 is impossible" in reason for reason in failed.values())
+    assert left == len(failed) == 3
 
 
 def test_a_study_of_another_version_hinders_no_other(tmp_path: Path, lab: Any) -> None:

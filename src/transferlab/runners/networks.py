@@ -39,17 +39,20 @@ class Stop(Exception):
 
 
 class Bench:
-    """A plan with its store, and what several networks share: opened packs and targets."""
+    """A plan with its store, and what several networks share: opened packs and targets, and which cells failed."""
 
     def __init__(self, plan: Plan, store: Store, around: Surroundings) -> None:
         self.plan, self.store, self.around = plan, store, around
         self.place = Place(plan.device, plan.precision)
         self.targets: dict[str, Target] = {}
         self.source = find(store, plan.source)
-        build(plan.recipe.backbone, plan.recipe.image_px, 0)  # a wrong name or size is told before any cell
+        self.failed: set[str] = set()  # by this process; they are not tried again
+        self.failed_before = frozenset(store.failures())
 
     def transfers(self, network: str) -> list[Transfer]:
-        return [t for t in self.plan.transfers if t.cell.network == network]
+        """A network's, those last that failed in an earlier run: they may take the process with them."""
+        of_network = [t for t in self.plan.transfers if t.cell.network == network]
+        return sorted(of_network, key=lambda t: t.key in self.failed_before)
 
     def complete(self, network: str) -> bool:
         return all(self.store.has(key) for key, of in networks_of_cells(self.plan).items() if of == network)
@@ -75,15 +78,16 @@ def do_network(bench: Bench, network: str) -> None:
         bench.around.doing({"key": network, "network": network, "what": f"pre-train {words}"})
         _train(bench, network, training.cell)
         bench.around.tell("done", **bench.around.at)
-    left = {t.key: t for t in transfers if not bench.store.has(t.key)}
-    needs_source = training is not None and not bench.store.has(source_key(network))
+    left = {t.key: t for t in transfers if t.key not in bench.failed and not bench.store.has(t.key)}
+    source = source_key(network)
+    needs_source = training is not None and source not in bench.failed and not bench.store.has(source)
     if not left and not needs_source:
         return
-    first = source_key(network) if needs_source else next(iter(left))
+    first = source if needs_source else next(iter(left))
     bench.around.doing({"key": first, "network": network, "what": f"open {words}"})
     trained = _network(bench, network, transfers[0].untrained if transfers else None)
     if training is not None and needs_source:
-        bench.around.doing({"key": source_key(network), "network": network, "what": f"source accuracy of {words}"})
+        bench.around.doing({"key": source, "network": network, "what": f"source accuracy of {words}"})
         _source_accuracy(bench, network, trained, bench.store.read_subset(training.cell.subset))
         bench.around.tell("done", **bench.around.at)
     names = {reference.digest: reference.name for reference in bench.plan.targets}
@@ -93,15 +97,17 @@ def do_network(bench: Bench, network: str) -> None:
             raise Stop
         what = f"{transfer.cell.protocol.label} on {names[transfer.cell.target]} of {words}"
         bench.around.doing({"key": transfer.key, "network": network, "what": what})
-        target = bench.target(transfer.cell.target)
-        shared = cache.setdefault(transfer.cell.target, {})
-        problem = Problem(trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared)
-        begun = time.monotonic()
-        measured = measure(problem)
-        record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
-        files = {"rows.npz": npz_bytes(dict(measured.rows))}
-        _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
+        _transfer(bench, trained, transfer, cache.setdefault(transfer.cell.target, {}))
         bench.around.tell("done", **bench.around.at)
+
+
+def _transfer(bench: Bench, trained: Network, transfer: Transfer, shared: dict[tuple[str, bytes], Tensor]) -> None:
+    begun = time.monotonic()
+    target = bench.target(transfer.cell.target)
+    measured = measure(Problem(trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared))
+    record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
+    files = {"rows.npz": npz_bytes(dict(measured.rows))}
+    _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
 
 
 def _train(bench: Bench, key: str, cell: PretrainCell) -> None:

@@ -108,17 +108,20 @@ def _has_failed_since(store: Store, begun: float, network: str) -> bool:
 
 def _guarded(bench: Bench, network: str) -> None:
     """One network with all its transfers; what fails is recorded with its circumstances, and the rest goes on."""
-    try:
-        do_network(bench, network)
-    except Stop:
-        return
-    except (UserError, TrainingFailed, MemoryError, torch.OutOfMemoryError, RuntimeError) as failure:
-        if isinstance(failure.__cause__, OSError):
-            raise
-        at = bench.around.at
-        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
-        bench.store.write_failure(at["key"], {**at, "reason": reason, "traceback": traceback.format_exc()})
-        bench.around.tell("failed", **at, reason=reason)
+    while network not in bench.failed:
+        try:
+            do_network(bench, network)
+            return
+        except Stop:
+            return
+        except (UserError, TrainingFailed, MemoryError, torch.OutOfMemoryError, RuntimeError) as failure:
+            if isinstance(failure.__cause__, OSError):
+                raise
+            at = bench.around.at
+            reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+            bench.store.write_failure(at["key"], {**at, "reason": reason, "traceback": traceback.format_exc()})
+            bench.around.tell("failed", **at, reason=reason)
+            bench.failed.add(at["key"])
 
 
 if __name__ == "__main__":
