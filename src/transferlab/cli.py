@@ -246,9 +246,10 @@ def verify(store: Path) -> None:
     """
     from transferlab.outcomes.store import Store, quarantine
     from transferlab.outcomes.store import verify as verify_store
+    from transferlab.runners import packs
 
     opened = Store.open(store, create=False)
-    problems = list(verify_store(opened))
+    problems = [*verify_store(opened), *packs.problems(opened)]
     for problem in problems:
         _show(f"{problem.path}: {problem.what}. {problem.remedy}")
         quarantine(opened, problem)

@@ -83,9 +83,14 @@ def test_stopped_at_any_moment_and_run_again_gives_the_same_table(
     whole = subprocess.run(command(tmp_path, source, "whole", **knobs), capture_output=True, text=True, check=False)
     assert whole.returncode == 0, whole.stderr
     words = command(tmp_path, source, "broken", **knobs)
-    for n_cells in (1, 4):  # stop once so many cells are there
+
+    def n_cells() -> int:
+        return len(list((tmp_path / "broken").glob("cells/??/*/record.json")))
+
+    for more in (1, 3):  # stop once so many more cells are there
+        wanted = n_cells() + more
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and len(list((tmp_path / "broken").glob("cells/??/*/record.json"))) < n_cells:
+        while process.poll() is None and n_cells() < wanted:
             os.sched_yield()
         process.send_signal(sign)
         _, errors = process.communicate()
