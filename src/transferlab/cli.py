@@ -98,7 +98,7 @@ def _study_options(verb: Verb) -> Verb:
 
 
 @app.command()
-@_store_option
+@click.option("--store", default="demo-lab", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
 @click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/report.html).")
 def demo(store: Path, out: Path | None) -> None:
     """Answer two questions on the toy world, from pixels to report, in a few minutes.
@@ -114,10 +114,14 @@ def demo(store: Path, out: Path | None) -> None:
     if out is not None:
         check_out(out)
     out = out or store / "report.html"
-    codes = [_run(Wanted(study, None, (), store), f"transferlab demo --store {store}") for study in STUDIES]
+    command = shlex.join(["transferlab", "demo", "--store", str(store)])
+    done = [_run(Wanted(study, None, (), store), command) for study in STUDIES]
     _report(store, out, "html")
-    say(f"Report: {out}")
-    sys.exit(max(codes))
+    for study, (_, lines) in zip(STUDIES, done, strict=True):
+        click.echo(f"\n{study.question}")
+        _show("\n".join(lines))
+    _show(f"\nReport: {out}")
+    sys.exit(max(code for code, _ in done))
 
 
 @app.command()
@@ -217,7 +221,9 @@ def run(study: str, **options: Any) -> None:
       transferlab run my_study.py
     """
     words = ["transferlab", *sys.argv[1:]]
-    sys.exit(_run(_wanted(study, options), shlex.join(words)))
+    code, lines = _run(_wanted(study, options), shlex.join(words))
+    _show("\n".join(lines))
+    sys.exit(code)
 
 
 @app.command()
@@ -307,7 +313,8 @@ def _prepare(study: str, options: dict[str, Any]) -> Prepared:
         return prepare(_wanted(study, options), display.packing)
 
 
-def _run(wanted: Wanted, command: str) -> int:
+def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
+    """Run a study; the exit code and the answer."""
     from transferlab.report.gather import answers, headline
     from transferlab.runners import local
     from transferlab.runners.prepare import prepare
@@ -324,9 +331,7 @@ def _run(wanted: Wanted, command: str) -> int:
     for key, reason in local.failures(prepared.plan, prepared.store):
         say(f"failed: {key}: {reason}")
     say(f"took {duration(display.seconds())}")
-    for line in headline(answers(prepared.store, prepared.plan.identity)):
-        _show(line)
-    return SOME_FAILED if left else DONE
+    return SOME_FAILED if left else DONE, headline(answers(prepared.store, prepared.plan.identity))
 
 
 def _report(store: Path, out: Path, form: Literal["html", "md"], study: str | None = None) -> None:
