@@ -44,6 +44,7 @@ class Bench:
     def __init__(self, plan: Plan, store: Store, around: Surroundings) -> None:
         self.plan, self.store, self.around = plan, store, around
         self.place = Place(plan.device, plan.precision)
+        self.network_of = networks_of_cells(plan)
         self.targets: dict[str, Target] = {}
         self.source = find(store, plan.source)
         self.failed: set[str] = set()  # by this process; they are not tried again
@@ -55,7 +56,7 @@ class Bench:
         return sorted(of_network, key=lambda t: t.key in self.failed_before)
 
     def complete(self, network: str) -> bool:
-        return all(self.store.has(key) for key, of in networks_of_cells(self.plan).items() if of == network)
+        return all(self.store.has(key) for key, of in self.network_of.items() if of == network)
 
     def target(self, digest_: str) -> Target:
         if digest_ not in self.targets:
