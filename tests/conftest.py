@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from transferlab.specs import TEST, TRAIN, VAL, Pack
 from transferlab.taxonomy.readers import from_folders
 
 MakePack = Callable[..., Pack]
+
+# A suite that a shell started in the background inherits an ignored Ctrl-C, and so would every command under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
