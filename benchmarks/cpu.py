@@ -25,8 +25,8 @@ from PIL import Image
 from transferlab.engine.recipes import SMALL
 from transferlab.identity import plain
 from transferlab.images.toy import classes_of, draw
-from transferlab.runners.local import WORKER_ENVIRONMENT
 from transferlab.runners.machine import here
+from transferlab.runners.shares import WORKER_ENVIRONMENT
 
 ROUNDS, SECONDS = 3, 8.0
 HERE = Path(__file__).parent

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
 from transferlab.console import duration
-from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
-from transferlab.runners.local import WORKER_ENVIRONMENT, failures, missing, shares
+from transferlab.runners.local import failures, missing
 from transferlab.runners.prepare import Prepared
+from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Plan, Recipe, restored
 
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
@@ -87,8 +83,8 @@ def why(plan: Plan, earlier: Sequence[Plan]) -> str:
 def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
     """Time for the missing cells: trainings at the calibrated rate, transfers at what such cells took so far."""
     plan, store = prepared.plan, prepared.store
-    n_workers, n_threads = shares(len({t.cell.network for t in plan.transfers}), prepared.machine)
-    rate = images_per_second(store, plan, prepared.machine.name, n_threads)
+    cores = share(plan, store, prepared.machine)
+    rate = images_per_second(plan, store, prepared.machine, cores) / cores.n_workers
     seen = {t.key: most_seen(plan.recipe, len(store.read_subset(t.cell.subset).rows)) for t in plan.trainings}
     seconds = sum(n for key, n in seen.items() if key in gone) / rate
     for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
@@ -96,22 +92,7 @@ def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
                        and (r := store.record(o.key))), None)  # fmt: skip
         tuned = 2 * int(t.cell.protocol.knobs.get("examples", 60_000)) / rate
         seconds += float(record["seconds"]) if record else (tuned if t.cell.protocol.kind == "finetune" else 4.0)
-    return seconds / n_workers
-
-
-def images_per_second(store: Store, plan: Plan, machine: str, n_threads: int) -> float:
-    """Training speed of the plan's recipe for one worker, measured once for each machine and kept in the store."""
-    recipe = plain(plan.recipe, identity_only=True)
-    key = digest("calibration", machine, recipe, plan.device, plan.precision, n_threads)
-    kept = store.pack_index(f"calibration-{key}")
-    if kept is not None:
-        return float(kept["images_per_second"])
-    command = [sys.executable, "-m", "transferlab.runners.calibrate", json.dumps(recipe), plan.device, plan.precision]
-    environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(n_threads)}
-    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    rate = float(json.loads(out)["images_per_second"])
-    store.write_pack_index(f"calibration-{key}", {"images_per_second": rate})
-    return rate
+    return seconds / cores.n_workers
 
 
 def standing(store: Store) -> str:

@@ -18,17 +18,10 @@ from typing import IO, Any
 
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
-from transferlab.plan import cohorts, networks_of_cells
+from transferlab.plan import networks_of_cells
 from transferlab.runners.machine import Machine
+from transferlab.runners.shares import WORKER_ENVIRONMENT, Share, share
 from transferlab.specs import Plan
-
-# glibc then keeps activations instead of returning pages to the kernel: 1.2 times the images/s on two cores.
-WORKER_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": "1000000000",
-    "MALLOC_TRIM_THRESHOLD_": "1000000000",
-    "MALLOC_TOP_PAD_": "500000000",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-}
 
 
 @dataclass(frozen=True)
@@ -77,29 +70,16 @@ def run(
         Stopped: on Ctrl-C or SIGTERM, after the workers saved where they were.
         UserError: the disk is full or read-only.
     """
-    groups = cohorts(plan)
-    n_workers, n_threads = shares(len(groups), machine)
+    cores = share(plan, store, machine)
     failed: set[str] = set()
     while todo := [key for key in _networks_missing(plan, store) if key not in failed]:
         if not any(_is_free(store, network) for network in todo):  # all that is left is in another process's hands
             time.sleep(1.0)
             continue
-        crew = _Crew(plan, store, n_workers, n_threads, failed)
+        crew = _Crew(plan, store, cores, failed)
         crew.work(tell, hang_seconds)
         failed |= crew.failed
     return len(missing(plan, store))
-
-
-def shares(n_networks: int, machine: Machine) -> tuple[int, int]:
-    """Workers and threads each: one worker a GPU; on the CPU one-thread workers, more threads for few networks.
-
-    Two one-thread workers give 1.1 to 1.3 times the images/s of one with two threads. The shares follow from the
-    whole plan, not from what is left, since the number of threads changes a result's last bits.
-    """
-    if machine.device == "cuda":
-        return min(machine.n_units, max(1, n_networks)), 4
-    workers = min(machine.n_units, max(1, n_networks))
-    return workers, machine.n_units // workers
 
 
 def _networks_missing(plan: Plan, store: Store) -> list[str]:
@@ -114,15 +94,14 @@ def _is_free(store: Store, network: str) -> bool:
 class _Crew:
     """Worker processes over one pass of the plan: started, listened to, replaced when they die, stopped."""
 
-    def __init__(self, plan: Plan, store: Store, n_workers: int, n_threads: int, skip: set[str]) -> None:
-        self.plan, self.store, self.n_threads = plan, store, n_threads
+    def __init__(self, plan: Plan, store: Store, cores: Share, skip: set[str]) -> None:
+        self.plan, self.store, self.cores = plan, store, cores
         self.failed: set[str] = set(skip)
         self.inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
         self.workers: list[_Worker] = []
-        self.n_workers = n_workers
 
     def work(self, tell: Callable[[Message], None], hang_seconds: float) -> None:
-        for number in range(self.n_workers):
+        for number in range(self.cores.n_workers):
             self._start(number)
         try:
             with _terminate_is_interrupt():
@@ -140,10 +119,10 @@ class _Crew:
     def _start(self, number: int) -> None:
         skip = ",".join(sorted(self.failed))
         command = [sys.executable, "-m", "transferlab.runners.worker", str(self.store.path), self.plan.identity]
-        threads = {name: str(self.n_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        threads = {name: str(self.cores.n_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         environment = {**os.environ, **WORKER_ENVIRONMENT, **threads, "TRANSFERLAB_SKIP": skip}
         if self.plan.device == "cuda":
-            visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(self.n_workers)))).split(",")
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(self.cores.n_workers)))).split(",")
             environment["CUDA_VISIBLE_DEVICES"] = visible[number]
         errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
         process = subprocess.Popen(
