@@ -1,9 +1,10 @@
 """Images a second of pre-training on this machine's CPU: the engine beside the standard loop, turn by turn.
 
-    make bench
+    .venv/bin/python benchmarks/cpu.py
 
-Same network, batch, optimiser, augmentation and image size (32 px); every figure is the median of its rounds, with
-the smallest and largest. Raw values go to benchmarks/results/<date>-cpu.json.
+Same network, batch, optimiser (SGD), augmentation and image size (32 px); every figure is the median of its rounds,
+with the smallest and largest. Utilisation is the arithmetic of whole training steps over the measured rate of a large
+matrix product. Raw values go to benchmarks/results/<date>-cpu.json. Equal accuracy: benchmarks/parity.py.
 """
 
 from __future__ import annotations
@@ -16,69 +17,63 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+import torch
+from measured import keep, spread, write_toy
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from transferlab.engine.recipes import SMALL
+from transferlab.engine.backbones import build
 from transferlab.identity import plain
-from transferlab.images.toy import classes_of, draw
 from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
+from transferlab.specs import Recipe
 
 ROUNDS, SECONDS = 3, 8.0
-HERE = Path(__file__).parent
+PX, N_CLASSES = 32, 64
+NETWORKS = {"small": "small", "ResNet-18": "torchvision:resnet18"}
+STANDARD_LOOP = str(Path(__file__).parent / "peers/standard_loop.py")
 MATMUL = """
 import sys, time, torch
 torch.set_num_threads(int(sys.argv[1]))
 a = torch.randn(3072, 3072).to(getattr(torch, sys.argv[2])); a @ a
 begun = time.perf_counter(); [a @ a for _ in range(4)]
-print(4 * 2 * 3072**3 / (time.perf_counter() - begun) / 1e9)
+print(4 * 2 * 3072**3 / (time.perf_counter() - begun))
 """
 
 
 def main() -> None:
     machine = here("cpu")
+    dtype = "bfloat16" if machine.precision == "bf16" else "float32"
+    facts: dict[str, object] = {"machine": machine.name, "cores": machine.n_units, "precision": machine.precision}
     with tempfile.TemporaryDirectory() as folder:
-        _write_images(Path(folder))
-        rates: dict[str, list[float]] = {}
-        for number in range(ROUNDS):
-            print(f"round {number + 1} of {ROUNDS} …", file=sys.stderr)
-            for workers in (0, 1, 2):
-                command = [sys.executable, str(HERE / "peers/standard_loop.py"), folder, str(workers), str(SECONDS)]
-                rates.setdefault(f"standard loop, {workers} workers", []).append(_sum([command], machine.n_units))
-            rates.setdefault("engine, one worker, all cores", []).append(_engine(1, machine.n_units))
-            rates.setdefault("engine, a one-core worker a core", []).append(_engine(machine.n_units, 1))
-        peak = _sum([[sys.executable, "-c", MATMUL, str(machine.n_units), _dtype(machine.precision)]], machine.n_units)
-    best = max((name for name in rates if name.startswith("standard")), key=lambda name: statistics.median(rates[name]))
-    print(f"{machine.name}, {machine.n_units} cores, {machine.precision}, matmul {peak:,.0f} GFLOP/s, n = {ROUNDS}")
-    for name, values in rates.items():
-        ratios = [value / base for value, base in zip(values, rates[best], strict=True)]
-        print(f"{name:<34} {_spread(values, ',.0f')} images/s   {_spread(ratios, '.2f')} times {best}")
-    result = HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-cpu.json"
-    result.parent.mkdir(exist_ok=True)
-    facts = {"machine": machine.name, "cores": machine.n_units, "precision": machine.precision, "matmul_gflops": peak}
-    result.write_text(json.dumps({**facts, "images_per_second": rates}, indent=1) + "\n")
-    print(result)
+        write_toy(Path(folder), 60, PX)
+        for name, backbone in NETWORKS.items():
+            print(f"{name}: {ROUNDS} rounds …", file=sys.stderr)
+            rates, matmuls = dict[str, list[float]](), list[float]()
+            for _ in range(ROUNDS):
+                one_round(folder, backbone, rates)
+                matmuls.append(rate_of([[sys.executable, "-c", MATMUL, str(machine.n_units), dtype]], machine.n_units))
+            print(f"{name} at {PX} px on {machine.name}, {machine.n_units} cores, {machine.precision}, n = {ROUNDS}")
+            table(rates, flops(backbone), matmuls)
+            facts[name] = {"images_per_second": rates, "matmul_flops_per_second": matmuls, "flops": flops(backbone)}
+    print(keep("cpu", facts))
 
 
-def _write_images(folder: Path) -> None:
-    """The toy world as files: 64 classes of 60 PNGs, what ImageFolder reads."""
-    for name in classes_of("classes"):
-        target = folder / name.replace("/", "-")
-        target.mkdir()
-        for i, pixels in enumerate(draw("classes", name, np.arange(60), SMALL.image_px, 0)[0]):
-            Image.fromarray(pixels).save(target / f"{i}.png")
+def one_round(folder: str, backbone: str, rates: dict[str, list[float]]) -> None:
+    """Every way once, so that the machine's moods fall on all of them alike."""
+    machine = here("cpu")
+    for workers in (0, 1, 2):
+        command = [sys.executable, STANDARD_LOOP, folder, backbone, str(workers), str(SECONDS)]
+        rates.setdefault(f"standard loop, {workers} workers", []).append(rate_of([command], machine.n_units))
+    words = [json.dumps(plain(Recipe(backbone=backbone), identity_only=True)), "cpu", machine.precision]
+    command = [sys.executable, "-m", "transferlab.runners.calibrate", *words]
+    rates.setdefault("engine, one worker, all cores", []).append(rate_of([command], machine.n_units))
+    rates.setdefault("engine, a one-core worker a core", []).append(rate_of([command] * machine.n_units, 1))
 
 
-def _engine(n_workers: int, n_threads: int) -> float:
-    words = [json.dumps(plain(SMALL, identity_only=True)), "cpu", here("cpu").precision]
-    return _sum([[sys.executable, "-m", "transferlab.runners.calibrate", *words]] * n_workers, n_threads)
-
-
-def _sum(commands: Sequence[Sequence[str]], n_threads: int) -> float:
+def rate_of(commands: Sequence[Sequence[str]], n_threads: int) -> float:
     """Rates of commands run side by side, added up; the standard loop gets no allocator settings."""
     tuned = WORKER_ENVIRONMENT if "transferlab.runners.calibrate" in commands[0] else {}
     environment = {**os.environ, **tuned, "OMP_NUM_THREADS": str(n_threads)}
@@ -89,12 +84,22 @@ def _sum(commands: Sequence[Sequence[str]], n_threads: int) -> float:
     return sum(json.loads(text)["images_per_second"] if "{" in text else float(text) for text in printed)
 
 
-def _dtype(precision: str) -> str:
-    return "bfloat16" if precision == "bf16" else "float32"
+def table(rates: dict[str, list[float]], per_image: float, matmuls: Sequence[float]) -> None:
+    best = max((name for name in rates if name.startswith("standard")), key=lambda name: statistics.median(rates[name]))
+    for name, values in rates.items():
+        ratios = [value / base for value, base in zip(values, rates[best], strict=True)]
+        used = [100 * value * per_image / peak for value, peak in zip(values, matmuls, strict=True)]
+        print(f"  {name:<34} {spread(values, ',.0f')} images/s, {spread(ratios)} times {best}, {spread(used, '.0f')} % of"
+              " the matmul rate")  # fmt: skip
 
 
-def _spread(values: Sequence[float], form: str) -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+def flops(backbone_name: str) -> float:
+    """Arithmetic of a training step for each image, forward and backward, as torch counts it."""
+    backbone = build(backbone_name, PX, 0)
+    network = nn.Sequential(backbone, nn.Linear(backbone.n_features, N_CLASSES))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, 3, PX, PX)).sum().backward()
+    return counter.get_total_flops() / 2
 
 
 if __name__ == "__main__":

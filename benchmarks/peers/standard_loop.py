@@ -1,6 +1,6 @@
-"""The loop that a competent user writes: ImageFolder, DataLoader, per-image transforms, fp32, the same network.
+"""The loop that a competent user writes: ImageFolder, DataLoader, per-image transforms, fp32.
 
-    python benchmarks/peers/standard_loop.py FOLDER WORKERS SECONDS
+    python benchmarks/peers/standard_loop.py FOLDER BACKBONE WORKERS SECONDS
 
 prints the images a second of whole training steps.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -17,40 +18,65 @@ from torchvision import datasets
 from torchvision.transforms import v2
 
 from transferlab.engine.backbones import build
-from transferlab.engine.recipes import SMALL
+from transferlab.engine.fit import learning_rate
+from transferlab.specs import Recipe
 
 
-def main(folder: str, n_workers: int, seconds: float) -> float:
-    transform = v2.Compose(
-        [
-            v2.PILToTensor(),
-            v2.RandomCrop(SMALL.image_px, padding=SMALL.augmentation.crop_px, padding_mode="reflect"),
-            v2.RandomHorizontalFlip(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize([0.5] * 3, [0.25] * 3),
-        ]
-    )
-    images = datasets.ImageFolder(folder, transform)
-    loader = DataLoader(
-        images, SMALL.batch, shuffle=True, drop_last=True, num_workers=n_workers, persistent_workers=n_workers > 0
-    )
-    backbone = build(SMALL.backbone, SMALL.image_px, 0).to(memory_format=torch.contiguous_format)
-    network = nn.Sequential(backbone, nn.Linear(backbone.n_features, len(images.classes)))
-    optimiser = torch.optim.SGD(network.parameters(), SMALL.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    loss_of = nn.CrossEntropyLoss(label_smoothing=SMALL.label_smoothing)
-    begun, seen, step = time.perf_counter(), 0, 0
-    while True:
-        for inputs, labels in loader:
-            loss = loss_of(network(inputs), labels)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            step, seen = step + 1, seen + len(labels)
-            if step == 10:  # warm
-                begun, seen = time.perf_counter(), 0
-            if step > 10 and time.perf_counter() - begun > seconds:
-                return seen / (time.perf_counter() - begun)
+class Loop:
+    """A network of a recipe in training on a folder of images; ``steps`` yields after every step."""
+
+    def __init__(self, folder: str, recipe: Recipe, n_workers: int, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        transform = v2.Compose(
+            [
+                v2.PILToTensor(),
+                v2.RandomCrop(recipe.image_px, padding=recipe.augmentation.crop_px, padding_mode="reflect"),
+                v2.RandomHorizontalFlip(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize([0.5] * 3, [0.25] * 3),
+            ]
+        )
+        self.images = datasets.ImageFolder(folder, transform)
+        self.loader = DataLoader(
+            self.images, recipe.batch, shuffle=True, drop_last=True, num_workers=n_workers,
+            persistent_workers=n_workers > 0,
+        )  # fmt: skip
+        backbone = build(recipe.backbone, recipe.image_px, seed).to(memory_format=torch.contiguous_format)
+        self.network = nn.Sequential(backbone, nn.Linear(backbone.n_features, len(self.images.classes)))
+        self.recipe = recipe
+
+    def steps(self, n_steps: int) -> Iterator[int]:
+        recipe, network = self.recipe, self.network.train()
+        decay = recipe.weight_decay
+        optimiser = torch.optim.SGD(network.parameters(), recipe.lr, momentum=0.9, nesterov=True, weight_decay=decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: learning_rate(recipe, min(step, n_steps - 1), n_steps) / recipe.lr
+        )
+        loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        step = 0
+        while True:
+            for inputs, labels in self.loader:
+                loss = loss_of(network(inputs), labels)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                step += 1
+                yield step
+                if step == n_steps:
+                    return
+
+
+def rate(folder: str, recipe: Recipe, n_workers: int, seconds: float) -> float:
+    """Images a second of whole training steps after a warm-up of ten."""
+    begun = time.perf_counter()
+    for step in Loop(folder, recipe, n_workers).steps(10**6):
+        if step == 10:
+            begun = time.perf_counter()
+        elif step > 10 and time.perf_counter() - begun > seconds:
+            return (step - 10) * recipe.batch / (time.perf_counter() - begun)
+    raise RuntimeError("the loop ended early")
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    print(rate(sys.argv[1], Recipe(backbone=sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
