@@ -32,6 +32,9 @@ from transferlab.specs import (
 )
 
 SCRATCH_EXAMPLES = 60_000  # at most; and half of what pre-training sees, since two learning rates are tried
+# Networks trained at once on one device. On the CPU they would share the cores that one fills. On CUDA each has a
+# stream, of which torch has 32 apart; sixteen leave room for those that copy.
+COHORT = {"cpu": 1, "cuda": 16}
 REPLICATE_SEED = 1_000_000  # the A/A pair's twin: other classes and images, other initialisation and order
 
 
@@ -188,11 +191,17 @@ def networks_of_cells(plan: Plan) -> dict[str, str]:
 
 
 def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
-    """Network keys in groups that are claimed and trained together: one each; they follow from the plan alone."""
-    keys = list(dict.fromkeys([t.key for t in plan.trainings] + [t.cell.network for t in plan.transfers]))
+    """Network keys in groups that are claimed and trained together; they follow from the plan alone.
+
+    All networks of a plan share its recipe, so any may be trained together: they are taken in order, in groups of
+    one size for each kind of device. Networks that are not trained are alone.
+    """
     order = {key: i for i, key in enumerate(dict.fromkeys(t.cell.network for t in plan.transfers))}
-    keys.sort(key=lambda key: order.get(key, len(order)))
-    return tuple((key,) for key in keys)
+    trained = sorted(dict.fromkeys(t.key for t in plan.trainings), key=lambda key: order.get(key, len(order)))
+    untrained = [key for key in order if key not in set(trained)]
+    size = COHORT[plan.device]
+    groups = [tuple(trained[i : i + size]) for i in range(0, len(trained), size)] + [(key,) for key in untrained]
+    return tuple(sorted(groups, key=lambda group: order.get(group[0], len(order))))
 
 
 def _protocols_of(control: str, study: Study, n_images: int) -> list[Protocol]:

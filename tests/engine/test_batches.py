@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transferlab.engine.backbones import build
-from transferlab.engine.batches import Examples, Images, Place, augmented, features, positions_at, recoloured
+from transferlab.engine.batches import Chance, Examples, Images, Order, Place, cropped, features, recoloured, windows
 from transferlab.specs import Augmentation
 
 CPU = Place("cpu", "fp32")
@@ -18,39 +18,58 @@ CPU = Place("cpu", "fp32")
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 50), st.integers(1, 40), st.integers(0, 5))
 def test_every_epoch_sees_every_example_once(n: int, batch: int, seed: int) -> None:
+    order = Order(n, seed)
     steps = -(-2 * n // batch)
-    seen = np.concatenate([positions_at(step, batch, n, seed) for step in range(steps)])[: 2 * n]
+    seen = np.concatenate([order.positions(step * batch, (step + 1) * batch) for step in range(steps)])[: 2 * n]
     assert sorted(seen[:n]) == list(range(n))
     assert sorted(seen[n:]) == list(range(n))
 
 
 def test_a_step_does_not_depend_on_the_steps_before() -> None:
-    late = positions_at(17, 8, 30, 1)
+    order, rule = Order(30, 1), Augmentation(2, True, 4, 0.2)
+    late, chance = order.positions(17 * 8, 18 * 8), Chance(rule, 8, 16, 1).steps(40, 42)
     for step in range(17):
-        positions_at(step, 8, 30, 1)
-    assert (positions_at(17, 8, 30, 1) == late).all()
+        order.positions(step * 8, (step + 1) * 8)
+    assert (Order(30, 1).positions(17 * 8, 18 * 8) == late).all()
+    assert (order.positions(17 * 8, 18 * 8) == late).all()
+    other = Chance(rule, 8, 16, 1)
+    one_by_one = [other.steps(step, step + 1) for step in (3, 40, 41)][1:]
+    for name, numbers in chance.items():
+        assert (np.concatenate([drawn[name] for drawn in one_by_one], 1) == numbers).all(), name
+
+
+def chance_of(rule: Augmentation, batch: int, px: int) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(numbers) for name, numbers in Chance(rule, batch, px, 1).steps(0, 1).items()}
 
 
 def test_a_crop_is_a_window_of_the_reflected_image_or_its_mirror() -> None:
-    random = np.random.default_rng(0)
-    pixels = torch.from_numpy(random.integers(0, 255, (6, 10, 10, 3)).astype(np.uint8))
-    out = augmented(pixels, Augmentation(crop_px=3, flip=True), np.random.default_rng(1))
-    padded = F.pad(pixels.permute(0, 3, 1, 2).float(), (3, 3, 3, 3), mode="reflect").to(torch.uint8)
+    random, rule = np.random.default_rng(0), Augmentation(crop_px=3, flip=True)
+    images = torch.from_numpy(random.integers(0, 255, (9, 10, 10, 3)).astype(np.uint8))
+    rows = torch.tensor([3, 8, 0, 0, 5, 1])
+    out = cropped(images, rows, chance_of(rule, 6, 10)["window"], windows(rule, 10))
+    padded = F.pad(images[rows].permute(0, 3, 1, 2).float(), (3, 3, 3, 3), mode="reflect").to(torch.uint8)
     for image, wide in zip(out.permute(0, 3, 1, 2), padded, strict=True):
-        windows = [wide[:, y : y + 10, x : x + 10] for y in range(7) for x in range(7)]
-        assert any(torch.equal(image, w) or torch.equal(image, w.flip(-1)) for w in windows)
+        found = [wide[:, y : y + 10, x : x + 10] for y in range(7) for x in range(7)]
+        assert any(torch.equal(image, w) or torch.equal(image, w.flip(-1)) for w in found)
 
 
-def test_without_crop_and_flip_pixels_stay() -> None:
-    pixels = torch.zeros(2, 4, 4, 3, dtype=torch.uint8)
-    assert augmented(pixels, Augmentation(crop_px=0, flip=False), np.random.default_rng(0)) is pixels
+def test_crops_and_mirrors_are_spread_evenly() -> None:
+    rule = Augmentation(crop_px=2, flip=True)
+    y, x = Chance(rule, 1000, 8, 0).steps(0, 32)["window"]
+    assert set(y) == set(range(5))
+    assert set(x) == set(range(5, 15))
+    assert abs((x >= 10).mean() - 0.5) < 0.02
+    assert (Chance(Augmentation(2, False), 1000, 8, 0).steps(0, 32)["window"][1] < 10).all()
+
+
+def test_without_crop_and_flip_nothing_is_drawn() -> None:
+    assert Chance(Augmentation(crop_px=0, flip=False), 4, 8, 0).steps(0, 1) == {}
 
 
 def test_cutout_blanks_a_square_of_at_most_its_side() -> None:
-    inputs = torch.ones(20, 3, 16, 16)
-    out = recoloured(inputs, Augmentation(crop_px=0, flip=False, cutout_px=6), np.random.default_rng(0))
+    rule = Augmentation(crop_px=0, flip=False, cutout_px=6)
+    out = recoloured(torch.ones(20, 3, 16, 16), rule, chance_of(rule, 20, 16))
     holes = (out == 0).sum((1, 2, 3)) / 3
-    assert holes.max() <= 36
     assert holes.max() == 36
     assert (out[:, 0] == out[:, 1]).all()
 

@@ -11,8 +11,7 @@ import torch
 from transferlab import specs
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
-from transferlab.engine.cohort import Member, fit_cohort
-from transferlab.engine.fit import Fitted, Hooks, TrainingFailed, evaluate, fit, learning_rate, loss_of, steps_of
+from transferlab.engine.fit import Fitted, Hooks, evaluate, fit, learning_rate, loss_of, steps_of
 from transferlab.specs import Augmentation, Epochs, Recipe, UntilFlat
 
 CPU = Place("cpu", "fp32")
@@ -105,22 +104,6 @@ def test_the_learning_rate_warms_up_peaks_and_ends_near_zero() -> None:
         assert rates[0] < 0.1
         assert rates[-1] < 0.02
         assert max(rates) <= 1.0
-
-
-def test_a_loss_that_is_not_finite_fails_its_member_and_not_the_cohort() -> None:
-    bad = examples()
-    bad = Examples(bad.images, bad.rows, bad.labels, bad.n_classes, bad.mean, np.zeros(3, np.float32) + 1e-45)
-    with np.errstate(divide="ignore", over="ignore"):
-        results = list(fit_cohort([Member(bad, 0), Member(examples(), 0)], RECIPE, CPU))
-    assert isinstance(results[0], TrainingFailed)
-    assert isinstance(results[1], Fitted)
-
-
-def test_a_members_result_equals_its_solo_run() -> None:
-    together = list(fit_cohort([Member(examples(), seed) for seed in (0, 1)], RECIPE, CPU))
-    for seed, member in enumerate(together):
-        assert isinstance(member, Fitted)
-        assert equal(member, fit(examples(), RECIPE, seed, CPU))
 
 
 def test_fine_tuning_starts_from_the_given_backbone() -> None:

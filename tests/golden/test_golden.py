@@ -33,7 +33,7 @@ RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 
 
 
 def test_these_numbers_belong_to_this_version_of_each_room() -> None:
-    assert (DESIGN, ENGINE, TRANSFER) == (1, 1, 1)
+    assert (DESIGN, ENGINE, TRANSFER) == (1, 2, 1)
 
 
 def test_names_give_these_random_numbers_and_digests() -> None:
@@ -73,8 +73,8 @@ def test_a_design_draws_these_subsets(name: str, make_pack: MakePack) -> None:
 
 
 TRAINED: dict[str, tuple[Recipe, tuple[float, float, float]]] = {
-    "sgd": (RECIPE, (0.9036648, 15.712048, 2.3286133)),
-    "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.8963018, 15.669648, 2.2892791)),
+    "sgd": (RECIPE, (0.8147745, 15.732560, 2.3617057)),
+    "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.9144633, 15.669648, 2.3047899)),
     "plain": (replace(RECIPE, backbone="torchvision:squeezenet1_1", image_px=32, augmentation=Augmentation(0, False)),
               (1.6239268, 76.709970, 2.4860974)),
 }  # fmt: skip
@@ -97,7 +97,7 @@ MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
     "probe": (probe(), {"top1": 0.7, "negative log-likelihood": 0.883}),
     "probe at 5 shots": (probe(shots=5), {"top1": 0.68, "top5": 0.987, "negative log-likelihood": 0.994}),
     "knn": (knn(), {"top1": 0.713, "mean class accuracy": 0.713}),
-    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.72, "top5": 0.98, "negative log-likelihood": 1.058}),
+    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.553, "top5": 0.98, "negative log-likelihood": 1.227}),
 }
 
 
@@ -125,15 +125,15 @@ def test_a_plan_has_these_keys(make_pack: MakePack) -> None:
                      Place("cpu", "fp32"), lambda _: None)  # fmt: skip
     assert plan.identity == "3f4b136d3d6e50900df34b986df2399d"
     assert {f"{t.condition} {t.seed}": t.key for t in plan.trainings} == {
-        "3 0": "30cad3683cac61012f231c95c6a88c00",
-        "6 0": "35661b29d29ae460b1b19e96f3138d85",
-        "shuffled-labels 0": "714be19d12ff96e7456a95efa15fac24",
-        "a/a 0": "16eb4a0dc92cd6f67933663179dd6e78",
-        "3 1": "820e0772086a041cb0a13368801b589f",
-        "6 1": "cf2a4fd58e5a025dd1f9f5352a64d3a6",
-        "shuffled-labels 1": "798a70b802a76bc4732f8d323ca4b362",
-        "a/a 1": "b0297a295700fcb47c2320b575a0ccda",
+        "3 0": "86e066883532e732c9db75b9ed5ffddf",
+        "6 0": "0540b55fd135586b2a4fa7b8d79065ab",
+        "shuffled-labels 0": "92e5d7c922bc40bdf4155e4f2d5f2c7a",
+        "a/a 0": "cee3977af46bfa65ff2bb08570381f48",
+        "3 1": "82498c867ecf2f951992b48c9a613064",
+        "6 1": "2ed25895cc8ffe497c0b8f9fb755bac5",
+        "shuffled-labels 1": "ee11c54c38b27d1d61d39d52a77e9cb0",
+        "a/a 1": "2b68868e4d20b5b1a306e10a549311e1",
     }
-    assert source_key(plan.trainings[0].key) == "d21b5f8adaac0c3832215b09e79c7d30"
-    assert digest([t.key for t in plan.transfers]) == "8622d603b4e4ebb7b0fdc545fbd324f3"
+    assert source_key(plan.trainings[0].key) == "978093d442fb9766ca07699dd6725ff0"
+    assert digest([t.key for t in plan.transfers]) == "8d7cd6017fd789355c9658a6c4a11f24"
     assert len(plan.transfers) == 24

@@ -67,7 +67,8 @@ LATER: dict[str, set[str]] = {
     "rich": {"console"},
 }
 WITH_TORCH = {
-    "engine.backbones", "engine.batches", "engine.cohort", "engine.fit", "transfer.finetune", "transfer.knn",
+    "engine.backbones", "engine.batches", "engine.cohort", "engine.fit", "engine.pixels", "engine.steps",
+    "transfer.finetune", "transfer.knn",
     "transfer.measure", "transfer.probe", "transfer.problem", "runners.calibrate", "runners.networks", "runners.worker",
 }  # fmt: skip
 

@@ -78,3 +78,13 @@ def test_equal_keys_mean_equal_cells_and_a_plan_survives_its_json(plan_of: Calla
     assert keys["many", 0] == keys["many again", 0] != keys["a/a", 0]
     assert restored(plain(plan)) == plan
     assert {network for (network,) in cohorts(plan)} == set(networks_of_cells(plan).values())
+
+
+def test_on_cuda_networks_are_grouped_and_each_is_in_one_group(plan_of: Callable[..., Plan]) -> None:
+    plan = replace(plan_of(controls=["random-features", "shuffled-labels"], seeds=5), device="cuda")
+    groups, trained = cohorts(plan), {t.key for t in plan.trainings}
+    members = [key for group in groups for key in group]
+    assert sorted(members) == sorted(set(networks_of_cells(plan).values()))
+    assert [len(group) for group in groups if group[0] in trained] == [16, len(trained) - 16]
+    assert all(len(group) == 1 for group in groups if group[0] not in trained)
+    assert groups == cohorts(plan)

@@ -1,10 +1,10 @@
-"""Index streams, augmentation over whole batches, and features: pixels in, network inputs out."""
+"""Order, augmentation over whole batches, and features: pixels in, network inputs out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from transferlab.engine.backbones import Backbone
+from transferlab.engine.pixels import Streamed, on_device, resident
 from transferlab.identity import stream
-from transferlab.specs import Augmentation
+from transferlab.specs import Augmentation, Recipe
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,21 @@ class Examples:
 
 
 class Images:
-    """The pixels of some rows, held on the device: one upload on CUDA, the mapped array on the CPU."""
+    """The pixels of some rows: on CUDA from the pack held there where it fits, else from the mapped array."""
 
     def __init__(self, examples: Examples, place: Place, image_px: int) -> None:
-        self._array = examples.images
-        self._rows = examples.rows
+        self.array, self.rows, self.device = examples.images, examples.rows, place.device
+        self.resident = resident(examples.images) if place.device == "cuda" else None
         self._image_px = image_px
-        self._resident = None
-        if place.device == "cuda":
-            self._resident = torch.from_numpy(examples.images[examples.rows]).to(place.device)
         self._shift = torch.tensor(examples.mean * 255, device=place.device).view(1, 3, 1, 1)
         self._scale = torch.tensor(1 / (examples.std * 255), device=place.device).view(1, 3, 1, 1)
 
     def fetch(self, positions: NDArray[np.int64]) -> Tensor:
         """uint8 [b, s, s, 3] at these positions among the rows, on the device."""
-        if self._resident is not None:
-            return self._resident[torch.from_numpy(positions).to(self._resident.device)]
-        return torch.from_numpy(np.take(self._array, self._rows[positions], axis=0))
+        rows = self.rows[positions]
+        if self.resident is not None:
+            return self.resident[on_device(rows.astype(np.int64), self.device)]
+        return on_device(np.take(self.array, rows, axis=0), self.device)
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """uint8 [b, s, s, 3] to float [b, 3, image_px, image_px], channels last in memory."""
@@ -74,64 +73,157 @@ class Images:
         return inputs.contiguous(memory_format=torch.channels_last)
 
 
-def positions_at(step: int, batch: int, n_examples: int, seed: int) -> NDArray[np.int64]:
-    """Which examples step ``step`` takes, int64 [batch]: consecutive parts of one random permutation an epoch.
+class Order:
+    """Which examples come when: consecutive parts of one random permutation an epoch, int64.
 
-    They depend on these arguments alone, so resuming costs nothing and changes nothing. Batches run across the
-    borders of epochs: no example is dropped, and a set smaller than a batch trains like any other.
+    They depend on the seed alone, so resuming costs nothing and changes nothing. Batches run across the borders of
+    epochs: no example is dropped, and a set smaller than a batch trains like any other.
     """
-    wanted = np.arange(step * batch, (step + 1) * batch)
-    epochs, places = np.divmod(wanted, n_examples)
-    positions = np.empty(batch, np.int64)
-    for epoch in np.unique(epochs):
-        order = _order(int(epoch), n_examples, seed)
-        positions[epochs == epoch] = order[places[epochs == epoch]]
-    return positions
+
+    def __init__(self, n_examples: int, seed: int) -> None:
+        self.n_examples, self.seed = n_examples, seed
+        self._latest: dict[int, NDArray[np.int64]] = {}  # two epochs: every step of an epoch asks for the same one
+
+    def positions(self, first: int, last: int) -> NDArray[np.int64]:
+        """The examples seen as number ``first`` to ``last`` - 1 of the training, int64 [last - first]."""
+        epochs, places = np.divmod(np.arange(first, last), self.n_examples)
+        found = np.empty(last - first, np.int64)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            found[epochs == epoch] = self._epoch(epoch)[places[epochs == epoch]]
+        return found
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._latest:
+            while len(self._latest) > 1:
+                del self._latest[next(iter(self._latest))]
+            self._latest[epoch] = stream("order", self.seed, epoch).permutation(self.n_examples)
+        return self._latest[epoch]
 
 
-_last_order: dict[tuple[int, int, int], NDArray[np.int64]] = {}
+DRAWN_TOGETHER = 32  # steps; a named stream a step took 90 µs, as long as a small network's whole step on a GPU
 
 
-def _order(epoch: int, n_examples: int, seed: int) -> NDArray[np.int64]:
-    """The permutation of one epoch; the two latest are kept, since every step of an epoch asks for the same one."""
-    key = (epoch, n_examples, seed)
-    if key not in _last_order:
-        while len(_last_order) > 1:
-            del _last_order[next(iter(_last_order))]
-        _last_order[key] = stream("order", seed, epoch).permutation(n_examples)
-    return _last_order[key]
+class Chance:
+    """The random numbers of augmentation, functions of the seed and the step alone, drawn for 32 steps at once."""
+
+    def __init__(self, rule: Augmentation, batch: int, image_px: int, seed: int) -> None:
+        self.rule, self.batch, self.image_px, self.seed = rule, batch, image_px, seed
+        self._drawn: tuple[int, dict[str, NDArray[Any]]] = (-1, {})
+
+    def steps(self, first: int, last: int) -> dict[str, NDArray[Any]]:
+        """Numbers for the examples of steps ``first`` to ``last`` - 1, which lie in one multiple of 32 steps.
+
+        Returns:
+            what the rule needs of ``window`` int64 [2, m] (row and column of ``windows``), ``colour`` float32 [3, m]
+            and ``hole`` int64 [2, m] (corner), where m = (last - first) · batch.
+        """
+        block, start = divmod(first, DRAWN_TOGETHER)
+        if self._drawn[0] != block:
+            self._drawn = (block, self._draw(stream("augment", self.seed, block)))
+        part = slice(start * self.batch, (start + last - first) * self.batch)
+        return {name: numbers[:, part] for name, numbers in self._drawn[1].items()}
+
+    def _draw(self, random: np.random.Generator) -> dict[str, NDArray[Any]]:
+        rule, n, drawn = self.rule, DRAWN_TOGETHER * self.batch, dict[str, NDArray[Any]]()
+        if rule.crop_px or rule.flip:
+            shift = random.integers(0, 2 * rule.crop_px + 1, size=(2, n))
+            mirrored = (random.random(n) < 0.5) & rule.flip
+            drawn["window"] = shift + (2 * rule.crop_px + 1) * np.stack([np.zeros(n, np.int64), 1 + mirrored])
+        if rule.colour:
+            drawn["colour"] = random.uniform(-rule.colour, rule.colour, (3, n)).astype(np.float32)
+        if rule.cutout_px:
+            drawn["hole"] = random.integers(-rule.cutout_px // 2, self.image_px - rule.cutout_px // 2, (2, n))
+        return drawn
 
 
-def augmented(pixels: Tensor, rule: Augmentation, random: np.random.Generator) -> Tensor:
-    """Crop after reflection padding and flip, uint8 [b, s, s, 3] to the same, in one gather for the whole batch."""
-    if not (rule.crop_px or rule.flip):
-        return pixels
-    n, side = pixels.shape[0], pixels.shape[1]
-    shift = random.integers(-rule.crop_px, rule.crop_px + 1, size=(2, n, 1))
-    flip = random.random((n, 1)) < 0.5
-    span = np.arange(side)[None, :]
-    columns = np.where(flip & rule.flip, side - 1 - span, span)
+def windows(rule: Augmentation, side: int) -> Tensor:
+    """Where each crop finds its pixels, int64 [3 · (2 · crop_px + 1), side].
+
+    In three parts for shifts from -crop_px to crop_px: offsets of rows, of columns, and of columns mirrored.
+    """
+    span, last = torch.arange(side), side - 1
+    shifts = torch.arange(-rule.crop_px, rule.crop_px + 1)[:, None]
     # The reflected index of row i is |i|, folded at the far border: padding without copying.
-    y, x = (side - 1 - np.abs(side - 1 - np.abs(at)) for at in (span + shift[0], columns + shift[1]))
-    flat = torch.from_numpy(((np.arange(n)[:, None, None] * side + y[:, :, None]) * side + x[:, None, :]).reshape(-1))
-    chosen = pixels.reshape(-1, 3).index_select(0, flat.to(pixels.device))
-    return chosen.view(n, side, side, 3)
+    ahead, mirrored = (last - (last - (at + shifts).abs()).abs() for at in (span, last - span))
+    return torch.cat([ahead * side, ahead, mirrored])
 
 
-def recoloured(inputs: Tensor, rule: Augmentation, random: np.random.Generator) -> Tensor:
+def cropped(images: Tensor, rows: Tensor, window: Tensor, table: Tensor) -> Tensor:
+    """Crop after reflection padding and flip, in one gather for all images and three launches on a GPU.
+
+    Args:
+        images: uint8 [n, s, s, 3]. rows: int64 [m], which of them.
+        window: int64 [2, m], into ``table``, which ``windows`` makes.
+
+    Returns:
+        uint8 [m, s, s, 3].
+    """
+    side, (y, x) = images.shape[1], table[window]
+    flat = ((rows * side * side)[:, None] + y)[:, :, None] + x[:, None, :]
+    return images.view(-1, 3).index_select(0, flat.view(-1)).view(len(rows), side, side, 3)
+
+
+def recoloured(inputs: Tensor, rule: Augmentation, chance: Mapping[str, Tensor]) -> Tensor:
     """Brightness, contrast and saturation jitter and cutout on normalised inputs [b, 3, s, s]."""
     n, side = inputs.shape[0], inputs.shape[-1]
     if rule.colour:
-        factors = torch.from_numpy(random.uniform(-rule.colour, rule.colour, (3, n, 1, 1, 1)).astype(np.float32))
-        light, contrast, saturation = factors.to(inputs.device)
+        light, contrast, saturation = chance["colour"].view(3, n, 1, 1, 1)
         middle, grey = inputs.mean((1, 2, 3), keepdim=True), inputs.mean(1, keepdim=True)
         inputs = inputs + light + contrast * (inputs - middle) + saturation * (inputs - grey)
     if rule.cutout_px:
-        corner = random.integers(-rule.cutout_px // 2, side - rule.cutout_px // 2, (2, n, 1))
-        inside = np.abs(np.arange(side) + 0.5 - corner - rule.cutout_px / 2) < rule.cutout_px / 2
-        hole = torch.from_numpy(inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(inputs.device)
-        inputs = inputs.masked_fill(hole, 0.0)
+        from_centre = torch.arange(side, device=inputs.device) + 0.5 - chance["hole"][:, :, None] - rule.cutout_px / 2
+        inside = from_centre.abs() < rule.cutout_px / 2
+        inputs = inputs.masked_fill(inside[0][:, None, :, None] & inside[1][:, None, None, :], 0.0)
     return inputs.contiguous(memory_format=torch.channels_last)
+
+
+class Feed:
+    """Augmented, normalised inputs of consecutive steps, with their labels, on the device.
+
+    Args:
+        parts: first and last step of what will be asked for, in order: where the pack does not fit the device, a
+            thread gathers that far ahead.
+    """
+
+    def __init__(
+        self, examples: Examples, recipe: Recipe, place: Place, seed: int, parts: Iterator[tuple[int, int]]
+    ) -> None:
+        self.recipe, self.place = recipe, place
+        self.images = Images(examples, place, recipe.image_px)
+        dtype = np.int64 if examples.labels.ndim == 1 else np.int8
+        self.labels = torch.from_numpy(examples.labels.astype(dtype)).to(place.device)
+        self.order = Order(len(examples.rows), seed)
+        self.chance = Chance(recipe.augmentation, recipe.batch, recipe.image_px, seed)
+        self.table = windows(recipe.augmentation, examples.images.shape[1]).to(place.device)
+        self.streamed: Streamed | None = None
+        if place.device == "cuda" and self.images.resident is None:
+            ahead, rows, batch = Order(len(examples.rows), seed), examples.rows, recipe.batch
+            wanted = (rows[ahead.positions(first * batch, last * batch)] for first, last in parts)
+            self.streamed = Streamed(examples.images, wanted, place.device)
+
+    def steps(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Inputs float [m, 3, px, px], channels last, and labels [m, …] of steps ``first`` to ``last`` - 1."""
+        device, rule = self.place.device, self.recipe.augmentation
+        positions = self.order.positions(first * self.recipe.batch, last * self.recipe.batch)
+        chance = {name: on_device(part, device) for name, part in self.chance.steps(first, last).items()}
+        pixels = self._augmented(positions, chance)
+        inputs = recoloured(self.images.normalised(pixels), rule, chance)
+        return inputs, self.labels[on_device(positions, device)]
+
+    def close(self) -> None:
+        if self.streamed is not None:
+            self.streamed.close()
+
+    def _augmented(self, positions: NDArray[np.int64], chance: Mapping[str, Tensor]) -> Tensor:
+        held = self.images.resident
+        if held is not None and "window" in chance:
+            rows = on_device(self.images.rows[positions].astype(np.int64), self.place.device)
+            return cropped(held, rows, chance["window"], self.table)
+        pixels = self.images.fetch(positions) if self.streamed is None else self.streamed.next()
+        if "window" not in chance:
+            return pixels
+        rows = torch.arange(len(positions), device=self.place.device)
+        return cropped(pixels, rows, chance["window"], self.table)
 
 
 def plain_batches(images: Images, n_examples: int, batch: int) -> Iterator[Tensor]:
@@ -147,5 +239,5 @@ def features(backbone: Backbone, examples: Examples, place: Place, image_px: int
         return torch.zeros(0, backbone.n_features)
     images = Images(examples, place, image_px)
     with torch.inference_mode(), place.autocast():
-        parts = [backbone(inputs).float().cpu() for inputs in plain_batches(images, len(examples.rows), 512)]
-    return torch.cat(parts).clone()
+        parts = [backbone(inputs).float() for inputs in plain_batches(images, len(examples.rows), 512)]
+    return torch.cat(parts).cpu().clone()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,9 @@ from torch import Tensor, nn
 
 from transferlab.engine import batches
 from transferlab.engine.backbones import Backbone, build
-from transferlab.engine.batches import Examples, Images, Place
-from transferlab.identity import stream, torch_seed
+from transferlab.engine.batches import Examples, Place
+from transferlab.engine.steps import STEPS, Course
+from transferlab.identity import torch_seed
 from transferlab.specs import Epochs, Recipe, UntilFlat
 
 
@@ -47,8 +50,8 @@ class Hooks:
     """What a training tells its surroundings, which own clocks and files.
 
     Args:
-        progress: called after every step.
-        due: whether a checkpoint is due after this step. save: takes it.
+        progress: called after every step; on CUDA after every block of up to 32 that is handed to the device.
+        due: whether a checkpoint is due after this step, asked as often. save: takes it.
         resume: a snapshot to go on from.
     """
 
@@ -68,6 +71,24 @@ class Fitted:
     history: tuple[Mapping[str, float], ...] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network to be trained.
+
+    Args:
+        examples, seed: what it sees; initialisation, order and augmentation.
+        validation: examples that ``UntilFlat`` watches; required by it, else unused.
+        hooks: progress and checkpoints.
+        start: a backbone to go on from (fine-tuning; it is trained in place); None builds a fresh one.
+    """
+
+    examples: Examples
+    seed: int
+    validation: Examples | None = None
+    hooks: Hooks = field(default_factory=Hooks)
+    start: Backbone | None = None
+
+
 def fit(
     examples: Examples,
     recipe: Recipe,
@@ -78,48 +99,75 @@ def fit(
     validation: Examples | None = None,
     hooks: Hooks | None = None,
 ) -> Fitted:
-    """Train a backbone and a new linear head on examples.
+    """Train a backbone and a new linear head on examples; the arguments are those of ``Member``.
 
     Initialisation, order and augmentation are functions of ``seed`` and the step alone. On one CPU with one number
     of threads, equal arguments give equal bits, interrupted or not.
 
-    Args:
-        start: a backbone to go on from (fine-tuning; it is trained in place); None builds a fresh one.
-        validation: examples that ``UntilFlat`` watches; required by it, else unused.
-        hooks: progress and checkpoints.
+    Raises:
+        TrainingFailed: the loss is not finite.
+    """
+    training = turns(Member(examples, seed, validation, hooks or Hooks(), start), recipe, place)
+    lane = lane_on(place)
+    while (fitted := turn(training, lane, place)) is None:
+        pass
+    return fitted
+
+
+def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None, Fitted]:
+    """A training that is taken on by ``turn``, a step at a time on the CPU, a block of steps on CUDA.
 
     Raises:
         TrainingFailed: the loss is not finite.
     """
-    hooks = hooks or Hooks()
-    backbone = start or build(recipe.backbone, recipe.image_px, torch_seed("initialisation", seed))
-    head = _new_head(backbone.n_features, examples.n_classes, torch_seed("head", seed))
+    hooks, n_examples = member.hooks, len(member.examples.rows)
+    backbone = member.start or build(recipe.backbone, recipe.image_px, torch_seed("initialisation", member.seed))
+    head = _new_head(backbone.n_features, member.examples.n_classes, torch_seed("head", member.seed))
     network = nn.Sequential(backbone, head).to(place.device)
     trainer = _Trainer(network, recipe, place)
-    n_steps = steps_of(recipe, len(examples.rows))
-    images, labels = Images(examples, place, recipe.image_px), _labels(examples, place)
+    n_steps = steps_of(recipe, n_examples)
     step, history = (0, ()) if hooks.resume is None else trainer.restore(hooks.resume)
     network.train()
-    with _exact_where_asked(place):
+    rate, limit = partial(_rate_at, recipe, n_steps), partial(_next_check, recipe, n_steps)
+    steps = STEPS[place.device](trainer, Course(member.examples, recipe, member.seed, place, rate, limit), step)
+    with contextlib.closing(steps):
         while step < n_steps and not _is_flat(recipe, history):
-            at = batches.positions_at(step, recipe.batch, len(examples.rows), seed)
-            random = stream("augment", seed, step)
-            pixels = batches.augmented(images.fetch(at), recipe.augmentation, random)
-            inputs = batches.recoloured(images.normalised(pixels), recipe.augmentation, random)
-            loss = trainer.step(
-                inputs, labels[torch.from_numpy(at).to(labels.device)], learning_rate(recipe, step, n_steps)
-            )
-            step += 1
-            if _check_is_due(recipe, step) and validation is not None:
-                loss_now, accuracy = evaluate(backbone, head, validation, place, recipe.image_px)
-                history = (*history, {"n_seen": step * recipe.batch, "loss": loss_now, "accuracy": accuracy})
+            step = steps.take(step)
+            if _check_is_due(recipe, step) and member.validation is not None:
+                steps.settle()
+                loss, accuracy = evaluate(backbone, head, member.validation, place, recipe.image_px)
+                history = (*history, {"n_seen": step * recipe.batch, "loss": loss, "accuracy": accuracy})
                 network.train()
-            hooks.progress(Progress(step, n_steps, step * recipe.batch, loss))
+            hooks.progress(Progress(step, n_steps, step * recipe.batch, steps.loss))
             if hooks.due(step) and step < n_steps:
+                steps.settle()
                 hooks.save(trainer.snapshot(step, history))
+            yield
+        steps.settle()
     trainer.finish()
     network.eval()
+    if place.device == "cuda":
+        torch.cuda.current_stream().synchronize()  # others read the weights on their own streams
     return Fitted(backbone, head, step * recipe.batch, history)
+
+
+def lane_on(place: Place) -> Any:
+    """A stream of its own for one training on CUDA, behind what is enqueued so far; None on the CPU."""
+    if place.device == "cpu":
+        return None
+    lane = torch.cuda.Stream()
+    lane.wait_stream(torch.cuda.current_stream())
+    return lane
+
+
+def turn(training: Generator[None, None, Fitted], lane: Any, place: Place) -> Fitted | None:
+    """Take a training on for one turn; returns its network once it has ended."""
+    with _exact_where_asked(place), torch.cuda.stream(lane):
+        try:
+            next(training)
+        except StopIteration as end:
+            return end.value
+    return None
 
 
 def steps_of(recipe: Recipe, n_examples: int) -> int:
@@ -155,9 +203,10 @@ def evaluate(
     backbone: Backbone, head: nn.Linear, examples: Examples, place: Place, image_px: int
 ) -> tuple[float, float]:
     """Mean loss and top-1 accuracy (multi-label: share of right entries) of a network on examples."""
-    scores = head.to("cpu")(batches.features(backbone, examples, place, image_px)).detach()
-    head.to(place.device)
-    labels = _labels(examples, Place("cpu", "fp32"))
+    found = batches.features(backbone, examples, place, image_px)
+    # The head stays where it is: captured steps hold its address.
+    scores = F.linear(found, head.weight.detach().cpu(), head.bias.detach().cpu())
+    labels = torch.from_numpy(examples.labels.astype(np.int64 if examples.labels.ndim == 1 else np.int8))
     right = (scores.argmax(1) == labels) if labels.ndim == 1 else ((scores > 0) == (labels > 0))[labels >= 0]
     return float(loss_of(scores, labels, 0.0)), float(right.float().mean())
 
@@ -177,24 +226,37 @@ class _Trainer:
             self.optimiser = torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
         self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
 
-    def step(self, inputs: Tensor, labels: Tensor, lr: float) -> float:
+    def set_rate(self, lr: float | Tensor) -> None:
+        """The rate of the step to come: a number, or a float32 [] on the device, which captured steps read anew."""
         for group in self.optimiser.param_groups:
             group["lr"] = lr
+
+    def gradients(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """The gradients of a batch, and its mean loss [] on the device."""
         with self.place.autocast():
             scores = self.network(inputs)
         loss = loss_of(scores.float(), labels, self.recipe.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
-        value = float(loss.detach())
-        if not math.isfinite(value):
+        return loss.detach()
+
+    def check(self, loss: float) -> None:
+        """Refuse to go on from a loss that is not finite.
+
+        Raises:
+            TrainingFailed: with what may help.
+        """
+        if not math.isfinite(loss):
             raise TrainingFailed(
-                f"the loss is {value}: lower the learning rate ({self.recipe.lr}) or use precision fp32"
+                f"the loss is {loss}: lower the learning rate ({self.recipe.lr}) or use precision fp32"
             )
+
+    def update(self) -> None:
+        """Change the weights by their gradients, and their average where one is kept."""
         self.optimiser.step()
         if self.average is not None and self.recipe.ema is not None:
             for name, now in _floats(self.network).items():
                 self.average[name].lerp_(now, 1 - self.recipe.ema)
-        return value
 
     def finish(self) -> None:
         """Put the averaged weights in place of the last ones, where they are kept."""
@@ -244,9 +306,16 @@ def _new_head(n_features: int, n_classes: int, seed: int) -> nn.Linear:
     return head
 
 
-def _labels(examples: Examples, place: Place) -> Tensor:
-    dtype = np.int64 if examples.labels.ndim == 1 else np.int8
-    return torch.from_numpy(examples.labels.astype(dtype)).to(place.device)
+def _rate_at(recipe: Recipe, n_steps: int, step: int) -> float:
+    return learning_rate(recipe, step, n_steps)
+
+
+def _next_check(recipe: Recipe, n_steps: int, step: int) -> int:
+    """The step at which validation is looked at next, or the training ends."""
+    if not isinstance(recipe.length, UntilFlat):
+        return n_steps
+    every = max(1, recipe.length.check_every // recipe.batch)
+    return min(n_steps, (step // every + 1) * every)
 
 
 def _check_is_due(recipe: Recipe, step: int) -> bool:

@@ -7,17 +7,21 @@ import os
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from transferlab.engine.batches import Examples, Place
-from transferlab.engine.fit import Hooks, Progress, fit
+from transferlab.engine.cohort import fit_cohort
+from transferlab.engine.fit import Hooks, Member, Progress
 from transferlab.identity import stream
+from transferlab.plan import COHORT
 from transferlab.specs import Examples as Length
 from transferlab.specs import Recipe, restored
 
 SECONDS = 4.0
+WARM_UP = 10  # steps
 N_IMAGES, N_CLASSES = 2048, 100
 
 
@@ -25,32 +29,42 @@ class Enough(Exception):
     """The measurement is done."""
 
 
-def measure(recipe: Recipe, place: Place) -> float:
-    """Images a second of training steps on random pixels, after a warm-up of ten steps."""
-    random = stream("calibration")
-    px = recipe.image_px
-    images = random.integers(0, 256, (N_IMAGES, px, px, 3)).astype(np.uint8)
-    labels = random.integers(0, N_CLASSES, N_IMAGES).astype(np.int32)
-    half, quarter = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
-    examples = Examples(images, np.arange(N_IMAGES, dtype=np.int32), labels, N_CLASSES, half, quarter)
-    begun = seen = 0.0
+def measure(recipe: Recipe, place: Place, n_networks: int) -> float:
+    """Images a second of training steps on random pixels, of so many networks together, after a warm-up."""
+    examples, seen = made_up(recipe.image_px), [0] * n_networks
+    begun = base = 0
     rate = 0.0
 
-    def progress(at: Progress) -> None:
-        nonlocal begun, seen, rate
-        if at.step == 10:
-            begun, seen = time.perf_counter(), at.n_seen
-        if at.step > 10:
-            elapsed = time.perf_counter() - begun
-            rate = (at.n_seen - seen) / elapsed
-            if elapsed > SECONDS:
-                raise Enough
+    def progress(number: int, at: Progress) -> None:
+        nonlocal begun, base, rate
+        seen[number] = at.n_seen
+        if min(seen) < WARM_UP * recipe.batch:
+            return
+        if not begun:
+            begun, base = time.perf_counter_ns(), sum(seen)
+            return
+        elapsed = (time.perf_counter_ns() - begun) / 1e9
+        rate = (sum(seen) - base) / elapsed
+        if elapsed > SECONDS:
+            raise Enough
 
-    try:
-        fit(examples, replace(recipe, length=Length(10**9)), 0, place, hooks=Hooks(progress=progress))
-    except Enough:
-        return rate
+    endless = replace(recipe, length=Length(10**9))
+    hooks = [Hooks(progress=partial(progress, number)) for number in range(n_networks)]
+    members = [Member(examples, number, hooks=hook) for number, hook in enumerate(hooks)]
+    for _, ended in fit_cohort(members, endless, place):
+        if isinstance(ended, Exception) and not isinstance(ended, Enough):
+            raise ended
+        break
     return rate
+
+
+def made_up(image_px: int) -> Examples:
+    """Random pixels under random labels."""
+    random = stream("calibration")
+    images = random.integers(0, 256, (N_IMAGES, image_px, image_px, 3)).astype(np.uint8)
+    labels = random.integers(0, N_CLASSES, N_IMAGES).astype(np.int32)
+    half, quarter = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
+    return Examples(images, np.arange(N_IMAGES, dtype=np.int32), labels, N_CLASSES, half, quarter)
 
 
 if __name__ == "__main__":
@@ -58,4 +72,4 @@ if __name__ == "__main__":
     wanted = restored(json.loads(sys.argv[1]))
     device, precision = sys.argv[2], sys.argv[3]
     place = Place("cuda" if device == "cuda" else "cpu", "bf16" if precision == "bf16" else "fp32")
-    print(json.dumps({"images_per_second": measure(wanted, place)}))
+    print(json.dumps({"images_per_second": measure(wanted, place, COHORT[place.device])}))

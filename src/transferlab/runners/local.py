@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
-from transferlab.plan import networks_of_cells
+from transferlab.plan import cohorts, networks_of_cells
 from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORKER_ENVIRONMENT, Share, share
 from transferlab.specs import Plan
@@ -70,15 +70,17 @@ def run(
         Stopped: on Ctrl-C or SIGTERM, after the workers saved where they were.
         UserError: the disk is full or read-only.
     """
-    cores = share(plan, store, machine)
+    groups, cores = cohorts(plan), share(plan, store, machine)
     failed: set[str] = set()
-    while todo := [key for key in _networks_missing(plan, store) if key not in failed]:
-        if not any(_is_free(store, network) for network in todo):  # all that is left is in another process's hands
+    alone: set[str] = set()
+    while todo := {key for key in _networks_missing(plan, store) if key not in failed}:
+        # All that is left may be in another process's hands; a group is claimed by its first key.
+        if not any(_is_free(store, group[0]) for group in groups if todo & set(group)):
             time.sleep(1.0)
             continue
-        crew = _Crew(plan, store, cores, failed)
+        crew = _Crew(plan, store, cores, failed, alone)
         crew.work(tell, hang_seconds)
-        failed |= crew.failed
+        failed, alone = failed | crew.failed, alone | crew.alone
     return len(missing(plan, store))
 
 
@@ -94,9 +96,9 @@ def _is_free(store: Store, network: str) -> bool:
 class _Crew:
     """Worker processes over one pass of the plan: started, listened to, replaced when they die, stopped."""
 
-    def __init__(self, plan: Plan, store: Store, cores: Share, skip: set[str]) -> None:
+    def __init__(self, plan: Plan, store: Store, cores: Share, failed: set[str], alone: set[str]) -> None:
         self.plan, self.store, self.cores = plan, store, cores
-        self.failed: set[str] = set(skip)
+        self.failed, self.alone = set(failed), set(alone)  # to be skipped; and not to be trained beside others
         self.inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
         self.workers: list[_Worker] = []
 
@@ -117,10 +119,10 @@ class _Crew:
                 worker.errors.close()
 
     def _start(self, number: int) -> None:
-        skip = ",".join(sorted(self.failed))
+        told = {"TRANSFERLAB_SKIP": ",".join(sorted(self.failed)), "TRANSFERLAB_ALONE": ",".join(sorted(self.alone))}
         command = [sys.executable, "-m", "transferlab.runners.worker", str(self.store.path), self.plan.identity]
         threads = {name: str(self.cores.n_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        environment = {**os.environ, **WORKER_ENVIRONMENT, **threads, "TRANSFERLAB_SKIP": skip}
+        environment = {**os.environ, **WORKER_ENVIRONMENT, **threads, **told}
         if self.plan.device == "cuda":
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(self.cores.n_workers)))).split(",")
             environment["CUDA_VISIBLE_DEVICES"] = visible[number]
@@ -153,8 +155,9 @@ class _Crew:
             worker.has_told = True
             if event == "doing":
                 worker.doing = details
-            if event in ("done", "failed"):
-                worker.doing = {}
+            if event in ("done", "failed"):  # the others of a cohort go on
+                left = [key for key in worker.doing.get("networks", ()) if key != details["network"]]
+                worker.doing = {**worker.doing, "networks": left, "key": left[0], "network": left[0]} if left else {}
             if event == "failed":
                 self.failed.add(details["network"])
             tell(Message(worker.number, event, details))
@@ -173,7 +176,10 @@ class _Crew:
             return
         if not worker.has_told:
             raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{last_words}")
-        if worker.doing:
+        together = set(worker.doing.get("networks", ())) - self.alone
+        if len(together) > 1:  # one of them took the process along: each is tried by itself, so that it fails alone
+            self.alone |= together
+        elif worker.doing:
             reason = _reason(code)
             self.store.write_failure(worker.doing["key"], {**worker.doing, "reason": reason, "traceback": last_words})
             self.failed.add(worker.doing["network"])

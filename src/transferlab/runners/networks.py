@@ -1,11 +1,12 @@
-"""One network of a plan: trained if it is missing, then transferred to every target that is missing."""
+"""Networks of a plan: trained together if they are missing, then each transferred to every target that is missing."""
 
 from __future__ import annotations
 
 import json
 import platform
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from transferlab.engine.backbones import Backbone, build
 from transferlab.engine.batches import Examples, Place, features
-from transferlab.engine.cohort import Member, fit_cohort
-from transferlab.engine.fit import Fitted, Hooks, Snapshot
+from transferlab.engine.cohort import fit_cohort
+from transferlab.engine.fit import Fitted, Hooks, Member, Snapshot, TrainingFailed
+from transferlab.errors import UserError
 from transferlab.identity import canonical, torch_seed
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import networks_of_cells, source_key
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from transferlab.runners.worker import Surroundings
 
 WEIGHTS = "weights.safetensors"
+FAILURES = (UserError, TrainingFailed, MemoryError, RuntimeError)  # a cell's own; anything else ends the worker
 
 
 class Stop(Exception):
@@ -55,6 +58,22 @@ class Bench:
         of_network = [t for t in self.plan.transfers if t.cell.network == network]
         return sorted(of_network, key=lambda t: t.key in self.failed_before)
 
+    def fail(self, at: Mapping[str, Any], failure: Exception) -> None:
+        """Record that a cell failed, with its circumstances.
+
+        Raises:
+            Exception: the failure itself where every cell would meet it: a bug of ours, a disk that is full or
+                read-only, a CUDA context that an error has broken.
+        """
+        broken = isinstance(failure, torch.AcceleratorError) or isinstance(failure.__cause__, OSError)
+        if broken or not isinstance(failure, FAILURES):
+            raise failure
+        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        told = "".join(traceback.format_exception(failure))
+        self.store.write_failure(at["key"], {**at, "reason": reason, "traceback": told})
+        self.around.tell("failed", **at, reason=reason)
+        self.failed.add(at["key"])
+
     def complete(self, network: str) -> bool:
         return all(self.store.has(key) for key, of in self.network_of.items() if of == network)
 
@@ -65,20 +84,52 @@ class Bench:
         return self.targets[digest_]
 
 
-def do_network(bench: Bench, network: str) -> None:
-    """Train a network if it is missing, then do its missing transfers; weights are kept before anything is measured.
+def train(bench: Bench, networks: Sequence[str]) -> None:
+    """Train those of these networks that are missing, together; each is kept when it ends, each failure is noted.
+
+    Raises:
+        Stop: the worker was asked to leave; every network's training is saved.
+    """
+    todo = {t.key: t for t in bench.plan.trainings if t.key in networks and not bench.store.has(t.key)}
+    if not todo:
+        return
+    words = {key: f"pre-train {_words(t.condition, t)}" for key, t in todo.items()}
+    first, *others = todo
+    and_others = f" and {len(others)} more" if others else ""
+    bench.around.doing({"key": first, "network": first, "networks": list(todo), "what": words[first] + and_others})
+    members: dict[str, Member] = {}
+    for key, training in todo.items():
+        try:
+            members[key] = _member(bench, key, training.cell)
+        except FAILURES as failure:
+            bench.fail({"key": key, "network": key, "what": words[key]}, failure)
+    begun, keys, stopped = time.monotonic(), list(members), False
+    for number, ended in fit_cohort(list(members.values()), bench.plan.recipe, bench.place):
+        key = keys[number]
+        at = {"key": key, "network": key, "what": words[key]}
+        if isinstance(ended, Fitted):
+            _keep_network(bench, key, todo[key].cell, ended, (begun, len(members)))
+            bench.around.tell("done", **at)
+        elif isinstance(ended, Stop):
+            stopped = True  # once each member has saved itself
+        else:
+            bench.fail(at, ended)
+    if stopped:
+        raise Stop
+
+
+def transfer(bench: Bench, network: str) -> None:
+    """Do the missing transfers of a network, if it is there.
 
     Raises:
         TrainingFailed, MemoryError, RuntimeError: with ``bench.around.at`` naming the cell.
         Stop: the worker was asked to leave.
     """
     training = next((t for t in bench.plan.trainings if t.key == network), None)
+    if training is not None and not bench.store.has(network):
+        return
     transfers = bench.transfers(network)
     words = _words(training.condition if training else transfers[0].condition, training or transfers[0])
-    if training is not None and not bench.store.has(network):
-        bench.around.doing({"key": network, "network": network, "what": f"pre-train {words}"})
-        _train(bench, network, training.cell)
-        bench.around.tell("done", **bench.around.at)
     left = {t.key: t for t in transfers if t.key not in bench.failed and not bench.store.has(t.key)}
     source = source_key(network)
     needs_source = training is not None and source not in bench.failed and not bench.store.has(source)
@@ -111,18 +162,17 @@ def _transfer(bench: Bench, trained: Network, transfer: Transfer, shared: dict[t
     _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
 
 
-def _train(bench: Bench, key: str, cell: PretrainCell) -> None:
-    begun = time.monotonic()
+def _member(bench: Bench, key: str, cell: PretrainCell) -> Member:
     subset = bench.store.read_subset(cell.subset)
     hooks = Hooks(
-        progress=bench.around.progress, due=bench.around.due, save=lambda snapshot: _save(bench, key, snapshot),
-        resume=_saved(bench, key),
+        progress=lambda progress: bench.around.progress(key, progress), due=lambda step: bench.around.due(key),
+        save=lambda snapshot: _save(bench, key, snapshot), resume=_saved(bench, key),
     )  # fmt: skip
-    validation = _held_out(bench.source, subset)
-    member = Member(_examples(bench.source, subset), cell.seed, validation, hooks)
-    fitted = next(fit_cohort([member], cell.recipe, bench.place))
-    if not isinstance(fitted, Fitted):
-        raise fitted
+    return Member(_examples(bench.source, subset), cell.seed, _held_out(bench.source, subset), hooks)
+
+
+def _keep_network(bench: Bench, key: str, cell: PretrainCell, fitted: Fitted, cohort: tuple[float, int]) -> None:
+    """Weights and record of a network; ``cohort``: when its cohort began, and how many were trained in it."""
     tensors = {f"backbone.{k}": v for k, v in fitted.backbone.state_dict().items()}
     tensors |= {f"head.{k}": v for k, v in fitted.head.state_dict().items()}
     weights = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
@@ -131,8 +181,9 @@ def _train(bench: Bench, key: str, cell: PretrainCell) -> None:
         "metrics": {},
         "n_seen": fitted.n_seen,
         "history": [dict(h) for h in fitted.history],
+        "cohort": cohort[1],
     }
-    _keep(bench, key, canonical(cell), record, {WEIGHTS: weights}, begun)
+    _keep(bench, key, canonical(cell), record, {WEIGHTS: weights}, cohort[0])
 
 
 def _save(bench: Bench, key: str, snapshot: Snapshot) -> None:

@@ -21,6 +21,7 @@ WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
     "MALLOC_TOP_PAD_": "500000000",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "CUDA_DEVICE_MAX_CONNECTIONS": "32",  # hardware queues, for the streams of a cohort; 8 where nothing is said
 }
 MOST_THREADS = 8  # a small network's step has no work for more
 WORTH_MEASURING = 200_000  # examples of the whole plan; fewer take about as long as the measurement

@@ -6,23 +6,23 @@ output. SIGTERM makes it save the training at hand and leave.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
-import traceback
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from transferlab.engine.fit import Progress, TrainingFailed
+from transferlab.engine.fit import Progress
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts
-from transferlab.runners.networks import Bench, Stop, do_network
+from transferlab.runners.networks import FAILURES, Bench, Stop, train, transfer
 from transferlab.specs import Plan, restored
 
 CHECKPOINT_SECONDS = 60.0
@@ -34,40 +34,48 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.stopping = False
-        self.saved = self.told = time.monotonic()
-        self.begun, self.begun_seen = self.saved, 0
+        self.told = self.begun = time.monotonic()
         self.at: dict[str, Any] = {}
+        self.saved: dict[str, float] = {}
+        self.first: dict[str, Progress] = {}  # of each network that is being trained
+        self.latest: dict[str, Progress] = {}
         signal.signal(signal.SIGTERM, self._stop)
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
     def doing(self, what: Mapping[str, Any]) -> None:
-        """Begin a cell: ``key``, ``network``, ``what`` (words)."""
+        """Begin a cell, or the training of several: ``key``, ``network``, ``what`` (words), and all ``networks``."""
         self.at = dict(what)
-        self.saved = self.begun = time.monotonic()
-        self.begun_seen = -1
+        self.begun = time.monotonic()
+        self.saved, self.first, self.latest = {}, {}, {}
         self.tell("doing", **self.at)
 
     def tell(self, event: str, **details: Any) -> None:
         print(json.dumps({"event": event, **details}), flush=True)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, key: str, progress: Progress) -> None:
+        """How far one network is; told for all that are trained together."""
         now = time.monotonic()
-        if self.begun_seen < 0:
-            self.begun, self.begun_seen = now, progress.n_seen
+        if not self.first:
+            self.begun = now
+        self.first.setdefault(key, progress)
+        self.latest[key] = progress
         if now - self.told < TELL_SECONDS and progress.step < progress.n_steps:
             return
         self.told = now
-        rate = (progress.n_seen - self.begun_seen) / max(now - self.begun, 1e-6)
-        share = progress.step / progress.n_steps
+        seen = sum(latest.n_seen - self.first[key].n_seen for key, latest in self.latest.items())
+        shares = [latest.step / latest.n_steps for latest in self.latest.values()]
+        share = sum(shares) / len(self.at.get("networks", shares))
+        rate = seen / max(now - self.begun, 1e-6)
         self.tell("progress", **self.at, share=share, loss=progress.loss, images_per_second=rate)
 
-    def due(self, step: int) -> bool:
-        """Whether to save now: at intervals, and before leaving."""
-        if not self.stopping and time.monotonic() - self.saved < CHECKPOINT_SECONDS:
+    def due(self, key: str) -> bool:
+        """Whether to save a network now: at intervals, and before leaving."""
+        now = time.monotonic()
+        if not self.stopping and now - self.saved.setdefault(key, self.begun) < CHECKPOINT_SECONDS:
             return False
-        self.saved = time.monotonic()
+        self.saved[key] = now
         return True
 
 
@@ -91,14 +99,28 @@ def _work(around: Surroundings, store_path: Path, identity: str) -> None:
         raise TypeError(f"{identity} is not a plan")
     skip, begun = set(os.environ.get("TRANSFERLAB_SKIP", "").split(",")), time.time()
     bench = Bench(plan, store, around)
+    alone = set(os.environ.get("TRANSFERLAB_ALONE", "").split(","))
     for group in cohorts(plan):
         if around.stopping:
             break
-        if group[0] in skip or bench.complete(group[0]):
+        if not (keys := [key for key in group if key not in skip and not bench.complete(key)]):
             continue
-        with store.claim(group[0]) as mine:
-            if mine and not _has_failed_since(store, begun, group[0]):
-                _guarded(bench, group[0])
+        with _claimed(store, group, keys) as mine:
+            free = [key for key in mine if not _has_failed_since(store, begun, key)]
+            for together in [[key] for key in free] if alone & set(free) else [free]:
+                _guarded(bench, together)
+
+
+@contextlib.contextmanager
+def _claimed(store: Store, group: Sequence[str], keys: Sequence[str]) -> Generator[list[str]]:
+    """Those of these networks that are this process's now: none where another works on the group.
+
+    The group's first key is claimed for all of it. The others are claimed as well, since a plan of more seeds groups
+    the same networks otherwise.
+    """
+    with contextlib.ExitStack() as held:
+        mine = held.enter_context(store.claim(group[0]))
+        yield [key for key in keys if mine and (key == group[0] or held.enter_context(store.claim(key)))]
 
 
 def _has_failed_since(store: Store, begun: float, network: str) -> bool:
@@ -106,22 +128,18 @@ def _has_failed_since(store: Store, begun: float, network: str) -> bool:
     return any(f.get("network") == network and f.get("when", 0.0) >= begun for f in store.failures().values())
 
 
-def _guarded(bench: Bench, network: str) -> None:
-    """One network with all its transfers; what fails is recorded with its circumstances, and the rest goes on."""
-    while network not in bench.failed:
-        try:
-            do_network(bench, network)
-            return
-        except Stop:
-            return
-        except (UserError, TrainingFailed, MemoryError, torch.OutOfMemoryError, RuntimeError) as failure:
-            if isinstance(failure.__cause__, OSError):
-                raise
-            at = bench.around.at
-            reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
-            bench.store.write_failure(at["key"], {**at, "reason": reason, "traceback": traceback.format_exc()})
-            bench.around.tell("failed", **at, reason=reason)
-            bench.failed.add(at["key"])
+def _guarded(bench: Bench, networks: Sequence[str]) -> None:
+    """These networks with all their transfers; what fails is recorded with its circumstances, and the rest goes on."""
+    with contextlib.suppress(Stop):
+        train(bench, networks)
+        for network in networks:
+            done = False
+            while not done and network not in bench.failed:
+                try:
+                    transfer(bench, network)
+                    done = True
+                except FAILURES as failure:
+                    bench.fail(bench.around.at, failure)
 
 
 if __name__ == "__main__":
