@@ -152,7 +152,11 @@ def check_recipe(recipe: Recipe) -> None:
         if not low <= value <= high:
             to = "up" if high == most else f"to {high}"
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
-    words = {"optimiser": ("sgd", "adamw"), "schedule": ("cosine", "one-cycle"), "precision": ("auto", "bf16", "fp32")}
+    words = {
+        "optimiser": ("muon", "sgd", "adamw"),
+        "schedule": ("cosine", "one-cycle"),
+        "precision": ("auto", "bf16", "fp32"),
+    }
     for name, known in words.items():
         if vars(recipe)[name] not in known:
             raise UserError(

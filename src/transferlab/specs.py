@@ -157,8 +157,8 @@ class Recipe:
         image_px: side of the network's input in pixels.
         length: see Length.
         batch: examples a step.
-        optimiser: ``sgd`` (Nesterov, momentum 0.9) or ``adamw``.
-        lr: peak learning rate. weight_decay: not on norms and biases.
+        optimiser: ``muon`` (convolutions; the rest by SGD), ``sgd`` (Nesterov, momentum 0.9) or ``adamw``.
+        lr: peak learning rate; Muon's filters take a third of it. weight_decay: not on norms, biases, Muon's filters.
         schedule: ``cosine`` or ``one-cycle``. warmup: share of the steps, 0…1.
         label_smoothing: 0…1. ema: decay per step, or None.
         precision: ``auto`` is bf16 where the device computes in it, else fp32; ``fp32`` is deterministic.
@@ -170,12 +170,12 @@ class Recipe:
     backbone: str = "small"
     image_px: int = 32
     length: Length = Examples(250_000)
-    batch: int = 64
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 0.1
+    batch: int = 128
+    optimiser: Literal["muon", "sgd", "adamw"] = "muon"
+    lr: float = 0.3
     weight_decay: float = 5e-4
     schedule: Literal["cosine", "one-cycle"] = "one-cycle"
-    warmup: float = 0.2
+    warmup: float = 0.05
     label_smoothing: float = 0.1
     ema: float | None = None
     augmentation: Augmentation = Augmentation()

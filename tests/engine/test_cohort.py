@@ -146,7 +146,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda numbers: monkeypatch.setattr("transferlab.engine.steps.BLOCK_NUMBERS", numbers)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", ["muon", "sgd", "adamw"])
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_blocks_of_steps_give_what_single_steps_give(
     optimiser: str, ema: float | None, small_blocks: Callable[[int], None], monkeypatch: pytest.MonkeyPatch

@@ -28,7 +28,7 @@ from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 CPU = batches.Place("cpu", "fp32")
-RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 12), precision="fp32", lr=0.05,
+RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 12), precision="fp32", optimiser="sgd", lr=0.05, warmup=0.2,
                 augmentation=Augmentation(crop_px=2, flip=True, cutout_px=4, colour=0.2))  # fmt: skip
 
 

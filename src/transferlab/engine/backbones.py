@@ -6,6 +6,7 @@ import difflib
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlab.engine.recipes import small_width
@@ -54,27 +55,66 @@ def build(name: str, image_px: int, seed: int) -> Backbone:
     return backbone.to(memory_format=cast(Any, torch.channels_last))
 
 
-def small(detail: str, image_px: int) -> Backbone:
-    """Four shallow, wide, early-pooling stages for 32 to 64 px; ``detail`` is the stem's width (default 32).
+class Small(nn.Module):
+    """Four shallow, wide, early-pooling stages; its features see three scales.
 
-    At 32 px and width 32: 0.39 million parameters and 14.5 million multiply-adds an image. Deeper, residual and
-    coarse-stem nets of the same cost gave worse transfer after one to five minutes on two cores.
+    The last stage is averaged, the two before it are averaged in each quarter of the image. Against the average of
+    the last stage alone, at equal cost: 5 points more of mean probe accuracy after 200,000 examples, most of it on
+    Omniglot and clothing (LOG.md).
+
+    Args:
+        width: of the stem; the stages have twice, four and eight times as many channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        self.stages = nn.ModuleList(
+            # Pooling before the norm is the same network up to the order of max and a positive scale, on a quarter
+            # of the elements.
+            nn.Sequential(
+                nn.Conv2d(n_in, 2 * n_in, 3, padding=1, bias=False),
+                nn.MaxPool2d(2),
+                nn.BatchNorm2d(2 * n_in),
+                nn.ReLU(),
+            )
+            for n_in in (width, 2 * width, 4 * width)
+        )
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        early, middle, late = self.scales(images)
+        return torch.cat([late.mean((2, 3)), quarters(middle), quarters(early)], 1)
+
+    def scales(self, images: Tensor) -> list[Tensor]:
+        """Outputs of the three stages, float [b, channels, s / 4, s / 4] to [b, channels, s / 16, s / 16]."""
+        found = [self.stem(images)]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
+        return found[1:]
+
+
+def quarters(maps: Tensor) -> Tensor:
+    """Means over the four quarters of an image, [b, c, s, s] to [b, 4 · c]; an odd side shares its middle line.
+
+    What ``adaptive_avg_pool2d`` to 2×2 gives, with a backward pass that is deterministic on CUDA too.
+    """
+    side = maps.shape[-1]
+    return F.avg_pool2d(maps, (side + 1) // 2, stride=side // 2).flatten(1)
+
+
+def small(detail: str, image_px: int) -> Backbone:
+    """The built-in network for 32 to 64 px; ``detail`` is the stem's width (default 32).
+
+    At 32 px and width 32: 0.39 million parameters, 14.5 million multiply-adds an image, 1,024 features. Deeper,
+    residual and coarse-stem nets of the same cost gave worse transfer after one to five minutes on two cores.
     """
     width = small_width(detail, image_px)
-    layers: list[nn.Module] = [
-        nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-    ]
-    for n_in, n_out in ((width, 2 * width), (2 * width, 4 * width), (4 * width, 8 * width)):
-        conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
-        # Pooling before the norm is the same network up to the order of max and a positive scale, on a quarter
-        # of the elements.
-        layers += [conv, nn.MaxPool2d(2), nn.BatchNorm2d(n_out), nn.ReLU()]
-    for layer in layers:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return Backbone(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 8 * width)
+    return Backbone(Small(width), 32 * width)
 
 
 def from_timm(name: str, image_px: int) -> Backbone:

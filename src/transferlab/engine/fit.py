@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transferlab.engine import batches
 from transferlab.engine.backbones import Backbone, build
 from transferlab.engine.batches import Examples, Place
+from transferlab.engine.muon import Muon
 from transferlab.engine.steps import STEPS, Course
 from transferlab.identity import torch_seed
 from transferlab.specs import Epochs, Recipe, UntilFlat
@@ -216,14 +217,7 @@ class _Trainer:
 
     def __init__(self, network: nn.Module, recipe: Recipe, place: Place) -> None:
         self.network, self.recipe, self.place = network, recipe, place
-        decayed = [p for p in network.parameters() if p.ndim >= 2]
-        plain = [p for p in network.parameters() if p.ndim < 2]
-        groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": recipe.weight_decay}]
-        groups.append({"params": plain, "weight_decay": 0.0})
-        if recipe.optimiser == "sgd":
-            self.optimiser = torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
-        else:
-            self.optimiser = torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+        self.optimiser = _optimiser(network, recipe)
         self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
 
     def set_rate(self, lr: float | Tensor) -> None:
@@ -291,6 +285,24 @@ class _Trainer:
             if self.average is not None:
                 self.average[name].copy_(value)
         return snapshot.step, snapshot.history
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser; norms, biases and Muon's filters do not decay."""
+    filters = [p for name, p in network.named_parameters() if name.startswith("0.") and p.ndim in (2, 4)]
+    if recipe.optimiser != "muon":
+        filters = []
+    orthogonal = {id(p) for p in filters}
+    rest = [p for p in network.parameters() if id(p) not in orthogonal]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    if recipe.optimiser == "muon":
+        return Muon(filters, groups, recipe.lr)
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
 
 
 def _floats(network: nn.Module) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from transferlab.identity import torch_seed
 from transferlab.specs import Examples, Recipe
 from transferlab.transfer.problem import Prediction, Problem
 
-EXAMPLES, LR = 60_000, 0.02
+EXAMPLES, LR, BATCH = 60_000, 0.02, 64
 LOWER = 4.0  # the second learning rate tried is this many times lower
 
 
@@ -49,9 +49,11 @@ def fit_predict(problem: Problem) -> Prediction:
 
 
 def recipe_of(problem: Problem, lr: float) -> Recipe:
-    """The network's own recipe with this protocol's length and rate; no label smoothing."""
+    """The network's own recipe with this protocol's length, rate and SGD in small batches; no label smoothing."""
     length = Examples(int(problem.protocol.knobs.get("examples", EXAMPLES)))
-    return replace(problem.network.recipe, length=length, lr=lr, label_smoothing=0.0, optimiser="sgd", ema=None)
+    own = problem.network.recipe
+    batch = min(own.batch, BATCH)
+    return replace(own, length=length, lr=lr, batch=batch, label_smoothing=0.0, optimiser="sgd", ema=None)
 
 
 def _fitted(problem: Problem, lr: float) -> Fitted:
