@@ -7,7 +7,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from transferlab.images.source import Unreadable
+from transferlab.images.source import Data, Unreadable, at_hand
 
 # No EPS, PDF or anything else that would start another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000  # by declared size
 REDUCED = 3  # times the wanted size: at 2 the worst of 60 photographs is off by 1.2 levels on average, here by 0.7
-LARGE_PIXELS = 16_000_000  # images above are decoded one at a time: about 1 GB at most, however many threads
+LARGE_PIXELS = 16_000_000  # images above are decoded one at a time: about 1 GB at most, however many decode
 DECODER = f"Pillow {Image.__version__}"
 
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
@@ -46,7 +46,7 @@ class BadImage(ValueError):
     """An image that cannot be used; its text is the reason in a few words, particulars in brackets at its end."""
 
 
-def decode(data: bytes | NDArray[np.uint8] | Unreadable, size_px: int) -> NDArray[np.uint8]:
+def decode(data: Data, size_px: int, turn: AbstractContextManager[object] | None = None) -> NDArray[np.uint8]:
     """Decode, bring to RGB, scale the shorter side to ``size_px``, crop the centre.
 
     EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; palettes, CMYK and
@@ -55,8 +55,9 @@ def decode(data: bytes | NDArray[np.uint8] | Unreadable, size_px: int) -> NDArra
     size: on average less than one of 255 levels from full decoding (tests/images/test_decode.py).
 
     Args:
-        data: a file's bytes, or pixels uint8 [h, w] or [h, w, 3], or the reason why there are none.
+        data: a file or its bytes, or pixels uint8 [h, w] or [h, w, 3], or the reason why there are none.
         size_px: wanted side, at least 1.
+        turn: is entered while an image of many pixels is decoded; None is a lock of this process.
 
     Returns:
         uint8 [size_px, size_px, 3].
@@ -64,6 +65,7 @@ def decode(data: bytes | NDArray[np.uint8] | Unreadable, size_px: int) -> NDArra
     Raises:
         BadImage: with the reason.
     """
+    data = at_hand(data)
     if isinstance(data, Unreadable):
         raise BadImage(data.reason)
     if not isinstance(data, bytes):
@@ -74,7 +76,7 @@ def decode(data: bytes | NDArray[np.uint8] | Unreadable, size_px: int) -> NDArra
         with quiet():
             image = _opened(data)
             extent = _reduced(image, REDUCED * size_px)
-            with _LARGE if image.width * image.height > LARGE_PIXELS else nullcontext():
+            with (turn or _LARGE) if image.width * image.height > LARGE_PIXELS else nullcontext():
                 upright = _UPRIGHT.get(_orientation(image))
                 return _rgb(_square(_plain(image), size_px, extent), upright)
     except BadImage:

@@ -25,7 +25,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.decode import DECODER
 from transferlab.images.publish import EXAMPLES, VERSION, by_reason, file_hash, publish, write_file
-from transferlab.images.source import Source
+from transferlab.images.source import LateClasses, Source
 from transferlab.images.staging import Decoded, Progress, decode_all
 from transferlab.specs import Pack
 from transferlab.taxonomy.tree import flat, from_plain
@@ -51,7 +51,7 @@ def write_pack(
         size_px: side of the square images, 4…1024.
         skip_bad: leave bad images out and count them, instead of stopping with their list once all are seen.
         progress: is told images done, and images in all where known.
-        workers: decoding threads; None is one per core.
+        workers: decoding processes; None is as many as keep every core busy.
 
     Raises:
         UserError: bad images, a class without images, fewer than two classes, a folder that holds something else, a
@@ -59,21 +59,20 @@ def write_pack(
     """
     if not MIN_PX <= size_px <= MAX_PX:
         raise UserError(f"images of {size_px} px cannot be packed", "--size", f"choose from {MIN_PX} to {MAX_PX}")
-    if len(source.classes) < 2:
-        raise UserError("there is only one class", source.name, "bring images of at least two classes, a folder each")
+    if not isinstance(source.classes, LateClasses):
+        _must_have_classes(source)
     out = out.resolve()
     staging = out.parent / f".{out.name}.partial"
     work = digest("work", VERSION, DECODER, source.fingerprint, size_px)
-    taxonomy = source.taxonomy or flat(source.classes)
-    request = digest("pack", work, list(source.classes), taxonomy.to_plain(), source.multi_label, source.resplit)
     try:
-        if not _is_published(out, request, skip_bad=skip_bad):
+        if not _is_published(out, source, work, skip_bad=skip_bad):
             staging.mkdir(parents=True, exist_ok=True)
             with FileLock(staging / "lock", timeout=0):
                 _prepare(staging, work)
                 decoded = decode_all(source, staging, size_px, progress=progress, workers=workers)
                 _must_be_good(source, decoded, skip_bad=skip_bad)
-                publish(source, decoded, staging, out, {"size_px": size_px, "request": request})
+                _must_have_classes(source)
+                publish(source, decoded, staging, out, {"size_px": size_px, "request": _request(source, work)})
         shutil.rmtree(staging, ignore_errors=True)  # also what a kill just after publishing left
     except Timeout as error:
         raise UserError("another process is writing this pack", str(out), "wait until it is done") from error
@@ -162,7 +161,18 @@ def _manifest(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _is_published(out: Path, request: str, *, skip_bad: bool) -> bool:
+def _must_have_classes(source: Source) -> None:
+    if len(source.classes) < 2:
+        raise UserError("there is only one class", source.name, "bring images of at least two classes, a folder each")
+
+
+def _request(source: Source, work: str) -> str:
+    """What a pack is made of: the same files at the same size, and all that is said about them."""
+    taxonomy = source.taxonomy or flat(source.classes)
+    return digest("pack", work, list(source.classes), taxonomy.to_plain(), source.multi_label, source.resplit)
+
+
+def _is_published(out: Path, source: Source, work: str, *, skip_bad: bool) -> bool:
     """Whether ``out`` is this very pack.
 
     Raises:
@@ -173,7 +183,7 @@ def _is_published(out: Path, request: str, *, skip_bad: bool) -> bool:
     if not (out / "manifest.json").is_file():
         raise UserError("this exists already and is no pack", str(out), "choose a new folder")
     facts = _manifest(out)
-    if facts["request"] != request or ("skipped" in facts["notes"] and not skip_bad):
+    if facts["request"] != _request(source, work) or ("skipped" in facts["notes"] and not skip_bad):
         raise UserError("the folder holds another pack", str(out), "choose a new folder, or delete that one first")
     return True
 

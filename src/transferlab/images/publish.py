@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,21 +57,24 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
     folder = staging / "pack"
     content = _content(source, decoded)
     _write_content(folder, decoded, content)
-    side = int(facts["size_px"])
-    pixels = np.memmap(staging / IMAGES, np.uint8, "r", shape=(len(decoded.keys), side, side, 3))
-    mean, std = moments(pixels, np.flatnonzero(content.split == TRAIN))
+    shape = (len(decoded.keys), int(facts["size_px"]), int(facts["size_px"]), 3)
+    files = sorted(file for file in folder.iterdir() if file.name != "manifest.json")
+    with ThreadPoolExecutor() as pool:  # three passes over the pixels, side by side: hashing lets other threads run
+        hashes = pool.map(file_hash, files)
+        of_blocks = pool.submit(lambda: [digest(block) for block in blocks(staging / IMAGES, shape)])
+        mean, std = moments(blocks(staging / IMAGES, shape), content.split == TRAIN)
+        kept = {f.name: {"bytes": f.stat().st_size, "hash": held} for f, held in zip(files, hashes, strict=True)}
     notes = {
         "split": content.rule,
         "source": [*source.notes, *_untrained(source.classes, content)],
         "skipped": by_reason(decoded.bad),
         "duplicates": duplicates(decoded, content.labels, content.split),
     }
-    files = sorted(file for file in folder.iterdir() if file.name != "manifest.json")
     manifest = {
         "version": VERSION,
-        "digest": _digest(pixels, content),
+        "digest": _digest(of_blocks.result(), content),
         "name": source.name,
-        "n_images": len(pixels),
+        "n_images": shape[0],
         **facts,
         "mean": mean,
         "std": std,
@@ -77,7 +82,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
         "source_fingerprint": source.fingerprint,
         "notes": {name: note for name, note in notes.items() if note},
         "skipped_keys": [key for key, _ in decoded.bad],
-        "files": {file.name: {"bytes": file.stat().st_size, "hash": file_hash(file)} for file in files},
+        "files": kept,
     }
     for file in files:
         _sync(file)
@@ -99,39 +104,60 @@ def duplicates(decoded: Decoded, labels: Labels, split: NDArray[np.uint8]) -> di
         ``groups``: how many, and how many of them lie ``across_splits`` or carry ``other_labels``; ``examples``, those
         first.
     """
-    groups: dict[bytes, list[int]] = {}
-    for row, pixels in enumerate(decoded.pixel_hashes):
-        groups.setdefault(pixels, []).append(row)
-    several = [rows for rows in groups.values() if len(rows) > 1]
+    order = np.lexsort(decoded.pixel_hashes.T)  # stable: rows of one hash stay in order
+    of_order = decoded.pixel_hashes[order]
+    ends = np.flatnonzero((of_order[1:] != of_order[:-1]).any(axis=1)) + 1
+    several = sorted((rows.tolist() for rows in np.split(order, ends) if len(rows) > 1), key=lambda rows: rows[0])
     if not several:
         return {}
     across = [len(set(split[rows].tolist())) > 1 for rows in several]
     differing = [bool((labels[rows] != labels[rows[0]]).any()) for rows in several]
-    order = sorted(range(len(several)), key=lambda i: not (across[i] or differing[i]))
+    telling = sorted(range(len(several)), key=lambda i: not (across[i] or differing[i]))
     return {
         "groups": len(several),
         "across_splits": sum(across),
         "other_labels": sum(differing),
         "examples": [
-            [f"{decoded.keys[row]} ({SPLITS[split[row]]})" for row in several[i][:4]] for i in order[:EXAMPLES]
+            [f"{decoded.keys[row]} ({SPLITS[split[row]]})" for row in several[i][:4]] for i in telling[:EXAMPLES]
         ],
     }
 
 
-def moments(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over some rows, in 0…1, from exact sums of whole numbers.
+def blocks(images: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    """The images of a file, BLOCK at a time, each block mapped while it is in use: memory does not grow with the file.
 
     Args:
-        pixels: uint8 [n, s, s, 3]. rows: int64 [m], at least one.
+        shape: (n, s, s, 3).
+
+    Returns:
+        uint8 [up to BLOCK, s, s, 3], read-only.
     """
-    total, squares, n = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
-    for start in range(0, len(rows), BLOCK):
-        block = pixels[rows[start : start + BLOCK]].reshape(-1, 3).astype(np.uint32)
-        total += block.sum(axis=0, dtype=np.int64)
-        squares += (block * block).sum(axis=0, dtype=np.int64)
-        n += len(block)
-    mean = total / (255 * n)
-    variance = squares / (255 * 255 * n) - mean**2
+    n_bytes = math.prod(shape[1:])
+    for start in range(0, shape[0], BLOCK):
+        n = min(BLOCK, shape[0] - start)
+        yield np.memmap(images, np.uint8, "r", offset=start * n_bytes, shape=(n, *shape[1:]))
+
+
+def moments(images: Iterable[NDArray[np.uint8]], chosen: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel over some images, in 0…1, from exact sums of whole numbers.
+
+    Args:
+        images: uint8 [up to BLOCK, s, s, 3], n in all.
+        chosen: bool [n], at least one.
+    """
+    total, squares, n_pixels, start = np.zeros(3, np.int64), np.zeros(3, np.int64), 0, 0
+    for block in images:
+        values = block[chosen[start : start + len(block)]]
+        start += len(block)
+        n_pixels += values.size // 3
+        # Over images first, in types that just hold the sums: 1.3 microseconds for an image of 32 px instead of 30.
+        values = values.reshape(len(values), block[0].size)
+        total += values.sum(axis=0, dtype=np.uint32).reshape(-1, 3).sum(axis=0, dtype=np.int64)
+        values = values.astype(np.uint16)
+        values *= values
+        squares += values.sum(axis=0, dtype=np.uint32).reshape(-1, 3).sum(axis=0, dtype=np.int64)
+    mean = total / (255 * n_pixels)
+    variance = squares / (255 * 255 * n_pixels) - mean**2
     return mean.tolist(), np.sqrt(np.maximum(variance, 1e-6)).tolist()  # a set of one colour can still be divided by
 
 
@@ -200,19 +226,14 @@ def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
     for name, array in arrays.items():
         with (folder / f"{name}.npy").open("wb") as file:
             np.save(file, array, allow_pickle=False)
-    write_file(folder / "keys.jsonl", "".join(f"{json.dumps(key)}\n" for key in decoded.keys).encode())
+    with (folder / "keys.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(key)}\n" for key in decoded.keys)
     write_file(folder / "taxonomy.json", json.dumps(content.taxonomy.to_plain()).encode())
 
 
-def _digest(pixels: NDArray[np.uint8], content: _Content) -> str:
+def _digest(of_blocks: list[str], content: _Content) -> str:
     """Over pixels, labels, splits, ids and taxonomy; neither path nor name nor how the work was divided."""
-    blocks = [digest(block) for block in _blocks(pixels)]
-    return digest("pack", blocks, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
-
-
-def _blocks(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(pixels), BLOCK):
-        yield pixels[start : start + BLOCK]
+    return digest("pack", of_blocks, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
 
 
 def _sync(path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +22,76 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True)
+class OnDisk:
+    """In place of an image's data: a file of its own, to be read where it is decoded; its size when it was listed."""
+
+    path: Path
+    n_bytes: int
+
+
+AtHand = bytes | NDArray[np.uint8] | Unreadable
+Data = AtHand | OnDisk
+
+
+def at_hand(data: Data) -> AtHand:
+    """An image's data with a file's bytes in its place, or why they cannot be had."""
+    if not isinstance(data, OnDisk):
+        return data
+    try:
+        return data.path.read_bytes()
+    except OSError as error:
+        return Unreadable(f"cannot be read ({error.strerror})")
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """One labelled image, not yet decoded.
 
     Args:
         key: its name inside the source, unique ("train/dog/1.jpg").
-        data: the file's bytes, or pixels uint8 [h, w] or [h, w, 3] where the format has them, or why there are none.
+        data: the file's bytes or the file, or pixels uint8 [h, w] or [h, w, 3] where the format has them, or why there
+            are none.
         label: class id, or several for multi-label sources.
         split: "train", "val", "test", or None where the format gives none.
     """
 
     key: str
-    data: bytes | NDArray[np.uint8] | Unreadable
+    data: Data
     label: str | tuple[str, ...]
     split: SplitName | None
+
+
+class LateClasses(Sequence[str]):
+    """Class ids that only a pass over a source tells: one that ``items`` has made, or one made when they are asked for.
+
+    Args:
+        look: makes such a pass.
+    """
+
+    def __init__(self, look: Callable[[], tuple[str, ...]]) -> None:
+        self._look = look
+        self._names: tuple[str, ...] | None = None
+
+    def found(self, names: tuple[str, ...]) -> None:
+        """Take the ids from whoever came by them."""
+        self._names = names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        if self._names is None:
+            self._names = self._look()
+        return self._names
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self.names[index]
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
-from transferlab.identity import digest
-from transferlab.images.decode import BadImage, decode, quiet
-from transferlab.images.source import Item, Source, Unreadable
+from transferlab.images.decoders import Decoders, Result, decode_items
+from transferlab.images.source import Item, OnDisk, Source, Unreadable
 
 CHUNK_IMAGES, CHUNK_BYTES = 1024, 64 << 20  # a chunk ends at whichever comes first: memory stays bounded
-TASK_IMAGES = 32  # handed to a thread at once
+TASK_IMAGES, TASK_BYTES = 128, 1 << 20  # handed to a process at once, by the same rule: some 10 ms of work
 IMAGES = "pack/images.u8"  # inside the staging folder, where it stays until the pack is published
 
 Progress = Callable[[int, "int | None"], None]
@@ -33,7 +34,7 @@ class Decoded:
     Args:
         images: file of uint8 [n, s, s, 3].
         keys: n names. labels: n class ids, or tuples of them. splits: n split names or None.
-        image_ids: uint64 [n]. pixel_hashes: n hashes of the decoded pixels, 16 bytes each.
+        image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], hashes of the decoded pixels.
         bad: (key, reason) of each image that could not be decoded.
     """
 
@@ -42,7 +43,7 @@ class Decoded:
     labels: list[str | tuple[str, ...]]
     splits: list[str | None]
     image_ids: NDArray[np.uint64]
-    pixel_hashes: list[bytes]
+    pixel_hashes: NDArray[np.uint64]
     bad: list[tuple[str, str]]
 
 
@@ -62,7 +63,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     Args:
         folder: staging folder; images and ``rows.jsonl`` grow by chunks, ``journal.jsonl`` says which are whole.
         progress: is told images done, and images in all where known.
-        workers: decoding threads, at least 1; None is one per core.
+        workers: decoding processes, at least 1; None is as many as keep every core busy.
 
     Raises:
         UserError: the source is not what it was when decoding began.
@@ -72,14 +73,19 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         images.truncate(done.images_bytes)
         rows.truncate(done.rows_bytes)
-    n_threads = workers or os.cpu_count() or 1
+    # One more than cores: while it waits for its next images, another one computes.
+    n_processes = workers or (os.cpu_count() or 1) + 1
+    here = partial(decode_items, size_px=size_px, turn=folder / "turn")
     progress(done.items, source.n_images)
-    with quiet(), ThreadPoolExecutor(n_threads) as pool:
-        waiting: deque[tuple[list[Item], list[Future[list[_Result]]]]] = deque()
+    waiting: deque[tuple[list[Item], list[Callable[[], Result]]]] = deque()
+    with Decoders(size_px, folder / "turn") as decoders, ThreadPoolExecutor(n_processes) as pool:
         try:
-            for chunk in _chunks(_remaining(source, done)):
-                tasks = [chunk[i : i + TASK_IMAGES] for i in range(0, len(chunk), TASK_IMAGES)]
-                waiting.append((chunk, [pool.submit(_decode_task, task, size_px) for task in tasks]))
+            for chunk in _parted(_remaining(source, done), CHUNK_IMAGES, CHUNK_BYTES, size_px):
+                tasks = list(_parted(chunk, TASK_IMAGES, TASK_BYTES, size_px))
+                if len(tasks) == 1:  # all that there is, or the end of it: not worth a process
+                    waiting.append((chunk, [partial(here, chunk)]))
+                else:
+                    waiting.append((chunk, [pool.submit(decoders.decode, task).result for task in tasks]))
                 if len(waiting) > 1:
                     done = _keep(folder, *waiting.popleft(), done)
                     progress(done.items, source.n_images)
@@ -94,30 +100,6 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
 _PlainRow = tuple[str, "str | list[str]", "str | None", int, str]
 
 
-@dataclass(frozen=True, eq=False)
-class _Result:
-    """One image: its pixels with what is kept beside them, or why it is bad."""
-
-    pixels: NDArray[np.uint8] | None
-    image_id: int
-    pixel_hash: str
-    reason: str
-
-
-def _decode_task(items: list[Item], size_px: int) -> list[_Result]:
-    return [_decode_item(item, size_px) for item in items]
-
-
-def _decode_item(item: Item, size_px: int) -> _Result:
-    if isinstance(item.data, Unreadable):
-        return _Result(None, 0, "", item.data.reason)
-    try:
-        pixels = decode(item.data, size_px)
-    except BadImage as error:
-        return _Result(None, 0, "", str(error))
-    return _Result(pixels, int(digest(item.key, item.data), 16) >> 64, digest(pixels), "")
-
-
 def _remaining(source: Source, done: _Done) -> Iterator[Item]:
     for number, item in enumerate(source.items(), 1):
         if number > done.items:
@@ -126,44 +108,51 @@ def _remaining(source: Source, done: _Done) -> Iterator[Item]:
             raise UserError("the images have changed since decoding began", source.name, "delete the staging folder")
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    n_bytes = 0
+def _parted(items: Iterable[Item], n_images: int, n_bytes: int, size_px: int) -> Iterator[list[Item]]:
+    """Items in order, in lists that end at so many images or bytes, read or to be written, whichever comes first."""
+    part: list[Item] = []
+    weight = 0
     for item in items:
-        chunk.append(item)
-        if not isinstance(item.data, Unreadable):
-            n_bytes += len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
-        if len(chunk) == CHUNK_IMAGES or n_bytes >= CHUNK_BYTES:
-            yield chunk
-            chunk, n_bytes = [], 0
-    if chunk:
-        yield chunk
+        part.append(item)
+        weight += _n_bytes(item) + 3 * size_px * size_px
+        if len(part) == n_images or weight >= n_bytes:
+            yield part
+            part, weight = [], 0
+    if part:
+        yield part
 
 
-def _keep(folder: Path, chunk: list[Item], tasks: list[Future[list[_Result]]], done: _Done) -> _Done:
+def _n_bytes(item: Item) -> int:
+    data = item.data
+    if isinstance(data, bytes):
+        return len(data)
+    if isinstance(data, OnDisk):
+        return data.n_bytes
+    return 0 if isinstance(data, Unreadable) else data.nbytes
+
+
+def _keep(folder: Path, chunk: list[Item], results: list[Callable[[], Result]], done: _Done) -> _Done:
     """Write a chunk to disk: pixels and rows first, then the journal line that makes them count."""
-    results = [result for task in tasks for result in task.result()]
-    pixels = [result.pixels for result in results if result.pixels is not None]
-    rows = [
-        json.dumps([item.key, item.label, item.split, result.image_id, result.pixel_hash])
-        for item, result in zip(chunk, results, strict=True)
-        if result.pixels is not None
-    ]
-    bad = [[item.key, result.reason] for item, result in zip(chunk, results, strict=True) if result.pixels is None]
-    images_bytes = _append(folder / IMAGES, b"".join(p.tobytes() for p in pixels))
-    rows_bytes = _append(folder / "rows.jsonl", "".join(f"{row}\n" for row in rows).encode())
+    bad: list[tuple[str, str]] = []
+    with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
+        for wait in results:
+            result = wait()
+            images.write(result.pixels)
+            rows.write(result.rows)
+            bad += result.bad
+        images_bytes, rows_bytes = _synced(images), _synced(rows)
     now = _Done(done.items + len(chunk), images_bytes, rows_bytes, chunk[-1].key)
-    _append(folder / "journal.jsonl", f"{json.dumps({**vars(now), 'bad': bad})}\n".encode())
+    with (folder / "journal.jsonl").open("ab") as journal:
+        journal.write(f"{json.dumps({**vars(now), 'bad': bad})}\n".encode())
+        _synced(journal)
     return now
 
 
-def _append(path: Path, data: bytes) -> int:
-    """Append, bring to the disk, and return the file's size."""
-    with path.open("ab") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()
+def _synced(file: IO[bytes]) -> int:
+    """Bring a file to the disk, and return its size."""
+    file.flush()
+    os.fsync(file.fileno())
+    return file.tell()
 
 
 def _journal(folder: Path) -> list[dict[str, Any]]:
@@ -191,15 +180,17 @@ def _read(folder: Path) -> Decoded:
     keys: list[str] = []
     labels: list[str | tuple[str, ...]] = []
     splits: list[str | None] = []
-    ids: list[int] = []
-    hashes: list[bytes] = []
+    ids, hashes = array("Q"), bytearray()
+    same: dict[Any, Any] = {}  # one object for equal labels and splits: a million images then take 100 MB, not 400
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
             key, label, split, image_id, pixel_hash = cast(_PlainRow, json.loads(row))
+            found = tuple(label) if isinstance(label, list) else label
             keys.append(key)
-            labels.append(tuple(label) if isinstance(label, list) else label)
-            splits.append(split)
+            labels.append(same.setdefault(found, found))
+            splits.append(same.setdefault(split, split))
             ids.append(image_id)
-            hashes.append(bytes.fromhex(pixel_hash))
+            hashes += bytes.fromhex(pixel_hash)
     bad = [(key, reason) for line in _journal(folder) for key, reason in line["bad"]]
-    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), hashes, bad)
+    of_pixels = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
+    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), of_pixels, bad)

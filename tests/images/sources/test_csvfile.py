@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.images.source import Unreadable
+from transferlab.images.source import Unreadable, at_hand
 from transferlab.images.sources.csvfile import read
 
 Png = Callable[..., bytes]
@@ -26,7 +26,7 @@ def test_rows_are_images_with_labels_and_splits(tmp_path: Path, png: Png) -> Non
     assert [(i.key, i.label, i.split) for i in source.items()] == [
         ("a.png", "cat", "train"), ("sub/b c.png", "dog", "val"), ("c.png", "cat", "test")
     ]  # fmt: skip
-    assert [i.data for i in source.items()] == [png(0), png(1), png(2)] and source.classes == ("cat", "dog")
+    assert [at_hand(i.data) for i in source.items()] == [png(0), png(1), png(2)] and source.classes == ("cat", "dog")
 
 
 def test_without_a_split_column_there_is_none(tmp_path: Path, png: Png) -> None:
@@ -43,7 +43,7 @@ def test_several_labels_are_separated_by_bars(tmp_path: Path, png: Png) -> None:
 
 def test_a_missing_image_is_listed_with_the_bad_ones(tmp_path: Path, png: Png) -> None:
     source = read(table(tmp_path, "path,label\na.png,cat\nb.png,dog\n", png, "a.png"), {})
-    found = [i.data for i in source.items()][1]
+    found = [at_hand(i.data) for i in source.items()][1]
     assert isinstance(found, Unreadable) and "No such file" in found.reason
 
 

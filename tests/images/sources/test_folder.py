@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transferlab.errors import UserError
-from transferlab.images.source import Source, Unreadable
+from transferlab.images.source import Source, Unreadable, at_hand
 from transferlab.images.sources.folder import read
 
 Png = Callable[..., bytes]
@@ -32,7 +32,7 @@ def test_folders_are_classes(tmp_path: Path, png: Png) -> None:
     source = read(str(tree(tmp_path, png, "dog/1.png", "cat/2.JPG", "cat/deep sea.webp")), {})
     assert source.classes == ("cat", "dog") and source.n_images == 3
     assert facts(source) == [("cat/2.JPG", "cat", None), ("cat/deep sea.webp", "cat", None), ("dog/1.png", "dog", None)]
-    assert next(iter(source.items())).data == png(1)
+    assert at_hand(next(iter(source.items())).data) == png(1)
 
 
 def test_nested_folders_are_the_taxonomy_and_one_name_may_occur_twice(tmp_path: Path, png: Png) -> None:
@@ -97,7 +97,7 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path, png: Png) -> None
 def test_a_file_without_permission_is_named_not_lost(tmp_path: Path, png: Png) -> None:
     source = read(str(tree(tmp_path, png, "cat/1.png", "dog/2.png")), {})
     (tmp_path / "dog" / "2.png").unlink()  # gone after it was listed: the same road as one that may not be read
-    assert isinstance([item.data for item in source.items()][1], Unreadable)
+    assert isinstance([at_hand(item.data) for item in source.items()][1], Unreadable)
 
 
 def test_names_that_are_not_utf8_become_printable(tmp_path: Path, png: Png) -> None:
@@ -107,7 +107,7 @@ def test_names_that_are_not_utf8_become_printable(tmp_path: Path, png: Png) -> N
     (folder / "1.png").write_bytes(png(9))
     source = read(str(root), {})
     assert source.classes == ("cat", "d\\xf6g")
-    assert [item.data for item in source.items()][1] == png(9)
+    assert [at_hand(item.data) for item in source.items()][1] == png(9)
 
 
 def test_composed_and_decomposed_accents_and_cases_are_kept_apart(tmp_path: Path, png: Png) -> None:
@@ -139,7 +139,7 @@ def test_a_zip_is_read_like_the_folder_inside_it(tmp_path: Path, png: Png) -> No
         read(zipped(tmp_path / "z.zip", png, *names), {}),
     )
     assert facts(folder) == facts(archive) and archive.classes == folder.classes and archive.name == "z"
-    assert {i.key: i.data for i in archive.items()} == {name: png(number) for number, name in enumerate(names)}
+    assert {i.key: at_hand(i.data) for i in archive.items()} == {name: png(number) for number, name in enumerate(names)}
 
 
 def test_one_folder_around_everything_in_a_zip_is_its_packaging(tmp_path: Path, png: Png) -> None:
@@ -153,7 +153,7 @@ def test_hostile_member_names_lead_nowhere(tmp_path: Path, png: Png) -> None:
     names = ["../../outside/1.png", "cat/../dog/2.png", "/absolute/3.png", "c:\\windows/4.png"]
     source = read(zipped(tmp_path / "z.zip", png, *names), {})
     # Those with dots count as hidden; the others are names like any.
-    assert [item.data for item in source.items()] == [png(2), png(3)]
+    assert [at_hand(item.data) for item in source.items()] == [png(2), png(3)]
     assert source.notes == ("2 files that are no images were passed over",)
     assert os.listdir(tmp_path) == ["z.zip"]
 
@@ -162,7 +162,7 @@ def test_damaged_members_are_named_and_the_rest_goes_on(tmp_path: Path, png: Png
     path = Path(zipped(tmp_path / "z.zip", png, "cat/1.png", "dog/2.png"))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(png(1), bytes(len(png(1)))))
-    found = [item.data for item in read(str(path), {}).items()]
+    found = [at_hand(item.data) for item in read(str(path), {}).items()]
     assert found[0] == png(0) and isinstance(found[1], Unreadable) and "damaged in the zip" in found[1].reason
 
 

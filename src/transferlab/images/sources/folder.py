@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.source import Item, Source, Unreadable
+from transferlab.images.source import Data, Item, Source, Unreadable
 from transferlab.images.sources.listing import (
     MAX_FILE_BYTES,
     SPLIT_NAMES,
@@ -38,12 +39,12 @@ class _Tree:
 
     Args:
         files: name inside the tree, with "/", to size and time or checksum; in order of the names.
-        content: gives a file's bytes by its name, or why it cannot.
+        content: gives a file, or its bytes, by its name, or why it cannot.
         notes: what was passed over.
     """
 
     files: Mapping[str, tuple[int, int]]
-    content: Callable[[str], bytes | Unreadable]
+    content: Callable[[str], Data]
     notes: list[str] = field(default_factory=list[str])
 
 
@@ -103,12 +104,12 @@ def _may_be_image(name: str) -> bool:
     parts = name.split("/")
     last = parts[-1].lower()
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and last not in OTHER_NAMES and PurePosixPath(last).suffix not in OTHER_SUFFIXES
+    return not hidden and last not in OTHER_NAMES and os.path.splitext(last)[1] not in OTHER_SUFFIXES  # noqa: PTH122
 
 
 def _walked(root: Path) -> _Tree:
     found: dict[str, tuple[int, int]] = {}
-    paths: dict[str, Path] = {}
+    paths: dict[str, str] = {}
     seen: set[tuple[int, int]] = set()
     waiting = deque([root])  # linked folders wait until all real ones are read, so that those keep their names
     n_links = n_special = 0
@@ -121,16 +122,21 @@ def _walked(root: Path) -> _Tree:
                 continue
             seen.add((facts.st_dev, facts.st_ino))
             waiting.extend(sorted(Path(folder, name) for name in folders if Path(folder, name).is_symlink()))
-            for file in (Path(folder, name) for name in files):
-                if not file.is_file():  # a dangling link, a device, a pipe
+            within = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
+            for file in files:  # texts instead of paths: 6 microseconds a file instead of 40
+                path = os.path.join(folder, file)  # noqa: PTH118
+                try:
+                    facts = os.stat(path)  # noqa: PTH116
+                except OSError:
+                    facts = None
+                if facts is None or not stat.S_ISREG(facts.st_mode):  # a dangling link, a device, a pipe
                     n_special += 1
                     continue
-                name = printable(file.relative_to(root).as_posix())
-                facts = file.stat()
-                found[name], paths[name] = (facts.st_size, facts.st_mtime_ns), file
+                name = printable(f"{within}{file}")
+                found[name], paths[name] = (facts.st_size, facts.st_mtime_ns), path
     notes = [f"{n_links} links to folders that were read already were passed over"] if n_links else []
     notes += [f"{n_special} dangling links or special files were passed over"] if n_special else []
-    return _Tree(dict(sorted(found.items())), lambda name: content_of(paths[name]), notes)
+    return _Tree(dict(sorted(found.items())), lambda name: content_of(Path(paths[name])), notes)
 
 
 def _zipped(path: Path, where: str) -> _Tree:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.source import Unreadable
+from transferlab.images.source import OnDisk, Unreadable
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IMAGE_SUFFIXES = frozenset(
@@ -57,14 +57,15 @@ def split_of(word: str, where: str) -> str | None:
     return SPLIT_NAMES[word.strip().lower()]
 
 
-def content_of(file: Path) -> bytes | Unreadable:
-    """A file's bytes, or why they cannot be had."""
+def content_of(file: Path) -> OnDisk | Unreadable:
+    """An image's file, or why it cannot be had."""
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            return Unreadable(f"file too large (over {MAX_FILE_BYTES:,} bytes)")
-        return file.read_bytes()
+        n_bytes = file.stat().st_size
     except OSError as error:
         return Unreadable(f"cannot be read ({error.strerror})")
+    if n_bytes > MAX_FILE_BYTES:
+        return Unreadable(f"file too large (over {MAX_FILE_BYTES:,} bytes)")
+    return OnDisk(file, n_bytes)
 
 
 def printable(name: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import overload
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.source import Item, Source
+from transferlab.images.source import Item, LateClasses, Source
+from transferlab.images.sources import tarstream
 from transferlab.images.sources.listing import (
     IMAGE_SUFFIXES,
     MAX_FILE_BYTES,
@@ -24,6 +24,7 @@ from transferlab.images.sources.listing import (
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 MAX_LABEL_BYTES = 4096
+_WANTED = IMAGE_SUFFIXES | {".cls"}
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 
@@ -40,98 +41,85 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     shards = [f for f in files if f.is_file() and not f.name.startswith(".") and f.name.endswith(SHARD_SUFFIXES)]
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
+    classes = LateClasses(lambda: class_order(label for shard in shards for label in _labels(shard)))
     return Source(
         name=root.name.split(".")[0],
-        classes=_Classes(shards),
+        classes=classes,
         fingerprint=digest("wds", fingerprint(shards, root if root.is_dir() else root.parent)),
-        items=partial(_items, shards),
+        items=partial(_items, shards, classes),
     )
 
 
-class _Classes(Sequence[str]):
-    """Class ids, found out by a pass over the labels when they are first asked for: a pack made before needs none."""
-
-    def __init__(self, shards: list[Path]) -> None:
-        self._shards = shards
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        return class_order(label for shard in self._shards for label in _labels(shard))
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
-    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        return self.names[index]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-def _items(shards: list[Path]) -> Iterator[Item]:
+def _items(shards: list[Path], classes: LateClasses) -> Iterator[Item]:
+    labels: set[str] = set()
     for shard in shards:
         split = _split(shard)
         stem = _stem(shard)
         seen: set[str] = set()
-        image: tuple[str, bytes] | None = None
-        label: tuple[str, str] | None = None
-        for key, suffix, content in _members(shard):
-            if suffix == ".cls":
-                _must_be_new(label, image, shard)
-                label = key, _text(content(), shard, key)
-            else:
-                _must_be_new(image, label, shard)
-                image = key, content()
-            if image and label:
-                if image[0] != label[0]:
-                    raise _unpaired(image[0], shard)
-                if key in seen:
-                    raise UserError(f"the key {key!r} occurs twice", str(shard), "give every image a key of its own")
-                seen.add(key)
-                yield Item(f"{stem}/{key}", image[1], label[1], split)
-                image = label = None
-        for leftover in (image, label):
-            if leftover:
-                raise _unpaired(leftover[0], shard)
+        for key, image, label in _pairs(shard):
+            if key in seen:
+                raise UserError(f"the key {key!r} occurs twice", str(shard), "give every image a key of its own")
+            seen.add(key)
+            labels.add(label)
+            yield Item(f"{stem}/{key}", image, label, split)
+    classes.found(class_order(labels))  # a pass over the shards less
+
+
+def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:
+    """Key, image and label of each pair of members."""
+    image: tuple[str, bytes] | None = None
+    label: tuple[str, str] | None = None
+    for key, suffix, content in _members(shard, _WANTED):
+        if suffix == ".cls":
+            _must_be_new(label, image, shard)
+            label = key, _text(content, shard, key)
+        else:
+            _must_be_new(image, label, shard)
+            image = key, content
+        if image and label:
+            if image[0] != label[0]:
+                raise _unpaired(image[0], shard)
+            yield key, image[1], label[1]
+            image = label = None
+    for leftover in (image, label):
+        if leftover:
+            raise _unpaired(leftover[0], shard)
 
 
 def _labels(shard: Path) -> Iterator[str]:
-    for key, suffix, content in _members(shard):
-        if suffix == ".cls":
-            yield _text(content(), shard, key)
+    for key, _, content in _members(shard, {".cls"}):
+        yield _text(content, shard, key)
 
 
-def _members(shard: Path) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    """Key, suffix and content of each image and label, in order."""
+def _members(shard: Path, suffixes: Set[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Key, suffix and content of each member with one of these suffixes, in order."""
+
+    def wanted(name: str, size: int) -> bool:
+        suffix = _key_and_suffix(name)[1]
+        if suffix not in suffixes:
+            return False
+        limit = MAX_LABEL_BYTES if suffix == ".cls" else MAX_FILE_BYTES
+        if size > limit:
+            raise UserError(f"the member {name!r} claims {size:,} bytes", str(shard), f"keep below {limit:,}")
+        return True
+
     try:
-        with tarfile.open(shard, "r|*") as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # else a million members stay in memory
-                name = PurePosixPath(member.name)
-                suffix = name.suffix.lower()
-                if not member.isreg() or name.name.startswith(".") or suffix not in (*IMAGE_SUFFIXES, ".cls"):
-                    continue
-                limit = MAX_LABEL_BYTES if suffix == ".cls" else MAX_FILE_BYTES
-                if member.size > limit:
-                    raise UserError(
-                        f"the member {member.name!r} claims {member.size:,} bytes", str(shard), f"keep below {limit:,}"
-                    )
-                yield str(name.with_suffix("")), suffix, partial(_content, shard, tar, member)
+        for name, content in tarstream.files(shard, wanted):
+            yield *_key_and_suffix(name), content
     except _DAMAGED as error:
-        raise _cut_short(shard, error) from error
+        raise UserError(f"the shard cannot be read to its end: {error}", str(shard), "copy it again") from error
 
 
-def _content(shard: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    try:
-        file = tar.extractfile(member)
-        return file.read() if file else b""
-    except _DAMAGED as error:  # raised where the bytes are used, not in the loop over members
-        raise _cut_short(shard, error) from error
-
-
-def _cut_short(shard: Path, error: Exception) -> UserError:
-    return UserError(f"the shard cannot be read to its end: {error}", str(shard), "copy it again")
+def _key_and_suffix(name: str) -> tuple[str, str]:
+    """A member's name in two, the suffix in small letters; hidden ones have none."""
+    dot = name.rfind(".")
+    if "/" not in name and 0 < dot < len(name) - 1:  # as PurePosixPath does it, in a tenth of its time
+        key, suffix = name[:dot], name[dot:]
+    else:
+        path = PurePosixPath(name)
+        key, suffix = str(path.with_suffix("")) if path.name else "", path.suffix
+        name = path.name
+    return key, "" if name.startswith(".") else suffix.lower()
 
 
 def _text(content: bytes, shard: Path, key: str) -> str:

@@ -1,0 +1,192 @@
+"""Processes that decode: images go in and pixels come out over their pipes, so that every core decodes.
+
+Threads would share one interpreter, which small images spend half of their time in: 105,000 of 48 px took 27 s on two
+cores with threads, one of them idle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from filelock import FileLock
+
+from transferlab.identity import digest
+from transferlab.images.decode import BadImage, decode, quiet
+from transferlab.images.source import Item, OnDisk, Unreadable, at_hand
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of some images in a row.
+
+    Args:
+        pixels: uint8 [n_good, s, s, 3], as bytes.
+        rows: for each good image a line of JSON: key, label, split, image id, hash of its pixels.
+        bad: key and reason of the others.
+    """
+
+    pixels: bytes
+    rows: bytes
+    bad: list[tuple[str, str]]
+
+
+def decode_items(items: Sequence[Item], size_px: int, turn: Path) -> Result:
+    """Decode some images here and now.
+
+    Args:
+        turn: a lock file, held while a very large image is decoded: one process at a time needs the memory for it.
+    """
+    pixels: list[bytes] = []
+    rows: list[str] = []
+    bad: list[tuple[str, str]] = []
+    lock = FileLock(turn)
+    with quiet():
+        for item in items:
+            data = at_hand(item.data)
+            try:
+                square = decode(data, size_px, lock)
+            except BadImage as error:
+                bad.append((item.key, str(error)))
+                continue
+            image_id = int(digest(item.key, data), 16) >> 64
+            pixels.append(square.tobytes())
+            rows.append(json.dumps([item.key, item.label, item.split, image_id, digest(square)]))
+    return Result(b"".join(pixels), "".join(f"{row}\n" for row in rows).encode(), bad)
+
+
+class Decoders:
+    """Processes started one by one as they are asked for, each of them used by one thread at a time.
+
+    Args:
+        size_px, turn: as for ``decode_items``.
+    """
+
+    def __init__(self, size_px: int, turn: Path) -> None:
+        self._command = [sys.executable, "-m", "transferlab.images.decoders", str(size_px), str(turn)]
+        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def decode(self, items: Sequence[Item]) -> Result:
+        """As ``decode_items``, in the next process that is free, or a new one.
+
+        Raises:
+            RuntimeError: the process died.
+        """
+        try:
+            process = self._idle.get_nowait()
+        except queue.Empty:
+            process = self._start()
+        try:
+            assert process.stdin and process.stdout
+            _send(process.stdin, items)
+            result = _receive_result(process.stdout)
+        except (OSError, EOFError) as error:
+            raise RuntimeError(
+                f"a decoding process died (exit {process.wait()}) at an image from {items[0].key} to {items[-1].key}"
+            ) from error
+        self._idle.put(process)
+        return result
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes; no thread may be in ``decode`` any more."""
+        for process in self.started:
+            process.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process alone; at its end, however it ends, their input ends
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+
+def main(size_px: int, turn: Path) -> None:
+    """Decode what comes over standard input until it ends, and answer on standard output."""
+    source, answers = sys.stdin.buffer, sys.stdout.buffer
+    with contextlib.suppress(BrokenPipeError, EOFError), quiet():
+        while items := _receive(source):
+            result = decode_items(items, size_px, turn)
+            facts = [len(result.pixels), len(result.rows), result.bad]
+            answers.write(f"{json.dumps(facts)}\n".encode() + result.rows + result.pixels)
+            answers.flush()
+
+
+def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
+    """A line of JSON with all but the contents, then the contents."""
+    facts: list[list[Any]] = []
+    contents: list[bytes] = []
+    for item in items:
+        held: list[Any]
+        data = item.data
+        if isinstance(data, bytes):
+            held = [len(data)]
+            contents.append(data)
+        elif isinstance(data, OnDisk):
+            held = [0, "file", str(data.path), data.n_bytes]
+        elif isinstance(data, Unreadable):
+            held = [0, "unreadable", data.reason]
+        else:
+            held = [data.nbytes, "array", data.dtype.str, data.shape]
+            contents.append(data.tobytes())
+        facts.append([item.key, item.label, item.split, *held])
+    pipe.write(f"{json.dumps(facts)}\n".encode() + b"".join(contents))
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> list[Item]:
+    """What ``_send`` sent; nothing at the pipe's end."""
+    line = pipe.readline()
+    items: list[Item] = []
+    for key, label, split, n_bytes, *kind in json.loads(line) if line else ():
+        data = _data(_exactly(pipe, n_bytes), *kind)
+        items.append(Item(key, data, label if isinstance(label, str) else tuple(label), split))
+    return items
+
+
+def _data(content: bytes, kind: str = "bytes", *facts: Any) -> Any:
+    if kind == "bytes":
+        return content
+    if kind == "file":
+        return OnDisk(Path(facts[0]), facts[1])
+    if kind == "unreadable":
+        return Unreadable(facts[0])
+    return np.frombuffer(content, np.dtype(facts[0])).reshape(facts[1])
+
+
+def _receive_result(pipe: IO[bytes]) -> Result:
+    n_pixels, n_rows, bad = json.loads(_line(pipe))
+    rows = _exactly(pipe, n_rows)
+    return Result(_exactly(pipe, n_pixels), rows, [(key, reason) for key, reason in bad])
+
+
+def _line(pipe: IO[bytes]) -> bytes:
+    line = pipe.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    return line
+
+
+def _exactly(pipe: IO[bytes], n_bytes: int) -> bytes:
+    content = pipe.read(n_bytes)
+    if len(content) != n_bytes:
+        raise EOFError
+    return content
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,112 @@
+"""The regular files of a tar archive, one after another: plain headers are taken apart here, all others by tarfile.
+
+tarfile alone needs 49 microseconds for an image and its label, more than half of what decoding a small image takes; this
+needs 9 (1 thread, 2026-11-27).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+BLOCK = 512
+BUFFER = 1 << 18  # decompressed at once
+GZIP = b"\x1f\x8b"
+# Of a pax header, what changes a member's name or content; a header with anything else (times, owners) says nothing here.
+_TELLING = (b"path=", b"size=", b"GNU.sparse", b"hdrcharset=")
+
+Wanted = Callable[[str, int], bool]
+
+
+def files(archive: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each regular file that is wanted, in the archive's order; nothing is extracted.
+
+    Args:
+        archive: a tar file, plain or gzipped.
+        wanted: is asked with name and size in bytes; the content of what is not wanted is never held.
+
+    Raises:
+        tarfile.TarError, OSError, EOFError, zlib.error: the archive is damaged or cut short.
+    """
+    with archive.open("rb") as raw:
+        zipped = raw.read(2) == GZIP
+    opened = gzip.open(archive) if zipped else archive.open("rb", buffering=0)  # noqa: SIM115
+    with opened, io.BufferedReader(cast(Any, opened), BUFFER) as stream:
+        header = stream.read(BLOCK)
+        while plain := _plain(header):
+            name, size, kind = plain
+            padded = -(-size // BLOCK) * BLOCK
+            if kind == tarfile.XHDTYPE:
+                said = _exactly(stream, padded)
+                if any(word in said for word in _TELLING):
+                    header += said
+                    break
+            elif wanted(name, size):
+                yield name, _exactly(stream, padded)[:size]
+            else:
+                _skip(stream, padded)
+            header = stream.read(BLOCK)
+        else:
+            if not header.strip(b"\0") and (len(header) == BLOCK or stream.tell()):
+                return  # the end, with its block of zeros or without
+        yield from _others(header, stream, wanted)
+
+
+def _plain(header: bytes) -> tuple[str, int, bytes] | None:
+    """Name, size and type of a regular file or pax header; None for whatever is not as plain as can be."""
+    kind = header[156:157]
+    if len(header) < BLOCK or kind not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.XHDTYPE):
+        return None
+    claimed, size = header[148:156].strip(b" \0"), header[124:136].strip(b" \0")
+    name = header[:100].partition(b"\0")[0]
+    if not claimed.isdigit() or not size.isdigit() or name.endswith(b"/"):
+        return None
+    # The checksum is the sum of all bytes, itself taken as spaces; Adler's lower half is that sum and 1, modulo 65521.
+    summed = zlib.adler32(header[:148] + b" " * 8 + header[156:]) & 0xFFFF
+    try:
+        if summed != (1 + int(claimed, 8)) % 65521:
+            return None
+        n_bytes = int(size, 8)
+    except ValueError:  # an 8 or a 9
+        return None
+    prefix = header[345:500].partition(b"\0")[0]
+    return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape"), n_bytes, kind
+
+
+def _others(header: bytes, stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    """The rest of an archive from a header on that is not plain: long names, links, folders, damage."""
+    with tarfile.open(fileobj=_Rest(header, stream), mode="r|") as tar:
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # else a million members stay in memory
+            if member.isreg() and wanted(member.name, member.size):
+                file = tar.extractfile(member)
+                yield member.name, file.read() if file else b""
+
+
+class _Rest(io.RawIOBase):
+    """Some bytes that were read already, and the rest of their stream."""
+
+    def __init__(self, first: bytes, stream: io.BufferedReader) -> None:
+        self._first, self._stream = first, stream
+
+    def read(self, size: int = -1) -> bytes:
+        first, self._first = self._first, b""
+        return first + self._stream.read(max(0, size - len(first)))
+
+
+def _exactly(stream: io.BufferedReader, n_bytes: int) -> bytes:
+    content = stream.read(n_bytes)
+    if len(content) != n_bytes:
+        raise tarfile.ReadError("unexpected end of data")
+    return content
+
+
+def _skip(stream: io.BufferedReader, n_bytes: int) -> None:
+    if n_bytes:
+        stream.seek(n_bytes - 1, io.SEEK_CUR)
+        _exactly(stream, 1)

@@ -1,0 +1,67 @@
+"""What goes through a decoding process comes back as if it were decoded here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferlab.images.decoders import Decoders, decode_items
+from transferlab.images.source import Item, OnDisk, Unreadable
+
+
+def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    odd = os.fsdecode(b"\xff odd\n.png")
+    (tmp_path / odd).write_bytes(png(1, (30, 20), noise=True))
+    transposed = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(5, 6, 3).transpose(1, 0, 2)
+    items = [
+        Item("bytes", png(2, (9, 12), noise=True), "cat", "train"),
+        Item("file", OnDisk(tmp_path / odd, 1), "dog", None),
+        Item("gone\n\u00e9\U0001f600", OnDisk(tmp_path / "gone", 1), "dog", None),
+        Item("grey", np.eye(7, dtype=np.uint8), ("cat", "dog"), "val"),
+        Item("transposed", transposed, (), "test"),
+        Item("floats", np.zeros((3, 3)), "cat", None),  # type: ignore[arg-type]
+        Item("none", Unreadable("no reason"), "cat", None),
+        Item("empty", b"", "cat", None),
+    ]  # fmt: skip
+    with Decoders(8, tmp_path / "turn") as decoders:
+        there = decoders.decode(items)
+        again = decoders.decode(items[:1])
+    here = decode_items(items, 8, tmp_path / "turn")
+    assert (there.pixels, there.rows, there.bad) == (here.pixels, here.rows, here.bad)
+    assert len(there.pixels) == 4 * 8 * 8 * 3 and there.rows.count(b"\n") == 4
+    assert [key for key, _ in there.bad] == ["gone\n\u00e9\U0001f600", "floats", "none", "empty"]
+    assert again.rows == there.rows.splitlines(keepends=True)[0]
+
+
+def test_a_process_that_dies_is_told_with_the_images_it_had(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    with Decoders(8, tmp_path / "turn") as decoders:
+        item = Item("first", png(), "cat", None)
+        decoders.decode([item])
+        (process,) = decoders.started
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with pytest.raises(RuntimeError, match=r"died \(exit -9\) at an image from first to first"):
+            decoders.decode([item])
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from transferlab.images.decoders import Decoders
+from transferlab.images.source import Item
+decoders = Decoders(8, Path(sys.argv[1]))
+decoders.decode([Item("a", np.zeros((8, 8), np.uint8), "cat", None)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    # The decoding process holds the error stream too: this returns when both are gone.
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "turn")], capture_output=True, check=False)
+    assert done.returncode == -9 and done.stderr == b""
