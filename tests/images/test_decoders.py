@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from transferlab.images.decoders import Decoders, decode_items
 from transferlab.images.source import Item, OnDisk, Unreadable
@@ -33,7 +34,7 @@ def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: C
     with Decoders(8, tmp_path / "turn") as decoders:
         there = decoders.decode(items)
         again = decoders.decode(items[:1])
-    here = decode_items(items, 8, tmp_path / "turn")
+    here = decode_items(items, 8, FileLock(tmp_path / "turn"))
     assert (there.pixels, there.rows, there.bad) == (here.pixels, here.rows, here.bad)
     assert len(there.pixels) == 4 * 8 * 8 * 3 and there.rows.count(b"\n") == 4
     assert [key for key, _ in there.bad] == ["gone\n\u00e9\U0001f600", "floats", "none", "empty"]

@@ -40,21 +40,20 @@ class Result:
     bad: list[tuple[str, str]]
 
 
-def decode_items(items: Sequence[Item], size_px: int, turn: Path) -> Result:
+def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
     """Decode some images here and now.
 
     Args:
-        turn: a lock file, held while a very large image is decoded: one process at a time needs the memory for it.
+        turn: held while a very large image is decoded: one process at a time needs the memory for it.
     """
     pixels: list[bytes] = []
     rows: list[str] = []
     bad: list[tuple[str, str]] = []
-    lock = FileLock(turn)
     with quiet():
         for item in items:
             data = at_hand(item.data)
             try:
-                square = decode(data, size_px, lock)
+                square = decode(data, size_px, turn)
             except BadImage as error:
                 bad.append((item.key, str(error)))
                 continue
@@ -68,7 +67,8 @@ class Decoders:
     """Processes started one by one as they are asked for, each of them used by one thread at a time.
 
     Args:
-        size_px, turn: as for ``decode_items``.
+        size_px: as for ``decode_items``.
+        turn: the file of its lock.
     """
 
     def __init__(self, size_px: int, turn: Path) -> None:
@@ -116,10 +116,10 @@ class Decoders:
 
 def main(size_px: int, turn: Path) -> None:
     """Decode what comes over standard input until it ends, and answer on standard output."""
-    source, answers = sys.stdin.buffer, sys.stdout.buffer
+    source, answers, lock = sys.stdin.buffer, sys.stdout.buffer, FileLock(turn)
     with contextlib.suppress(BrokenPipeError, EOFError), quiet():
         while items := _receive(source):
-            result = decode_items(items, size_px, turn)
+            result = decode_items(items, size_px, lock)
             facts = [len(result.pixels), len(result.rows), result.bad]
             answers.write(f"{json.dumps(facts)}\n".encode() + result.rows + result.pixels)
             answers.flush()

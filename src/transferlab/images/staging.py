@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
@@ -75,7 +76,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
         rows.truncate(done.rows_bytes)
     # One more than cores: while it waits for its next images, another one computes.
     n_processes = workers or (os.cpu_count() or 1) + 1
-    here = partial(decode_items, size_px=size_px, turn=folder / "turn")
+    here = partial(decode_items, size_px=size_px, turn=FileLock(folder / "turn"))
     progress(done.items, source.n_images)
     waiting: deque[tuple[list[Item], list[Callable[[], Result]]]] = deque()
     with Decoders(size_px, folder / "turn") as decoders, ThreadPoolExecutor(n_processes) as pool:
