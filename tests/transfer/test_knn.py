@@ -19,26 +19,41 @@ def points(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return F.normalize(torch.from_numpy(features.astype(np.float32))), torch.from_numpy(labels)
 
 
+def votes(gallery: torch.Tensor, labels: torch.Tensor, queries: torch.Tensor, k: int) -> torch.Tensor:
+    return knn.votes_of(knn.nearest(gallery, queries, max(k, knn.RANKED)), labels, k, 12)
+
+
 @pytest.mark.parametrize("k", [1, 5, 20])
 def test_classes_equal_scikit_learns_at_the_same_weights(k: int) -> None:
     (gallery, labels), (queries, _) = points(240), points(90, 1)
     model = KNeighborsClassifier(
         k, algorithm="brute", metric="cosine", weights=lambda distance: np.exp(-distance / knn.TEMPERATURE)
     ).fit(gallery.numpy(), labels.numpy())
-    ours = knn.neighbours(gallery, labels, queries, k, 12)
+    ours = votes(gallery, labels, queries, k)
     assert (ours.argmax(1).numpy() == model.predict(queries.numpy())).all()
+
+
+@pytest.mark.parametrize("size", [30, 64, 1000, 9000])
+def test_the_nearest_are_those_of_a_search_through_all(size: int) -> None:
+    (gallery, _), (queries, _) = points(size), points(300, 1)
+    cosines, indices = knn.nearest(gallery, queries, 100)
+    found, order = (queries @ gallery.T).sort(descending=True)
+    torch.testing.assert_close(cosines, found[:, :100])
+    torch.testing.assert_close((queries[:, None] * gallery[indices]).sum(2), cosines)
+    assert (indices == order[:, :100]).float().mean() > 0.999  # neighbours as near as rounding may change places
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     (gallery, labels), (queries, _) = points(240), points(50, 1)
-    whole = knn.neighbours(gallery, labels, queries, 5, 12)
+    whole = votes(gallery, labels, queries, 5)
     monkeypatch.setattr(knn, "BLOCK", 7)
-    torch.testing.assert_close(knn.neighbours(gallery, labels, queries, 5, 12), whole)
+    monkeypatch.setattr(knn, "BUCKET", 3)
+    torch.testing.assert_close(votes(gallery, labels, queries, 5), whole)
 
 
 def test_top_five_at_one_neighbour_ranks_classes_by_their_nearest_image() -> None:
     (gallery, labels), (queries, wanted) = points(96), points(120, 1)
-    scores = knn.neighbours(gallery, labels, queries, 1, 12).numpy()
+    scores = votes(gallery, labels, queries, 1).numpy()
     nearest = np.stack([(queries @ gallery[labels == c].T).max(1).values.numpy() for c in range(12)], 1)
     ranks = (nearest > np.take_along_axis(nearest, wanted[:, None].numpy(), 1)).sum(1)
     assert top5(scores, wanted.numpy().astype(np.int32)) == pytest.approx((ranks < 5).mean(), abs=0.03)

@@ -1,0 +1,193 @@
+"""Logistic regression on features: the objective with its gradient by hand, and an L-BFGS in equally curved coordinates.
+
+Two matrix products an evaluation are nearly all of the work. What makes few and cheap evaluations enough:
+
+- Coordinates in which the loss is about equally curved in all directions (see ``Metric``): 25 evaluations to an excess
+  of 1e-4 of the objective where plain coordinates take hundreds.
+- Early iterations in bf16, where asked for: they steer, and fp32 has the last word.
+- An end that is told in the objective's own unit, so that choosing a penalty can be rough and the last fit exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MEMORY = 10  # pairs that the L-BFGS keeps
+MAX_EVALUATIONS = 400
+HANDOVER = 1e-5  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
+
+
+class Search(NamedTuple):
+    """A line search: halvings until it gives up, and by what share rounding may lift the objective."""
+
+    halvings: int
+    noise: float
+
+
+EXACT, ROUGH = Search(12, 1e-5), Search(3, 1e-3)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Labelled rows to fit.
+
+    Args:
+        features: float32 [m, d], about centred.
+        labels: int64 [m] in 0…n_classes-1, or int8 [m, n_classes] of 1, 0, -1 (not scored).
+        rough: the features in bf16, to begin with; None for fp32 alone.
+    """
+
+    features: Tensor
+    labels: Tensor
+    n_classes: int
+    rough: Tensor | None = None
+
+
+class Metric(NamedTuple):
+    """The curvature of the loss at equal probabilities, but for the penalty: features' covariance / classes.
+
+    One serves all fits on about the same rows. At a penalty, M = covariance / classes + penalty · I, and with
+    M^-1 = T Tᵀ the coordinates U of W = T U have a Hessian near the identity.
+    """
+
+    covariance: Tensor  # float64 [d, d]
+    n_classes: int
+
+    def transform(self, penalty: float) -> Tensor:
+        """T, float32 [d, d]. A Cholesky factor in float64, which features that never vary do not upset."""
+        eye = torch.eye(len(self.covariance), dtype=torch.float64, device=self.covariance.device)
+        factor = torch.linalg.cholesky(self.covariance / self.n_classes + penalty * eye)
+        return torch.linalg.solve_triangular(factor, eye, upper=False).T.float().contiguous()
+
+
+def metric_of(features: Tensor, n_classes: int) -> Metric:
+    """The metric of features float32 [m, d] that are about centred."""
+    return Metric((features.T @ features).double() / len(features), n_classes)
+
+
+def logistic(rows: Rows, penalty: float, metric: Metric, tolerance: float, start: Tensor | None = None) -> Tensor:
+    """Weights [d + 1, c] (the last row is the bias, not penalised) that minimise mean loss + penalty · |W|² / 2.
+
+    The loss is the cross-entropy of one label a row, or the mean over scored entries of the binary one.
+
+    Args:
+        penalty: per example, > 0.
+        tolerance: it ends where another step is expected to gain less than this share of the objective; what is then
+            left to gain is 2 to 8 times as much.
+        start: weights to begin from.
+    """
+    shape = (rows.features.shape[1] + 1, rows.n_classes)
+    weights = torch.zeros(shape, device=rows.features.device) if start is None else start
+    turn, stretch = metric.transform(penalty), rows.n_classes**0.5
+
+    def weights_at(point: Tensor) -> Tensor:
+        return torch.cat([turn @ point[:-1], point[-1:] * stretch])
+
+    def objective(features: Tensor) -> Callable[[Tensor], tuple[float, Tensor]]:
+        def evaluate(point: Tensor) -> tuple[float, Tensor]:
+            now = weights_at(point)
+            loss, slope = _loss_and_gradient(features, rows.labels, now)
+            penalised = now[:-1]
+            slope[:-1] += penalty * penalised
+            value = loss + 0.5 * penalty * float(penalised.square().sum())
+            return value, torch.cat([turn.T @ slope[:-1], slope[-1:] * stretch])
+
+        return evaluate
+
+    whole = torch.linalg.solve_triangular(turn, weights[:-1], upper=True)
+    point, memory, arrived = torch.cat([whole, weights[-1:] / stretch]), _Memory([]), False
+    if rows.rough is not None:
+        point, arrived = _descend(objective(rows.rough), point, memory, max(tolerance, HANDOVER), ROUGH)
+    if not arrived or tolerance < HANDOVER:
+        point, _ = _descend(objective(rows.features), point, memory, tolerance, EXACT)
+    return weights_at(point)
+
+
+def scores_of(features: Tensor, weights: Tensor) -> Tensor:
+    """Scores float32 [m, c] of features [m, d] under weights [d + 1, c]."""
+    return torch.addmm(weights[-1], features, weights[:-1])
+
+
+def mean_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy for labels int64 [m]; for int8 [m, c] of 1, 0, -1 the binary one over scored entries."""
+    if labels.ndim == 1:
+        return F.cross_entropy(scores, labels)
+    scored = labels >= 0
+    each = F.binary_cross_entropy_with_logits(scores, labels.clamp(min=0).float(), reduction="none")
+    return (each * scored).sum() / scored.sum().clamp(min=1)
+
+
+def _loss_and_gradient(features: Tensor, labels: Tensor, weights: Tensor) -> tuple[float, Tensor]:
+    """``mean_loss`` and its gradient [d + 1, c] without a graph; matrix products in the features' precision."""
+    scores = (features @ weights[:-1].to(features.dtype)).float() + weights[-1]
+    if labels.ndim == 1:
+        slope, at = scores.softmax(1), labels[:, None]
+        loss, n = -float(slope.gather(1, at).clamp(min=1e-38).log().mean()), len(labels)
+        slope.scatter_add_(1, at, scores.new_full((n, 1), -1.0))
+    else:
+        scored = labels >= 0
+        loss, n = float(mean_loss(scores, labels)), int(scored.sum().clamp(min=1))
+        slope = (scores.sigmoid() - labels.clamp(min=0)) * scored
+    # The transposed product saves a copy of the features: 1.8 for 2.4 ms in bf16 (12,000 x 256, 100 classes, 1 thread).
+    products = (slope.T.to(features.dtype) @ features).T.float()
+    return loss, torch.cat([products, slope.sum(0, keepdim=True)]) / n
+
+
+class _Memory(list[tuple[Tensor, Tensor, float]]):
+    """The latest steps, changes of the gradient, and their products' inverses: what an L-BFGS knows of curvature."""
+
+    def keep(self, step: Tensor, change: Tensor) -> None:
+        product = float((step * change).sum())
+        if product > 1e-10 * float(change.square().sum()):
+            self.append((step, change, 1 / product))
+            del self[:-MEMORY]
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The inverse Hessian, as far as it is known, times the gradient (Nocedal and Wright, algorithm 7.4)."""
+        found, shares = gradient.clone(), list[float]()
+        for step, change, inverse in reversed(self):
+            shares.append(inverse * float((step * found).sum()))
+            found -= shares[-1] * change
+        if self:
+            _, change, inverse = self[-1]
+            found /= inverse * float(change.square().sum())
+        for (step, change, inverse), share in zip(self, reversed(shares), strict=True):
+            found += (share - inverse * float((change * found).sum())) * step
+        return found
+
+
+def _descend(
+    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, tolerance: float, search: Search
+) -> tuple[Tensor, bool]:
+    """Minimise a convex function from a point; whether the tolerance was reached.
+
+    If not, MAX_EVALUATIONS were made, or rounding hides any further descent. A step is taken by the approximate Wolfe
+    conditions of Hager and Zhang (2005): they look at slopes, which rounding hurts far less than differences of the
+    objective.
+    """
+    value, gradient = evaluate(point)
+    left = MAX_EVALUATIONS
+    while left > 0:
+        direction = memory.direction(gradient)
+        slope = float((direction * gradient).sum())
+        if slope <= 2 * tolerance * value:
+            return point, True
+        size = 1.0
+        for _ in range(search.halvings):
+            there = point - size * direction
+            new_value, new_gradient = evaluate(there)
+            left -= 1
+            if new_value <= value * (1 + search.noise) and -float((direction * new_gradient).sum()) <= 0.8 * slope:
+                break
+            size /= 2
+        else:
+            break
+        memory.keep(there - point, new_gradient - gradient)
+        point, value, gradient = there, new_value, new_gradient
+    return point, False
