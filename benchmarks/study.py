@@ -167,7 +167,7 @@ def _tell(raw: dict[str, Any], factor: float) -> None:
               f"{', '.join(f'{100 * s:.1f} % ({Path(t).name})' for s, t in zip(shares, raw['targets'], strict=True))}")  # fmt: skip
     for count in (0, *raw["counts"]):
         found = [_accuracies(side["networks"], count, raw["seeds"]) for side in (ours, plain)]
-        print(f"  {count or 'untrained':>10} per class: mean accuracy {found[0]:.1f} % transferlab, {found[1]:.1f} % plain "
+        print(f"  {f'{count} per class' if count else 'untrained':<14} mean accuracy {found[0]:.1f} % transferlab, {found[1]:.1f} % plain "
               f"({len(raw['seeds'])} seeds)")  # fmt: skip
 
 
