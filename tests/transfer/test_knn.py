@@ -33,7 +33,7 @@ def test_classes_equal_scikit_learns_at_the_same_weights(k: int) -> None:
     assert (ours.argmax(1).numpy() == model.predict(queries.numpy())).all()
 
 
-@pytest.mark.parametrize("size", [30, 64, 1000, 9000])
+@pytest.mark.parametrize("size", [30, 1000])
 def test_the_nearest_are_those_of_a_search_through_all(size: int) -> None:
     (gallery, _), (queries, _) = points(size), points(300, 1)
     cosines, indices = knn.nearest(gallery, queries, 100)
@@ -47,7 +47,6 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     (gallery, labels), (queries, _) = points(240), points(50, 1)
     whole = votes(gallery, labels, queries, 5)
     monkeypatch.setattr(knn, "BLOCK", 7)
-    monkeypatch.setattr(knn, "BUCKET", 3)
     torch.testing.assert_close(votes(gallery, labels, queries, 5), whole)
 
 

@@ -15,7 +15,6 @@ from transferlab.transfer.problem import Prediction, Problem
 
 KS = (1, 5, 20)
 BLOCK = 256  # queries at a time: against 100,000 neighbours 100 MB
-BUCKET = 64  # neighbours that are first seen by their best alone
 TEMPERATURE = 0.07
 RANKED = 100
 
@@ -50,26 +49,18 @@ def fit_predict(problem: Problem) -> Prediction:
 def nearest(gallery: Tensor, queries: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """Cosines float32 [q, n] and indices int64 [q, n] of each query's n nearest (all, where there are fewer), in order.
 
-    Exact. The n best lie in the n buckets with the best maxima, so that only n · BUCKET of a query's cosines are
-    ranked, and 100,000 are merely compared once.
-
     Args:
         gallery: float32 [m, d] of unit length. queries: float32 [q, d] of unit length.
     """
-    n, m = min(n, len(gallery)), len(gallery)
-    n_buckets = -(-m // BUCKET)
+    n = min(n, len(gallery))
     values = queries.new_empty(len(queries), n)
     indices = torch.empty_like(values, dtype=torch.int64)
-    room = queries.new_full((BLOCK, n_buckets * BUCKET), -torch.inf)  # what is past the gallery's end is never near
+    room = queries.new_empty(BLOCK, len(gallery))
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
-        torch.mm(block, gallery.T, out=room[: len(block), :m])
-        buckets = room[: len(block)].view(len(block), n_buckets, BUCKET)
-        best = buckets.amax(2).topk(min(n, n_buckets)).indices
-        within = buckets.gather(1, best[:, :, None].expand(-1, -1, BUCKET)).flatten(1).topk(n)
-        values[start : start + BLOCK] = within.values
-        bucket = best.gather(1, within.indices // BUCKET)
-        indices[start : start + BLOCK] = bucket * BUCKET + within.indices % BUCKET
+        # The product is 85 % of the time; ranking only the best of buckets of 64 saved the rest and was not kept.
+        found = torch.mm(block, gallery.T, out=room[: len(block)]).topk(n)
+        values[start : start + BLOCK], indices[start : start + BLOCK] = found.values, found.indices
     return values, indices
 
 

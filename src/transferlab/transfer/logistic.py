@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -62,8 +62,9 @@ class Metric(NamedTuple):
     def transform(self, penalty: float) -> Tensor:
         """T, float32 [d, d]. A Cholesky factor in float64, which features that never vary do not upset."""
         eye = torch.eye(len(self.covariance), dtype=torch.float64, device=self.covariance.device)
-        factor = torch.linalg.cholesky(self.covariance / self.n_classes + penalty * eye)
-        return torch.linalg.solve_triangular(factor, eye, upper=False).T.float().contiguous()
+        factor = cast(Tensor, torch.linalg.cholesky(self.covariance / self.n_classes + penalty * eye))
+        inverse = cast(Tensor, torch.linalg.solve_triangular(factor, eye, upper=False))
+        return inverse.T.float().contiguous()
 
 
 def metric_of(features: Tensor, n_classes: int) -> Metric:
@@ -100,7 +101,7 @@ def logistic(rows: Rows, penalty: float, metric: Metric, tolerance: float, start
 
         return evaluate
 
-    whole = torch.linalg.solve_triangular(turn, weights[:-1], upper=True)
+    whole = cast(Tensor, torch.linalg.solve_triangular(turn, weights[:-1], upper=True))
     point, memory, arrived = torch.cat([whole, weights[-1:] / stretch]), _Memory([]), False
     if rows.rough is not None:
         point, arrived = _descend(objective(rows.rough), point, memory, max(tolerance, HANDOVER), ROUGH)
