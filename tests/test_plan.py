@@ -1,16 +1,18 @@
-"""What a plan refuses before any work."""
+"""What a plan refuses before any work, and that it holds no more than one subset."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from transferlab import Epochs, Examples, UntilFlat, UserError
+from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs
 from transferlab.engine.recipes import RECIPES
-from transferlab.plan import check_recipe
-from transferlab.specs import Augmentation, Recipe
+from transferlab.plan import Place, check_recipe, make_plan
+from transferlab.specs import Augmentation, Pack, PackRef, Recipe, Subset
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -36,3 +38,20 @@ def test_every_named_recipe_can_be_trained(name: str) -> None:
 def test_a_recipe_that_cannot_be_trained_is_refused_with_the_range(change: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         check_recipe(replace(Recipe(), **change))
+
+
+def test_a_plan_holds_one_subset_at_a_time(make_pack: Callable[..., Pack]) -> None:
+    pack = make_pack()
+    study = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)}, seeds=4,
+                  contrasts=[compare("4", "2")])  # fmt: skip
+    seen: list[weakref.ref[Subset]] = []
+    alive: list[int] = []
+
+    def keep(subset: Subset) -> None:
+        seen.append(weakref.ref(subset))
+        alive.append(sum(ref() is not None for ref in seen))
+
+    references = [PackRef(name, pack.digest, name) for name in ("s", "t")]
+    make_plan(study, (references[0], pack), references[1:], Place("cpu", "fp32"), keep)
+    assert len(alive) == 4 * (2 + 2)
+    assert max(alive) <= 2  # the one that is given, and the one before it until its name is taken

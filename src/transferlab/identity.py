@@ -16,6 +16,9 @@ DESIGN = 1
 ENGINE = 2
 TRANSFER = 1
 
+# Made once: json.dumps with these options makes one at every call, a fifth of the time of a digest.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 def canonical(value: object) -> str:
     """Canonical JSON of plain data: sorted keys, no spaces, dataclasses as objects with their type's name.
@@ -26,9 +29,7 @@ def canonical(value: object) -> str:
     Raises:
         TypeError: a value that has no canonical form (arrays, sets, NaN, paths).
     """
-    return json.dumps(
-        plain(value, identity_only=True), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return _CANONICAL.encode(plain(value, identity_only=True))
 
 
 def plain(value: object, *, identity_only: bool = False) -> Any:
@@ -46,6 +47,8 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
         if value != value or value in (float("inf"), float("-inf")):
             raise TypeError(f"{value} has no canonical form")
         return value
+    if isinstance(value, (list, tuple)):  # before the slower questions: lists are most of what is hashed
+        return [plain(item, identity_only=identity_only) for item in cast("Sequence[object]", value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         harmless = cast("frozenset[str]", vars(type(value)).get("NOT_IDENTITY", frozenset[str]()))
         names = [f.name for f in dataclasses.fields(value) if not (identity_only and f.name in harmless)]

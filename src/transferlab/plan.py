@@ -62,11 +62,13 @@ def make_plan(
     check(study)
     reference, pack = source
     conditions = named_conditions(study)
+    contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control])
     precision = place.precision if study.recipe.precision == "auto" else study.recipe.precision
     place = replace(place, precision=precision)
     trainings: list[Training] = []
     transfers: list[Transfer] = []
     for seed in range(study.seeds):
+        drawn = {replicate: designs.Draw(pack, seed, replicate) for replicate in (0, 1)}  # shared by the conditions
         for condition in conditions:
             if condition.design is None:
                 network = RandomNetwork(study.recipe, seed, reference.digest, place.device, place.precision)
@@ -75,7 +77,7 @@ def make_plan(
                 transfers += _transfers(condition.name, key, seed, targets, protocols, network)
                 continue
             twin = condition.name == "a/a"
-            subset = designs.draw(condition.design, pack, seed, replicate=1 if twin else 0)
+            subset = designs.take(condition.design, drawn[int(twin)])
             keep(subset)
             cell = PretrainCell(
                 subset.digest, study.recipe, seed + (REPLICATE_SEED if twin else 0), place.device, precision
@@ -83,7 +85,6 @@ def make_plan(
             training = Training(digest("pretrain", ENGINE, cell), condition.name, seed, cell)
             trainings.append(training)
             transfers += _transfers(condition.name, training.key, seed, targets, study.protocols, None)
-    contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control])
     identity = digest(
         "study", study.name, reference.digest, [t.digest for t in targets], list(conditions), study.recipe,
         list(study.protocols), place.device, precision,

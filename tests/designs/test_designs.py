@@ -120,6 +120,27 @@ def test_the_matched_control_has_as_many_classes_and_images(make_pack: MakePack,
     assert set(gone) <= set(matched.label_names)
 
 
+@pytest.mark.parametrize("sizes", [[30, 3, 8, 8, 5, 20], [4, 4, 40, 41, 40, 9]])
+def test_the_larger_arm_gives_up_the_last_images_of_its_largest_classes(make_pack: MakePack, sizes: list[int]) -> None:
+    pack = make_pack(tuple(sizes))
+    for nodes in (["g0/c0"], ["g1/c1", "g0/c4"], ["g1"]):
+        arms = [designs.draw(make(nodes), pack, 1) for make in (designs.without, designs.without_matched)]
+        for arm in arms:
+            keep = {leaf: sizes[pack.taxonomy.leaves.index(leaf)] for leaf in arm.label_names}
+            while sum(keep.values()) > min(len(each.rows) for each in arms):
+                largest = max(keep.values())
+                keep[next(leaf for leaf in pack.taxonomy.leaves if keep.get(leaf) == largest)] -= 1
+            assert np.bincount(arm.labels).tolist() == [keep[leaf] for leaf in arm.label_names]
+
+
+def test_designs_that_share_a_draw_take_what_each_would_take_alone(make_pack: MakePack) -> None:
+    pack, other = make_pack((12, 9, 14, 8, 10, 11)), make_pack((9, 9, 9, 9), seed=1)
+    made = [designs.images_per_class(5), designs.random_classes(3), designs.shuffled(designs.all_images())]
+    drawn = [designs.Draw(each, 4, 1) for each in (pack, other)]
+    together = [designs.take(design, each).digest for design in made for each in drawn]
+    assert together == [designs.draw(design, each, 4, 1).digest for design in made for each in (pack, other)]
+
+
 def test_splits_are_halves_and_minimal_ones_follow_the_taxonomy(make_pack: MakePack) -> None:
     pack = make_pack((5,) * 8, groups=2)
     for split in (designs.random_split, designs.minimal_split):

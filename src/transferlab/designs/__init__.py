@@ -34,9 +34,9 @@ from transferlab.specs import Design, Pack, Subset
 from transferlab.taxonomy.tree import effective_labels
 
 __all__ = [
-    "DESIGNS", "all_images", "classes_by_images", "coarse_matched", "draw", "export_ids", "facts", "fine_matched",
+    "DESIGNS", "Draw", "all_images", "classes_by_images", "coarse_matched", "draw", "export_ids", "facts", "fine_matched",
     "images_per_class", "labels_by_cut", "labels_by_merge", "minimal_split", "random_classes", "random_split",
-    "shuffled", "without", "without_matched",
+    "shuffled", "take", "without", "without_matched",
 ]  # fmt: skip
 
 # A rule takes a Draw and its knobs by name.
@@ -67,10 +67,16 @@ class SubsetFacts:
 
 
 def draw(design: Design, pack: Pack, seed: int, replicate: int = 0) -> Subset:
-    """Take the subset that a design names.
+    """Take the subset that a design names; see ``take``.
 
     Args:
         seed: each is a fresh draw of classes and images. replicate: other than 0 for an independent twin (A/A).
+    """
+    return take(design, Draw(pack, seed, replicate))
+
+
+def take(design: Design, drawn: Draw) -> Subset:
+    """The subset that a design names, from a draw that several designs may share.
 
     Raises:
         UserError: an unknown design or knob, an impossible level, a multi-label source.
@@ -78,15 +84,17 @@ def draw(design: Design, pack: Pack, seed: int, replicate: int = 0) -> Subset:
     name = design.name.removeprefix(shuffled_labels.PREFIX)
     if name not in DESIGNS:
         raise UserError(f"there is no design {name!r}", "study", f"designs are {', '.join(DESIGNS)}")
-    if pack.multi_label:
-        raise UserError("a source with several labels an image cannot be subset by class", pack.name, "use one label")
+    if drawn.pack.multi_label:
+        raise UserError(
+            "a source with several labels an image cannot be subset by class", drawn.pack.name, "use one label"
+        )
     wanted = list(inspect.signature(DESIGNS[name]).parameters)[1:]
     if sorted(wanted) != sorted(design.knobs):
         got = ", ".join(design.knobs) or "none"
         raise UserError(f"{name} does not take the knobs {got}", "study", f"it takes {', '.join(wanted) or 'none'}")
-    subset = DESIGNS[name](Draw(pack, seed, replicate), **design.knobs)
+    subset = DESIGNS[name](drawn, **design.knobs)
     if name != design.name:
-        return shuffled_labels.permuted(subset, seed, replicate)
+        return shuffled_labels.permuted(subset, drawn.seed, drawn.replicate)
     return subset
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +30,9 @@ class Draw:
     @cached_property
     def rows_of_class(self) -> list[NDArray[np.int32]]:
         """For each class its train rows in this draw's order, int32."""
-        rows = self.pack.rows(TRAIN)
-        labels, ids = self.pack.labels[rows], self.pack.image_ids[rows]
-        order = np.lexsort((ids, labels))  # by id, so that where an image lies in the pack does not matter
-        rows, labels = rows[order], labels[order]
-        borders = np.searchsorted(labels, np.arange(len(self.pack.taxonomy.leaves) + 1))
-        found: list[NDArray[np.int32]] = []
-        for index, leaf in enumerate(self.pack.taxonomy.leaves):
-            members = rows[borders[index] : borders[index + 1]]
-            found.append(members[stream("images", self.seed, self.replicate, leaf).permutation(len(members))])
-        return found
+        names = ("images", self.seed, self.replicate)
+        return [members[stream(*names, leaf).permutation(len(members))]
+                for leaf, members in zip(self.pack.taxonomy.leaves, _members(self.pack), strict=True)]  # fmt: skip
 
     @cached_property
     def class_order(self) -> NDArray[np.int64]:
@@ -47,10 +40,10 @@ class Draw:
         ids = np.argsort(np.array(self.pack.taxonomy.leaves, dtype=object), kind="stable")
         return ids[stream("classes", self.seed, self.replicate).permutation(len(ids))]
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Train images of each class, int64 [c]."""
-        return np.array([len(rows) for rows in self.rows_of_class], np.int64)
+        return np.array([len(rows) for rows in _members(self.pack)], np.int64)
 
     def of_classes(self, classes: Sequence[int], n_images: int | None = None) -> Subset:
         """The first ``n_images`` (or all) of each of these classes, each class its own label."""
@@ -65,13 +58,32 @@ class Draw:
         members: Sequence[tuple[str, ...]],
     ) -> Subset:  # fmt: skip
         """Rows and labels in any order as a Subset; labels without a row are left out and the others closed up."""
-        order = np.argsort(rows, kind="stable")
-        used, closed = np.unique(labels[order], return_inverse=True)
+        of_row = np.full(len(self.pack.split), -1, np.int32)  # a place for each image: 8 times as quick as sorting
+        of_row[rows] = labels
+        ascending = np.flatnonzero(of_row >= 0).astype(np.int32)
+        of_row = of_row[ascending]
+        used = np.flatnonzero(np.bincount(of_row, minlength=len(names)))
+        closed = np.zeros(len(names), np.int32)
+        closed[used] = np.arange(len(used), dtype=np.int32)
         kept = [int(i) for i in used]
         return Subset(
-            self.pack.digest, rows[order].astype(np.int32), closed.astype(np.int32),
-            tuple(str(names[i]) for i in kept), tuple(members[i] for i in kept),
+            self.pack.digest, ascending, closed[of_row], tuple(str(names[i]) for i in kept),
+            tuple(members[i] for i in kept),
         )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _members(pack: Pack) -> list[NDArray[np.int32]]:
+    """For each class its train rows in the order of their ids, so that where an image lies in the pack does not matter.
+
+    The latest pack's are kept: every draw of a plan begins with them (0.25 s for a million images).
+    """
+    rows = pack.rows(TRAIN)
+    rows = rows[np.argsort(pack.image_ids[rows])]
+    labels = pack.labels[rows].astype(np.uint16 if len(pack.taxonomy.leaves) < 2**16 else np.int32)
+    order = np.argsort(labels, kind="stable")  # a radix sort for 16 bits
+    borders = np.searchsorted(labels[order], np.arange(len(pack.taxonomy.leaves) + 1, dtype=np.int64))
+    return np.split(rows[order], borders[1:-1])
 
 
 def between(name: str, value: int, low: int, high: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,9 +47,10 @@ def _arms(take: Draw, nodes: Sequence[str]) -> tuple[list[int], list[int], int]:
 
 
 def _excluded(pack: Pack, nodes: Sequence[str]) -> set[int]:
-    leaves = pack.taxonomy.leaves
-    under = {leaf for node in nodes for leaf in pack.taxonomy.leaves_under(node)}
-    found = {i for i, leaf in enumerate(leaves) if leaf in under}
+    for node in nodes:
+        pack.taxonomy.chain(node)  # a node that is not there is told
+    wanted = set(nodes)
+    found = {i for i, leaf in enumerate(pack.taxonomy.leaves) if wanted & {leaf, *pack.taxonomy.ancestors(leaf)}}
     if not found:
         raise UserError("no class is left out", "exclusion", "name classes, or nodes above classes")
     return found
@@ -71,8 +73,12 @@ def _closest_in_size(others: list[int], sizes: NDArray[np.int64], n_images: int,
 def _trimmed(take: Draw, kept: list[int], total: int) -> Subset:
     """These classes with ``total`` images: the largest class gives up its last ones first."""
     keep = {c: int(take.sizes[c]) for c in kept}
+    largest = [(-n, c) for c, n in keep.items()]
+    heapq.heapify(largest)
     for _ in range(sum(keep.values()) - total):
-        keep[max(keep, key=lambda c: (keep[c], -c))] -= 1
+        less, c = largest[0]
+        heapq.heapreplace(largest, (less + 1, c))
+        keep[c] -= 1
     rows = [take.rows_of_class[c][: keep[c]] for c in kept]
     labels = np.repeat(np.arange(len(kept), dtype=np.int32), [len(r) for r in rows])
     leaves = [take.pack.taxonomy.leaves[c] for c in kept]
