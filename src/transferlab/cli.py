@@ -203,7 +203,8 @@ def plan(study: str, **options: Any) -> None:
     """
     from transferlab.runners.estimate import describe
 
-    _show(describe(_prepare(study, options)))
+    for line in describe(_prepare(study, options)):
+        _show(line)
 
 
 @app.command()

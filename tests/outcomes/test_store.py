@@ -182,6 +182,45 @@ def test_a_damaged_subset_is_told_and_made_good_by_the_next_write(store: Store) 
     assert store.read_subset(SUBSET.digest).digest == SUBSET.digest
 
 
+def test_subsets_are_kept_together_or_not_at_all(store: Store) -> None:
+    others = [Subset(SUBSET.pack, np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int32) % 2, ("a", "b"),
+                     SUBSET.members) for n in (2, 3, 9)]  # fmt: skip
+    before = sorted(store.path.rglob("*"))
+    with pytest.raises(ZeroDivisionError), store.staged_subsets() as keep:
+        for subset in others:
+            keep(subset)
+        raise ZeroDivisionError
+    assert sorted(store.path.rglob("*")) == before
+    with store.staged_subsets() as keep:
+        for subset in (*others, SUBSET, others[0]):
+            keep(subset)
+        assert len(list(store.path.glob("subsets/*.npz"))) == 1
+    assert sorted(p.stem for p in store.path.glob("subsets/*")) == sorted(s.digest for s in (*others, SUBSET))
+    assert [store.read_subset(s.digest).rows.tolist() for s in others] == [s.rows.tolist() for s in others]
+    assert verify(store) == []
+
+
+@pytest.mark.parametrize("n_labels", [2, 255, 256, 70_000])
+def test_a_subset_comes_back_whatever_its_size(n_labels: int, store: Store) -> None:
+    rows = np.flatnonzero(np.random.default_rng(0).random(4 * n_labels) < 0.5).astype(np.int32)
+    labels = (np.arange(len(rows)) % n_labels).astype(np.int32)
+    names = tuple(map(str, range(n_labels)))
+    subset = Subset("e" * 32, rows, labels, names, ((),) * n_labels)
+    store.write_subset(subset)
+    found = store.read_subset(subset.digest)
+    assert (found.rows.dtype, found.labels.dtype) == (np.int32, np.int32)
+    assert (found.rows.tolist(), found.labels.tolist()) == (rows.tolist(), labels.tolist())
+
+
+def test_a_subset_that_an_earlier_version_kept_is_read(store: Store) -> None:
+    facts = {"pack": SUBSET.pack, "label_names": SUBSET.label_names, "members": SUBSET.members}
+    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    path = store.path / "subsets" / f"{SUBSET.digest}.npz"
+    path.write_bytes(npz_bytes({"rows": SUBSET.rows, "labels": SUBSET.labels, "facts": text}))
+    assert store.read_subset(SUBSET.digest).rows.tolist() == SUBSET.rows.tolist()
+    assert verify(store) == []
+
+
 def test_a_file_without_its_seal_is_damaged(store: Store) -> None:
     for path in [*store.path.glob("cells/*/*/record.json"), *store.path.glob("[sfn]*/*.json")]:
         kept = path.read_bytes()

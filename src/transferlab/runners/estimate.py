@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from transferlab.console import duration
+from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
 from transferlab.runners.local import failures, missing
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
-from transferlab.specs import Plan, Recipe, restored
+from transferlab.specs import Plan, Recipe, Transfer, restored
 
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
 
 
-def describe(prepared: Prepared) -> str:
-    """The plan in words: conditions, cells, what is done and why the rest is not, time and disk."""
+def describe(prepared: Prepared) -> Iterator[str]:
+    """The plan in lines: conditions, cells, what is done and why the rest is not, disk, and time.
+
+    Time comes last, since its rate may have to be measured first; who prints line by line shows the rest at once.
+    """
     plan, store = prepared.plan, prepared.store
     gone = set(missing(plan, store))
     trainings = {t.key for t in plan.trainings}
     transfers = {t.key for t in plan.transfers}
-    lines = [
-        plan.question or plan.name,
-        f"  source   {plan.source.spec} ({plan.source.name})",
-        *(f"  target   {t.spec} ({t.name})" for t in plan.targets),
-        "  conditions",
-    ]
+    yield plan.question or plan.name
+    yield f"  source   {plan.source.spec} ({plan.source.name})"
+    yield from (f"  target   {t.spec} ({t.name})" for t in plan.targets)
+    yield "  conditions"
     for condition in plan.conditions:
         own = [t for t in plan.trainings if t.condition == condition.name]
         if own:
-            subset = store.read_subset(own[0].cell.subset)
-            size = f"{len(subset.rows):,} images, {len(subset.label_names)} labels"
+            facts = prepared.subsets[own[0].cell.subset]
+            size = f"{facts.n_images:,} images, {facts.n_labels} labels"
         else:
             size = "untrained"
         done = sum(t.key not in gone for t in own)
-        lines.append(f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained")
-    failed = failures(plan, store)
-    lines += [
-        f"  pre-trainings  {len(trainings):>5}, {len(trainings - gone)} done, {len(trainings & gone)} to do",
-        f"  transfers      {len(transfers):>5}, {len(transfers - gone)} done, {len(transfers & gone)} to do",
-        f"  failed before  {len(failed):>5}, tried again by the next run",
-    ]
+        yield f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained"
+    failed = gone & set(store.failures())
+    yield f"  pre-trainings  {len(trainings):>5}, {len(trainings - gone)} done, {len(trainings & gone)} to do"
+    yield f"  transfers      {len(transfers):>5}, {len(transfers - gone)} done, {len(transfers & gone)} to do"
+    yield f"  failed before  {len(failed):>5}, tried again by the next run"
     if gone:
-        seconds = expected_seconds(prepared, gone)
-        lines.append(f"  time           about {duration(seconds)} on {prepared.machine.name}, {plan.precision}")
-        lines.append(f"  disk           about {_expected_bytes(plan, gone) / 1e6:,.0f} MB")
-        lines.append(f"  why            {why(plan, prepared.earlier)}")
-    return "\n".join(lines)
+        yield f"  disk           about {_expected_bytes(plan, gone) / 1e6:,.0f} MB"
+        yield f"  why            {why(plan, prepared.earlier)}"
+        yield f"  time           about {duration(expected_seconds(prepared, gone))} on {prepared.machine.name}, {plan.precision}"
 
 
 def why(plan: Plan, earlier: Sequence[Plan]) -> str:
@@ -85,14 +83,19 @@ def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
     plan, store = prepared.plan, prepared.store
     cores = share(plan, store, prepared.machine)
     rate = images_per_second(plan, store, prepared.machine, cores) / cores.n_workers
-    seen = {t.key: most_seen(plan.recipe, len(store.read_subset(t.cell.subset).rows)) for t in plan.trainings}
+    seen = {t.key: most_seen(plan.recipe, prepared.subsets[t.cell.subset].n_images) for t in plan.trainings}
     seconds = sum(n for key, n in seen.items() if key in gone) / rate
+    done = {_kind(t): t.key for t in plan.transfers if t.key not in gone}
     for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
-        record = next((r for o in plan.transfers if o.cell.target == t.cell.target and o.cell.protocol == t.cell.protocol
-                       and (r := store.record(o.key))), None)  # fmt: skip
+        record = store.record(done[_kind(t)]) if _kind(t) in done else None
         tuned = 2 * int(t.cell.protocol.knobs.get("examples", 60_000)) / rate
         seconds += float(record["seconds"]) if record else (tuned if t.cell.protocol.kind == "finetune" else 4.0)
     return seconds / cores.n_workers
+
+
+def _kind(transfer: Transfer) -> tuple[str, str]:
+    """What transfers of about equal length share: target and protocol."""
+    return transfer.cell.target, canonical(transfer.cell.protocol)
 
 
 def standing(store: Store) -> str:

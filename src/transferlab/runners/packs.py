@@ -13,7 +13,7 @@ from transferlab.identity import digest
 from transferlab.images.pack import open_pack, write_pack
 from transferlab.images.publish import blocks, moments
 from transferlab.images.spec import Spec, open_source, parse_spec
-from transferlab.outcomes.files import sync_folder, told_as_users_mistake
+from transferlab.outcomes.files import sync, told_as_users_mistake
 from transferlab.outcomes.store import Problem, Store
 from transferlab.specs import TRAIN, Pack, PackRef
 
@@ -69,7 +69,7 @@ def _moved(digest_: str, staging: Path, store: Store) -> Pack:
             shutil.rmtree(gone)
         else:
             staging.rename(final)
-            sync_folder(store.packs)
+            sync(store.packs)
     return open_pack(final)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from transferlab.designs import SubsetFacts, facts
 from transferlab.engine.recipes import RECIPES, small_width
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import UserError
@@ -43,12 +44,16 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A plan with what running it needs, its packs (the source first), and the store's earlier plans of its name."""
+    """A plan with what running it needs, its packs (the source first), and the store's earlier plans of its name.
+
+    ``subsets`` holds the sizes of every subset drawn, by its digest; the subsets themselves lie in the store.
+    """
 
     plan: Plan
     store: Store
     machine: Machine
     packs: tuple[Pack, ...]
+    subsets: Mapping[str, SubsetFacts]
     earlier: Sequence[Plan] = ()
 
 
@@ -99,13 +104,18 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         references.insert(0, PackRef(SOURCE_ITSELF, reference.digest, f"{reference.name}'s own classes"))
     targets = [view(source, own_classes=True)] if SOURCE_ITSELF in study.targets else []
     _check_shots(study, [*targets, *(view(pack) for _, pack in obtained)])
-    drawn: list[Subset] = []
-    plan = make_plan(study, (reference, source), references, Place(machine.device, machine.precision), drawn.append)
-    for subset in drawn:  # only once the whole plan is known to be possible
-        store.write_subset(subset)
+    sizes: dict[str, SubsetFacts] = {}
+    with store.staged_subsets() as keep:  # an impossible plan leaves none of them
+
+        def kept(subset: Subset) -> None:
+            if subset.digest not in sizes:
+                sizes[subset.digest] = facts(subset)
+                keep(subset)
+
+        plan = make_plan(study, (reference, source), references, Place(machine.device, machine.precision), kept)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
-    return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), earlier)
+    return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), sizes, earlier)
 
 
 def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequence[str]) -> None:
@@ -148,8 +158,9 @@ def _earlier(store: Store, name: str) -> list[Plan]:
     found: list[Plan] = []
     for kept in store.studies().values():
         with contextlib.suppress(UserError):
-            found.append(restored(kept))
-    return [plan for plan in found if plan.name == name]
+            if kept["name"] == name:
+                found.append(restored(kept))
+    return found
 
 
 def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_in: bool) -> Recipe:

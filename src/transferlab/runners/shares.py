@@ -13,7 +13,7 @@ from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, most_seen
 from transferlab.runners.machine import Machine
-from transferlab.specs import Plan
+from transferlab.specs import Epochs, Plan, Recipe
 
 # glibc then keeps activations instead of returning pages to the kernel: 1.2 times the images/s on two cores.
 WORKER_ENVIRONMENT = {
@@ -43,10 +43,14 @@ def share(plan: Plan, store: Store, machine: Machine) -> Share:
     """
     n_networks = max(1, len(cohorts(plan)))
     choices = possible(n_networks, machine)
-    seen = sum(most_seen(plan.recipe, len(store.read_subset(t.cell.subset).rows)) for t in plan.trainings)
+    seen = sum(_seen(plan.recipe, store, t.cell.subset) for t in plan.trainings)
     if len(choices) == 1 or seen < WORTH_MEASURING:
         return choices[0]
     return soonest(n_networks, {choice: images_per_second(plan, store, machine, choice) for choice in choices})
+
+
+def _seen(recipe: Recipe, store: Store, subset: str) -> int:
+    return most_seen(recipe, len(store.read_subset(subset).rows) if isinstance(recipe.length, Epochs) else 0)
 
 
 def possible(n_networks: int, machine: Machine) -> list[Share]:

@@ -1,0 +1,50 @@
+"""From a study to a plan in a store: an impossible one leaves nothing, a possible one all that running needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferlab import Study, UserError, compare, designs
+from transferlab.outcomes.store import Store
+from transferlab.runners.estimate import describe
+from transferlab.runners.prepare import Wanted, prepare
+from transferlab.specs import Recipe
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    random = np.random.default_rng(0)
+    split = np.array(["train", "val", "test"])[np.arange(60) // 3 % 3]
+    np.savez(tmp_path / "made.npz", images=random.integers(0, 256, (60, 16, 16, 3)).astype(np.uint8),
+             labels=np.arange(60) % 3, split=split)  # fmt: skip
+    spec = f"npz:{tmp_path}/made.npz"
+    study = Study(source=spec, targets=[spec], conditions={n: designs.images_per_class(n) for n in (2, 6)}, seeds=2,
+                  contrasts=[compare("6", "2")], recipe=Recipe(image_px=16))  # fmt: skip
+    return Wanted(study, None, (), tmp_path / "lab", device="cpu")
+
+
+def test_a_plan_that_turns_out_to_be_impossible_leaves_neither_subsets_nor_a_study(wanted: Wanted) -> None:
+    assert isinstance(wanted.study, Study)
+    too_many = {**wanted.study.conditions, "all": designs.all_images(), "400": designs.images_per_class(400)}
+    with pytest.raises(UserError, match="images per class = 400"):
+        prepare(replace(wanted, study=replace(wanted.study, conditions=too_many)), lambda *_: None)
+    assert not list((wanted.store / "subsets").iterdir())
+    assert not Store.open(wanted.store, create=False).studies()
+
+
+def test_sizes_are_told_without_reading_a_subset_again(wanted: Wanted) -> None:
+    prepared = prepare(wanted, lambda *_: None)
+    cells = {t.cell.subset for t in prepared.plan.trainings}
+    assert set(prepared.subsets) == cells == {path.stem for path in wanted.store.glob("subsets/*")}
+    for digest in cells:
+        subset, facts = prepared.store.read_subset(digest), prepared.subsets[digest]
+        assert (facts.n_images, facts.n_labels) == (len(subset.rows), len(subset.label_names))
+        (wanted.store / "subsets" / f"{digest}.npz").unlink()
+    lines = describe(prepared)
+    told = [next(lines) for _ in range(6)]  # the time, which may have to be measured, comes last
+    assert told[-2].split()[:4] == ["2", "6", "images,", "3"]
+    assert told[-1].split()[:4] == ["6", "18", "images,", "3"]
