@@ -52,7 +52,6 @@ NOW: dict[str, set[str]] = {
     "safetensors": {"runners.networks"},
     "PIL": {"images", "report"},
     "filelock": {"images", "outcomes"},
-    "scipy": {"answers"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
@@ -61,7 +60,7 @@ NOW: dict[str, set[str]] = {
 LATER: dict[str, set[str]] = {
     "torchvision": {"engine", "images"},
     "timm": {"engine"},
-    "scipy": {"images"},
+    "scipy": {"answers", "images"},
     "sklearn": {"images"},
     "pyarrow": {"images", "outcomes"},
     "rich": {"console"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,19 +23,30 @@ study = Study(source={0!r}, targets=[{0!r}], conditions={{n: designs.images_per_
               contrasts=[compare("4", "2")], seeds=3)
 """
 
-# Each command after the other in one process, where importing torch or what needs it is an error.
+# Each command in a copy of one process, where importing torch or what needs it is an error; it tells what it loaded.
 COMMANDS = """
-import json, sys
+import json, os, sys
 for name in ("torch", "torchvision", "timm", "safetensors"):
     sys.modules[name] = None
 from transferlab.cli import main
 for words in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        continue
     sys.argv = ["transferlab", *words]
     try:
         main()
     except SystemExit as end:
-        print(words[0], "ended with", end.code or 0, file=sys.stderr)
+        loaded = sorted(name for name in json.loads(os.environ["HEAVY"]) if sys.modules.get(name))
+        print("ended with", end.code or 0, *loaded, file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(0)
 """
+HEAVY = ["torch", "torchvision", "timm", "safetensors", "PIL", "datasets", "filelock", "jinja2", "matplotlib", "pandas",
+         "pyarrow", "rich", "scipy", "sklearn"]  # fmt: skip
+STORE = ["PIL", "filelock"]  # Pillow, since what opens packs lies beside what decodes images
+REPORT = ["PIL", "filelock", "jinja2", "matplotlib"]  # and scipy for intervals, which two seeds do not have
 
 
 @pytest.fixture
@@ -60,21 +72,23 @@ def lab(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_commands_that_train_nothing_load_no_torch(lab: Path) -> None:
+def test_commands_that_train_nothing_load_no_torch_and_no_more_than_they_need(lab: Path) -> None:
     store = str(lab / "lab")
-    commands = [
-        ["--help"], ["run", "--help"], ["taxonomy", "toy"], ["taxonomy", "toy", "--cut", "1", "--format", "json"],
-        ["plan", str(lab / "my_study.py"), "--store", store, "--device", "cpu"], ["status", "--store", store],
-        ["table", "--store", store, "--format", "csv"], ["verify", "--store", store],
-        ["report", store, "--out", str(lab / "report.html")],
-        ["report", store, "--out", str(lab / "report.md"), "--format", "md"],
-        ["pack", f"npz:{lab}/made.npz", str(lab / "pack"), "--size", "8"],
+    commands: list[tuple[list[str], list[str]]] = [
+        (["--help"], []), (["run", "--help"], []), (["taxonomy", "toy"], []),
+        (["taxonomy", "toy", "--cut", "1", "--format", "json"], []),
+        (["plan", str(lab / "my_study.py"), "--store", store, "--device", "cpu"], STORE),
+        (["status", "--store", store], STORE), (["table", "--store", store, "--format", "csv"], STORE),
+        (["verify", "--store", store], STORE), (["report", store, "--out", str(lab / "report.html")], REPORT),
+        (["report", store, "--out", str(lab / "report.md"), "--format", "md"], REPORT),
+        (["pack", f"npz:{lab}/made.npz", str(lab / "pack"), "--size", "8"], STORE),
     ]  # fmt: skip
-    words = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-c", COMMANDS, json.dumps([command for command, _ in commands])]
+    environment = {**os.environ, "HEAVY": json.dumps(HEAVY)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    assert [line for line in done.stderr.splitlines() if " ended with " in line] == [
-        f"{words[0]} ended with 0" for words in commands
+    assert [line for line in done.stderr.splitlines() if line.startswith("ended with ")] == [
+        " ".join(["ended with 0", *loaded]) for _, loaded in commands
     ], done.stderr
     kept = [json.loads(file.read_text()) for file in (lab / "lab").glob("packs/index/calibration-*")]
     assert {rate["images_per_second"] for rate in kept} == {1000.0}, "speed was measured again"

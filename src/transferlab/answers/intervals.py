@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from transferlab.identity import stream
 
@@ -147,9 +146,13 @@ def _p_value(value: float, seed_variance: float, example_variance: float, n: int
 
 def _t(share: float, freedom: int) -> float:
     """Student's t below which this share lies; scipy.special is many times quicker than scipy.stats here."""
+    from scipy import special  # takes longer to load than all that plans, lists or prints tables without an interval
+
     return float(special.stdtrit(freedom, share))
 
 
 def _z(share: float) -> float:
     """The normal value below which this share lies."""
+    from scipy import special
+
     return float(special.ndtri(share))
