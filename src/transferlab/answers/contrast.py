@@ -30,7 +30,7 @@ class Results:
 
     Args:
         scores: condition to seed to score, 0…1.
-        rows: condition to seed to per-example results float [e] whose weighted mean is the score; empty where the
+        rows: condition to seed to per-example results float or bool [e] whose weighted mean is the score; empty where the
             metric is no mean over examples, and then intervals speak of these test images.
         weights: float [e], summing to 1; None weighs all alike.
         score_of: the score of a condition's seed on redrawn examples, int [e]; for metrics that are no mean over them.
@@ -40,7 +40,7 @@ class Results:
     target: str
     metric: str
     scores: Mapping[str, Mapping[int, float]]
-    rows: Mapping[str, Mapping[int, NDArray[np.float64]]]
+    rows: Mapping[str, Mapping[int, NDArray[np.float64] | NDArray[np.bool_]]]
     weights: NDArray[np.float64] | None = None
     score_of: Callable[[str, int, NDArray[np.int64]], float] | None = None
     n_examples: int = 0

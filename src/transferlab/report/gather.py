@@ -154,7 +154,7 @@ def _results(
 ) -> Results:
     """Scores and per-example rows of one target under the study's first protocol (scratch under its own)."""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    rows: defaultdict[str, dict[int, NDArray[np.float64]]] = defaultdict(dict)
+    rows: defaultdict[str, dict[int, NDArray[np.bool_]]] = defaultdict(dict)
     ranked: dict[tuple[str, int], tuple[NDArray[np.float32], NDArray[np.int8]]] = {}
     n_examples = 0
     main, of_scratch = _main_protocols(plan)
@@ -168,7 +168,7 @@ def _results(
         if facts.metric == "mean average precision":
             ranked[t.condition, t.seed] = (held["scores"].astype(np.float32), held["labels"])
         else:
-            rows[t.condition][t.seed] = held["right"].astype(np.float64)
+            rows[t.condition][t.seed] = held["right"]  # a byte an example; contrasts make floats of them, one at a time
         n_examples = len(next(iter(held.values())))
     weights = _class_weights(store, plan, reference) if facts.metric == "mean class accuracy" else None
 
