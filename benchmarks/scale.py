@@ -47,10 +47,11 @@ N_LEAVES, N_LEAVES_OF_PLAN = 100, 1000
 PX, INPUT_PX = 8, 16  # sides of the synthetic images and of networks' inputs: no pixel is read before a first step
 SEEDS_OF_1000_CELLS = 25  # times 7 trainings, 7 accuracies on the source, 27 transfers to three targets
 RECIPE = Recipe(image_px=INPUT_PX, batch=64, length=Examples(64))
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # for thousands of small files; reading them costs the same
 Values = dict[str, list[float]]  # "seconds" and "megabytes", a value a round
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, quick: Path) -> None:
     begun = time.perf_counter()
     machine = here("cpu")
     packs = {n: write_pack(folder / f"images-{n}", n, N_LEAVES) for n in N_IMAGES}
@@ -74,7 +75,7 @@ def main(folder: Path) -> None:
         _child("plan", packs[1000], packs[1000], n, lab)
         (study,) = (lab / "studies").iterdir()
         _note(found, "one worker's run", n, _timed(["-m", "transferlab.runners.worker", str(lab), study.stem]))
-    commands = _commands(folder, packs)
+    commands = _commands(folder, quick, packs)
     _print(found, commands, machine.name)
     result = Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y-%m-%d}-scale.json"
     facts = {"machine": machine.name, "cores": machine.n_units, "took_seconds": time.perf_counter() - begun}
@@ -82,16 +83,15 @@ def main(folder: Path) -> None:
     print(result)
 
 
-def _commands(folder: Path, packs: Mapping[int, Path]) -> dict[str, Values]:
+def _commands(folder: Path, quick: Path, packs: Mapping[int, Path]) -> dict[str, Values]:
     """Whole commands as users type them; rates that a plan measures once are kept from an earlier plan of the store."""
     million = write_pack(folder / "million", 10**6, N_LEAVES_OF_PLAN)
     targets = [f"--target=pack:{write_pack(folder / f'target-{i}', 10_000 + i, N_LEAVES)}" for i in range(3)]
     plan = ["-m", "transferlab", "plan", "images-per-class", "--device=cpu"]
     cells = [*plan, f"--source=pack:{packs[10**4]}", *targets, f"--seeds={SEEDS_OF_1000_CELLS}"]
     large = [*plan, f"--source=pack:{million}", targets[0], "--seeds=5"]
-    done = memory_folder(folder) / "done"
-    finish(prepare_1000_cells(packs[10**4], targets, done))
-    report = ["-m", "transferlab", "report", str(done), f"--out={folder}/report.html"]
+    finish(prepare_1000_cells(packs[10**4], targets, quick))
+    report = ["-m", "transferlab", "report", str(quick), f"--out={folder}/report.html"]
     kept = folder / "kept"
     first = _timed([*large, f"--store={kept}"])
     _timed([*cells, f"--store={kept}"])
@@ -109,7 +109,6 @@ def _commands(folder: Path, packs: Mapping[int, Path]) -> dict[str, Values]:
             measured = _timed([*words, f"--store={lab}"] if is_plan else words)
             for key, value in measured.items():
                 values.setdefault(name, {}).setdefault(key, []).append(value)
-    shutil.rmtree(done)
     return values
 
 
@@ -155,12 +154,6 @@ def finish(prepared: Prepared) -> None:
         score = float(right.mean())
         record = {"metrics": {"top1": score, "mean class accuracy": score}, **made}
         store.write_cell(t.key, canonical(t.cell), record, {"rows.npz": npz_bytes({"right": right})})
-
-
-def memory_folder(otherwise: Path) -> Path:
-    """Where thousands of small files are written at once; reading them costs the same."""
-    shared = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(dir=shared)) if shared.is_dir() else otherwise
 
 
 def open_step(pack: str) -> float:
@@ -214,22 +207,29 @@ def _child(step: str, *words: object, fresh: Path | None = None) -> dict[str, fl
     return _timed([__file__, "step", step, *map(str, words)], own_seconds=True)
 
 
+# Between this process and what it measures: a started process's peak counts its parent's memory, and this one is small.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+begun = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+printed = process.stdout.read().decode()
+_, status, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+print(json.dumps([process.returncode, time.perf_counter() - begun, usage.ru_maxrss, printed]))
+"""
+
+
 def _timed(words: Sequence[str], *, own_seconds: bool = False) -> dict[str, float]:
     """Seconds of a Python command (or those that it prints), and the peak of its memory in MB."""
-    with tempfile.TemporaryFile() as out:
-        begun = time.perf_counter()
-        tuned = WORKER_ENVIRONMENT if "transferlab.runners.worker" in words else {}
-        environment = {**os.environ, **tuned, "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen([sys.executable, *words], stdout=out, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(words)} failed")
-        out.seek(0)
-        scale = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is bytes there, kilobytes elsewhere
-        printed = out.read()
-    return {"seconds": float(printed) if own_seconds else seconds, "megabytes": usage.ru_maxrss / scale}
+    tuned = WORKER_ENVIRONMENT if "transferlab.runners.worker" in words else {}
+    environment = {**os.environ, **tuned, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-S", "-c", LAUNCHER, sys.executable, *words]
+    told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    code, seconds, peak, printed = json.loads(told)
+    if code:
+        raise RuntimeError(f"{' '.join(words)} failed")
+    scale = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is bytes there, kilobytes elsewhere
+    return {"seconds": float(printed) if own_seconds else seconds, "megabytes": peak / scale}
 
 
 def _note(found: dict[str, dict[str, Values]], step: str, n: int, measured: Mapping[str, float]) -> None:
@@ -266,5 +266,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["step"]:
         print(STEPS[sys.argv[2]](*sys.argv[3:]))
     else:
-        with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as scratch:
-            main(Path(scratch))
+        place = sys.argv[1] if len(sys.argv) > 1 else None
+        with tempfile.TemporaryDirectory(dir=place) as scratch, tempfile.TemporaryDirectory(dir=MEMORY) as quick:
+            main(Path(scratch), Path(quick))
