@@ -21,7 +21,7 @@ from transferlab.specs import Examples as Length
 from transferlab.specs import Recipe, restored
 
 SECONDS = 4.0
-WARM_UP = 10  # steps
+WARM_UP = 10  # turns: steps on the CPU, blocks of steps on CUDA
 N_IMAGES, N_CLASSES = 2048, 100
 
 
@@ -29,23 +29,23 @@ class Enough(Exception):
     """The measurement is done."""
 
 
-def measure(recipe: Recipe, place: Place, n_networks: int) -> float:
-    """Images a second of training steps on random pixels, of so many networks together, after a warm-up."""
-    examples, seen = made_up(recipe.image_px), [0] * n_networks
+def measure(examples: Examples, recipe: Recipe, place: Place, n_networks: int, seconds: float) -> float:
+    """Images a second of training steps, of so many networks together, after a warm-up."""
+    seen, n_turns = [0] * n_networks, 0
     begun = base = 0
     rate = 0.0
 
     def progress(number: int, at: Progress) -> None:
-        nonlocal begun, base, rate
-        seen[number] = at.n_seen
-        if min(seen) < WARM_UP * recipe.batch:
+        nonlocal n_turns, begun, base, rate
+        seen[number], n_turns = at.n_seen, n_turns + (number == 0)
+        if n_turns < n_networks + WARM_UP:  # a network more begins with every turn of the first
             return
         if not begun:
             begun, base = time.perf_counter_ns(), sum(seen)
             return
         elapsed = (time.perf_counter_ns() - begun) / 1e9
         rate = (sum(seen) - base) / elapsed
-        if elapsed > SECONDS:
+        if elapsed > seconds:
             raise Enough
 
     endless = replace(recipe, length=Length(10**9))
@@ -58,13 +58,13 @@ def measure(recipe: Recipe, place: Place, n_networks: int) -> float:
     return rate
 
 
-def made_up(image_px: int) -> Examples:
+def made_up(image_px: int, n_images: int = N_IMAGES) -> Examples:
     """Random pixels under random labels."""
     random = stream("calibration")
-    images = random.integers(0, 256, (N_IMAGES, image_px, image_px, 3)).astype(np.uint8)
-    labels = random.integers(0, N_CLASSES, N_IMAGES).astype(np.int32)
+    images = random.integers(0, 256, (n_images, image_px, image_px, 3)).astype(np.uint8)
+    labels = random.integers(0, N_CLASSES, n_images).astype(np.int32)
     half, quarter = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
-    return Examples(images, np.arange(N_IMAGES, dtype=np.int32), labels, N_CLASSES, half, quarter)
+    return Examples(images, np.arange(n_images, dtype=np.int32), labels, N_CLASSES, half, quarter)
 
 
 if __name__ == "__main__":
@@ -72,4 +72,5 @@ if __name__ == "__main__":
     wanted = restored(json.loads(sys.argv[1]))
     device, precision = sys.argv[2], sys.argv[3]
     place = Place("cuda" if device == "cuda" else "cpu", "bf16" if precision == "bf16" else "fp32")
-    print(json.dumps({"images_per_second": measure(wanted, place, COHORT[place.device])}))
+    rate = measure(made_up(wanted.image_px), wanted, place, COHORT[place.device], SECONDS)
+    print(json.dumps({"images_per_second": rate}))
