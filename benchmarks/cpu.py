@@ -17,10 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from measured import keep, spread, write_toy
+from peers.standard_loop import SGD
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,7 +30,6 @@ from transferlab.engine.backbones import build
 from transferlab.identity import plain
 from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
-from transferlab.specs import Recipe
 
 ROUNDS, SECONDS = 3, 8.0
 PX, N_CLASSES = 32, 64
@@ -67,7 +68,7 @@ def one_round(folder: str, backbone: str, rates: dict[str, list[float]]) -> None
     for workers in (0, 1, 2):
         command = [sys.executable, STANDARD_LOOP, folder, backbone, str(workers), str(SECONDS)]
         rates.setdefault(f"standard loop, {workers} workers", []).append(rate_of([command], machine.n_units))
-    words = [json.dumps(plain(Recipe(backbone=backbone), identity_only=True)), "cpu", machine.precision]
+    words = [json.dumps(plain(replace(SGD, backbone=backbone), identity_only=True)), "cpu", machine.precision]
     command = [sys.executable, "-m", "transferlab.runners.calibrate", *words]
     rates.setdefault("engine, one worker, all cores", []).append(rate_of([command], machine.n_units))
     rates.setdefault("engine, a one-core worker a core", []).append(rate_of([command] * machine.n_units, 1))

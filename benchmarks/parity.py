@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from measured import keep, write_toy
 from numpy.typing import NDArray
-from peers.standard_loop import Loop
+from peers.standard_loop import SGD, Loop
 from scipy import stats
 from torch import nn
 
@@ -31,8 +32,8 @@ from transferlab.specs import Examples, Recipe
 
 N_TRAIN, N_TEST, SEEDS = 60, 30, 5
 RECIPES = {
-    "small": Recipe(backbone="small", length=Examples(24_000)),
-    "ResNet-18": Recipe(backbone="torchvision:resnet18", length=Examples(6_400)),
+    "small": replace(SGD, length=Examples(24_000)),
+    "ResNet-18": replace(SGD, backbone="torchvision:resnet18", length=Examples(6_400)),
 }
 HALF, QUARTER = np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers.standard_loop import SGD
 from PIL import Image
 
 from transferlab.images.spec import open_source, parse_spec
@@ -46,7 +47,7 @@ study = Study(
     source={source!r}, targets={targets!r},
     conditions={{n: designs.images_per_class(n, short="keep") for n in {counts!r}}},
     controls=["random-features"], contrasts=steps(margin=0.01), seeds={seeds}, protocols=[probe()],
-    recipe=Recipe(length=Examples({examples})), name="images-per-class", unit="images per class",
+    recipe=Recipe(length=Examples({examples}), optimiser="sgd", lr={lr}, batch={batch}, warmup={warmup}), name="images-per-class", unit="images per class",
 )
 """
 
@@ -96,7 +97,17 @@ def _laboratory(place: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Wall seconds of the command, and of each network's cells."""
     file, lab = place / "my_study.py", place / "lab"
     specs = {"source": f"imagefolder:{job['source']}", "targets": [f"imagefolder:{t}" for t in job["targets"]]}
-    file.write_text(STUDY.format(**specs, counts=job["counts"], seeds=SEEDS, examples=job["examples"]))
+    file.write_text(
+        STUDY.format(
+            **specs,
+            counts=job["counts"],
+            seeds=SEEDS,
+            examples=job["examples"],
+            lr=SGD.lr,
+            batch=SGD.batch,
+            warmup=SGD.warmup,
+        )
+    )
     begun = time.perf_counter()
     command = [sys.executable, "-m", "transferlab", "run", str(file), "--device", "cpu", "--store", str(lab)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -127,6 +138,7 @@ def _best_workers(source: Path, n_threads: int) -> int:
             sys.executable,
             str(HERE / "peers/standard_loop.py"),
             str(source / "train"),
+            SGD.backbone,
             str(workers),
             str(TRY_SECONDS),
         ]

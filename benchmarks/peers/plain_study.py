@@ -2,8 +2,8 @@
 
     python benchmarks/peers/plain_study.py JOB.json
 
-ImageFolder and DataLoader, per-image transforms, fp32; the same network and recipe numbers as the laboratory's small
-recipe; frozen features, StandardScaler, LogisticRegression with C chosen on validation over the same penalties.
+ImageFolder and DataLoader, per-image transforms, fp32; the same network and recipe numbers as the laboratory,
+which trains by SGD here; frozen features, StandardScaler, LogisticRegression with C chosen on validation over the same penalties.
 JOB.json holds: source and targets (folders with train, val and test), counts, seeds, examples, workers. Prints JSON:
 for each network its count (0: untrained), seed, seconds, and for each target seconds, test accuracy and penalty.
 """
@@ -22,18 +22,18 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from standard_loop import SGD
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from transferlab.engine.backbones import Backbone, build
-from transferlab.engine.recipes import SMALL
 from transferlab.transfer.probe import PENALTIES
 
 TO_INPUT = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]
-FITTED = [v2.Resize(SMALL.image_px), v2.CenterCrop(SMALL.image_px), v2.PILToTensor()]
-CROP = v2.RandomCrop(SMALL.image_px, padding=SMALL.augmentation.crop_px, padding_mode="reflect")
+FITTED = [v2.Resize(SGD.image_px), v2.CenterCrop(SGD.image_px), v2.PILToTensor()]
+CROP = v2.RandomCrop(SGD.image_px, padding=SGD.augmentation.crop_px, padding_mode="reflect")
 AUGMENTED = v2.Compose([*FITTED, CROP, v2.RandomHorizontalFlip(), *TO_INPUT])
 PLAIN = v2.Compose([*FITTED, *TO_INPUT])
 
@@ -44,7 +44,7 @@ def main(job: dict[str, Any]) -> list[dict[str, Any]]:
     for seed in job["seeds"]:
         for count in (0, *job["counts"]):  # 0: the random-features control
             begun = time.perf_counter()
-            backbone = build(SMALL.backbone, SMALL.image_px, seed).to(memory_format=torch.contiguous_format)
+            backbone = build(SGD.backbone, SGD.image_px, seed).to(memory_format=torch.contiguous_format)
             if count:
                 train(backbone, few_per_class(job["source"], count, seed), job["examples"], job["workers"])
             network: dict[str, Any] = {"count": count, "seed": seed, "seconds": time.perf_counter() - begun}
@@ -65,19 +65,19 @@ def few_per_class(source: str, count: int, seed: int) -> Subset[Any]:
 
 def train(backbone: Backbone, images: Subset[Any], n_examples: int, n_workers: int) -> None:
     """SGD with Nesterov momentum; the rate goes up to its peak and down to zero in straight lines."""
-    n_steps = round(n_examples / SMALL.batch)
-    loader = DataLoader(images, SMALL.batch, shuffle=True, num_workers=n_workers, persistent_workers=n_workers > 0)
+    n_steps = round(n_examples / SGD.batch)
+    loader = DataLoader(images, SGD.batch, shuffle=True, num_workers=n_workers, persistent_workers=n_workers > 0)
     classes: list[str] = images.dataset.classes  # pyright: ignore[reportAttributeAccessIssue]
     network = nn.Sequential(backbone, nn.Linear(backbone.n_features, len(classes)))
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": SMALL.weight_decay}, {"params": others}]
-    optimiser = torch.optim.SGD(groups, SMALL.lr, momentum=0.9, nesterov=True)
-    up = SMALL.warmup * n_steps
+    groups = [{"params": decayed, "weight_decay": SGD.weight_decay}, {"params": others}]
+    optimiser = torch.optim.SGD(groups, SGD.lr, momentum=0.9, nesterov=True)
+    up = SGD.warmup * n_steps
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 0.5) / up, (n_steps - step) / (n_steps - up))
     )
-    loss_of = nn.CrossEntropyLoss(label_smoothing=SMALL.label_smoothing)
+    loss_of = nn.CrossEntropyLoss(label_smoothing=SGD.label_smoothing)
     step = 0
     network.train()
     while step < n_steps:

@@ -1,11 +1,12 @@
 """K networks as one: their weights stacked into grouped convolutions, one set of launches for all.
 
-The alternative to a captured graph and a stream for each network, which the engine uses; for trunks that are plain
-sequences of convolutions, batch norms, pointwise layers and pools. Its data stays in place.
+The alternative to a captured graph and a stream for each network, which the engine uses; for the built-in network,
+trained by SGD. Its data stays in place.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlab.engine.backbones import Backbone
+from transferlab.engine.backbones import Backbone, Small, quarters
 from transferlab.engine.batches import Place
 from transferlab.specs import Recipe
 
@@ -25,32 +26,32 @@ class Stacked(nn.Module):
     def __init__(self, backbones: Sequence[Backbone], heads: Sequence[nn.Linear]) -> None:
         super().__init__()
         trunks = [backbone.trunk for backbone in backbones]
-        if not all(isinstance(trunk, nn.Sequential) for trunk in trunks):
-            raise TypeError("only plain sequences of layers have a stacked form here")
-        columns: Any = zip(*trunks, strict=True)
-        self.trunk = nn.Sequential(*(_stacked(layers) for layers in columns))
+        if not all(isinstance(trunk, Small) for trunk in trunks):
+            raise TypeError("only the built-in network has a stacked form here")
+        self.trunk: Any = copy.deepcopy(trunks[0])
+        for name, layer in trunks[0].named_modules():
+            if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
+                self.trunk.set_submodule(name, _stacked([trunk.get_submodule(name) for trunk in trunks]))
         self.weight = nn.Parameter(torch.stack([head.weight.detach().T for head in heads]))
         self.bias = nn.Parameter(torch.stack([head.bias.detach()[None] for head in heads]))
 
     def forward(self, images: Tensor) -> Tensor:
         n_networks = len(self.weight)
-        features = self.trunk(images).view(len(images), n_networks, -1).transpose(0, 1)
+        early, middle, late = self.trunk.scales(images)
+        scales = (late.mean((2, 3)), quarters(middle), quarters(early))
+        features = torch.cat([part.view(len(images), n_networks, -1) for part in scales], 2).transpose(0, 1)
         return torch.baddbmm(self.bias.to(features.dtype), features, self.weight.to(features.dtype))
 
 
-def _stacked(layers: Sequence[nn.Module]) -> nn.Module:
+def _stacked(layers: Sequence[Any]) -> nn.Module:
     first = layers[0]
     if isinstance(first, nn.Conv2d):
         wide: Any = nn.Conv2d(
             first.in_channels * len(layers), first.out_channels * len(layers), first.kernel_size, first.stride,
             first.padding, first.dilation, first.groups * len(layers), bias=first.bias is not None,
         )  # fmt: skip
-    elif isinstance(first, nn.BatchNorm2d):
-        wide = nn.BatchNorm2d(first.num_features * len(layers), first.eps, first.momentum)
-    elif next(first.parameters(), None) is None:
-        return first
     else:
-        raise TypeError(f"{type(first).__name__} has no stacked form here")
+        wide = nn.BatchNorm2d(first.num_features * len(layers), first.eps, first.momentum)
     parts = [layer.state_dict() for layer in layers]
     wide.load_state_dict({k: torch.cat([p[k] for p in parts]) if v.ndim else v for k, v in parts[0].items()})
     return wide

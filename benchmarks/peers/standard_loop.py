@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from torchvision.transforms import v2
 from transferlab.engine.backbones import build
 from transferlab.engine.fit import learning_rate
 from transferlab.specs import Recipe
+
+# Both sides train by SGD: torch's Muon takes no convolutions, and whoever writes this loop takes SGD.
+SGD = Recipe(name="small by SGD", optimiser="sgd", lr=0.1, batch=64, warmup=0.2)
 
 
 class Loop:
@@ -79,4 +83,4 @@ def rate(folder: str, recipe: Recipe, n_workers: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    print(rate(sys.argv[1], Recipe(backbone=sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    print(rate(sys.argv[1], replace(SGD, backbone=sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))

@@ -28,8 +28,8 @@ from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 CPU = batches.Place("cpu", "fp32")
-RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 12), precision="fp32", optimiser="sgd", lr=0.05, warmup=0.2,
-                augmentation=Augmentation(crop_px=2, flip=True, cutout_px=4, colour=0.2))  # fmt: skip
+RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 12), precision="fp32",
+                optimiser="sgd", lr=0.05, warmup=0.2, augmentation=Augmentation(crop_px=2, flip=True, cutout_px=4, colour=0.2))  # fmt: skip
 
 
 def test_these_numbers_belong_to_this_version_of_each_room() -> None:
@@ -73,8 +73,9 @@ def test_a_design_draws_these_subsets(name: str, make_pack: MakePack) -> None:
 
 
 TRAINED: dict[str, tuple[Recipe, tuple[float, float, float]]] = {
-    "sgd": (RECIPE, (0.8147745, 15.732560, 2.3617057)),
-    "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.9144633, 15.669648, 2.3047899)),
+    "muon": (replace(RECIPE, optimiser="muon", lr=0.3), (1.0484737, 15.206588, 5.5529121)),
+    "sgd": (RECIPE, (0.8116739, 15.605256, 2.6893628)),
+    "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.7097157, 15.660851, 2.5166117)),
     "plain": (replace(RECIPE, backbone="torchvision:squeezenet1_1", image_px=32, augmentation=Augmentation(0, False)),
               (1.6239268, 76.709970, 2.4860974)),
 }  # fmt: skip
@@ -90,14 +91,14 @@ def test_a_training_ends_in_these_weights(name: str, make_pack: MakePack) -> Non
     fitted = fit(examples, recipe, 7, CPU, hooks=Hooks(progress=told.append))
     weights = torch.cat([p.detach().flatten() for p in fitted.backbone.parameters()])
     sizes = [float(weights.double().norm()), float(fitted.head.weight.detach().double().norm())]
-    assert [told[-1].loss, *sizes] == pytest.approx(pinned, rel=1e-3)
+    assert [told[-1].loss, *sizes] == pytest.approx(pinned, rel=1e-3), [told[-1].loss, *sizes]
 
 
 MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
-    "probe": (probe(), {"top1": 0.7, "negative log-likelihood": 0.883}),
-    "probe at 5 shots": (probe(shots=5), {"top1": 0.68, "top5": 0.987, "negative log-likelihood": 0.994}),
+    "probe": (probe(), {"top1": 0.68, "negative log-likelihood": 0.830}),
+    "probe at 5 shots": (probe(shots=5), {"top1": 0.753, "top5": 0.973, "negative log-likelihood": 0.943}),
     "knn": (knn(), {"top1": 0.713, "mean class accuracy": 0.713}),
-    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.553, "top5": 0.98, "negative log-likelihood": 1.227}),
+    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.7, "top5": 1.0, "negative log-likelihood": 0.972}),
 }
 
 
@@ -113,7 +114,7 @@ def test_a_protocol_measures_these_scores(name: str, make_pack: MakePack) -> Non
     pack = replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32))
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
     metrics = measure(Problem(network, view(pack), protocol, 3, CPU)).metrics
-    assert {metric: metrics[metric] for metric in pinned} == pytest.approx(pinned, abs=0.025)
+    assert {metric: metrics[metric] for metric in pinned} == pytest.approx(pinned, abs=0.025), f"{metrics}"
 
 
 def test_a_plan_has_these_keys(make_pack: MakePack) -> None:

@@ -141,3 +141,14 @@ def test_features_that_are_copies_of_each_other_share_the_weight() -> None:
     once, copied = fitted(features, labels, 4, 2e-2, 1e-8), fitted(twice, labels, 4, 4e-2, 1e-8)
     torch.testing.assert_close(copied[:10], copied[10:20], atol=1e-4, rtol=1e-2)
     torch.testing.assert_close(copied[:10] + copied[10:20], once[:10], atol=1e-3, rtol=1e-2)
+
+
+def test_a_covariance_that_rounding_makes_indefinite_still_has_a_metric() -> None:
+    random = np.random.default_rng(0)
+    features = (random.normal(size=(40, 3)) @ random.normal(size=(3, 1024))).astype(np.float32) * 3
+    labels = random.integers(0, 2, 40)
+    assert np.linalg.eigvalsh(metric_of(torch.from_numpy(features), 2).covariance.numpy())[0] / 2 < -1e-5
+    ours = fitted(features, labels, 2, 1e-5)
+    theirs = LogisticRegression(C=1 / (1e-5 * 40), tol=1e-9, max_iter=5000).fit(features.astype(np.float64), labels)
+    both = [*theirs.decision_function(features)], (ours[:-1, 1] - ours[:-1, 0]).numpy() @ features.T
+    assert np.corrcoef(*both)[0, 1] > 0.99

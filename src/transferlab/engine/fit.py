@@ -146,7 +146,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
             yield
         steps.settle()
     trainer.finish()
-    network.eval()
+    network.eval().zero_grad(set_to_none=True)  # gradients lie in the captured graph's memory and would keep it
     if place.device == "cuda":
         torch.cuda.current_stream().synchronize()  # others read the weights on their own streams
     return Fitted(backbone, head, step * recipe.batch, history)

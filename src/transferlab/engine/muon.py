@@ -7,7 +7,7 @@ instead of a singular value decomposition, and filters scaled back to a fixed no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -36,31 +36,33 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step on the gradients at hand."""
         for group in self.param_groups:
-            moved: list[Tensor] = [p for p in group["params"] if p.grad is not None]
-            slopes: list[Tensor] = [p.grad for p in moved]  # pyright: ignore[reportAssignmentType]
-            if not moved:
-                continue
-            if group["weight_decay"]:
-                slopes = list(torch._foreach_add(slopes, moved, alpha=group["weight_decay"]))
-            momenta: list[Tensor] = [self.state[p].setdefault("momentum_buffer", torch.zeros_like(p)) for p in moved]
-            torch._foreach_mul_(momenta, group["momentum"])
-            torch._foreach_add_(momenta, slopes)
-            ahead = torch._foreach_add(slopes, momenta, alpha=group["momentum"])  # Nesterov
-            if group["orthogonal"]:
-                ahead = [self.FILTERS_SHARE * orthogonal(update.flatten(1)).view_as(update) for update in ahead]
-                for p in moved:
-                    p.mul_(len(p) ** 0.5 / p.norm())
-            torch._foreach_mul_(ahead, group["lr"])
-            torch._foreach_sub_(moved, ahead)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move(parameter, parameter.grad, group)
+
+    def _move(self, parameter: Tensor, slope: Tensor, group: dict[str, Any]) -> None:
+        if group["weight_decay"]:
+            slope = slope.add(parameter, alpha=group["weight_decay"])
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        momentum: Tensor = state["momentum_buffer"].mul_(group["momentum"]).add_(slope)
+        ahead = slope.add(momentum, alpha=group["momentum"])  # Nesterov
+        if group["orthogonal"]:
+            ahead = self.FILTERS_SHARE * orthogonal(ahead.flatten(1)).view_as(ahead)
+            parameter.mul_(len(parameter) ** 0.5 / cast(Tensor, torch.linalg.vector_norm(parameter)))
+        parameter.sub_(ahead * group["lr"])
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix whose singular values are all about 1 (0.7 to 1.2), float32 [rows, columns]."""
+    """The nearest matrix whose singular values are all about 1 (0.5 to 1.4), float32 [rows, columns]."""
     a, b, c = QUINTIC
     wide = len(matrix) <= matrix.shape[1]
-    x = (matrix if wide else matrix.T).bfloat16()
-    x = x / (x.norm() + 1e-7)
+    rows = matrix if wide else matrix.T
+    size = cast(Tensor, torch.linalg.vector_norm(rows))
+    x = (rows / (size + 1e-7)).bfloat16()
     for _ in range(N_ITERATIONS):
         square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+        mixed = torch.addmm(square, square, square, beta=b, alpha=c)
+        x = torch.addmm(x, mixed, x, beta=a)
     return (x if wide else x.T).float()

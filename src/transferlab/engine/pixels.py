@@ -42,8 +42,9 @@ def resident(images: NDArray[np.uint8]) -> Tensor | None:
 
 def on_device(array: NDArray[Any], device: str) -> Tensor:
     """An array on the device; on CUDA from pinned memory, without waiting for the copy."""
-    held = torch.from_numpy(array)
-    return held if device == "cpu" else held.pin_memory().to(device, non_blocking=True)
+    if device == "cpu":
+        return torch.from_numpy(array)
+    return torch.from_numpy(np.ascontiguousarray(array)).pin_memory().to(device, non_blocking=True)
 
 
 class Streamed:

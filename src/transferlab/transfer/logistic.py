@@ -60,11 +60,24 @@ class Metric(NamedTuple):
     n_classes: int
 
     def transform(self, penalty: float) -> Tensor:
-        """T, float32 [d, d]. A Cholesky factor in float64, which features that never vary do not upset."""
-        eye = torch.eye(len(self.covariance), dtype=torch.float64, device=self.covariance.device)
-        factor = cast(Tensor, torch.linalg.cholesky(self.covariance / self.n_classes + penalty * eye))
-        inverse = cast(Tensor, torch.linalg.solve_triangular(factor, eye, upper=False))
-        return inverse.T.float().contiguous()
+        """T, float32 [d, d], from a Cholesky factor in float64.
+
+        Of a covariance computed in float32 the smallest eigenvalues may fall below -penalty where features outnumber
+        rows; the metric's ridge then grows until there is a factor. What is minimised stays the same.
+
+        Raises:
+            RuntimeError: features that are not finite.
+        """
+        covariance, eye = self.covariance / self.n_classes, torch.eye(len(self.covariance), dtype=torch.float64)
+        eye = eye.to(covariance.device)
+        for power in range(9):
+            factor, failed = cast(
+                "tuple[Tensor, Tensor]", torch.linalg.cholesky_ex(covariance + 10**power * penalty * eye)
+            )
+            if not failed:
+                inverse = cast(Tensor, torch.linalg.solve_triangular(factor, eye, upper=False))
+                return inverse.T.float().contiguous()
+        raise RuntimeError("the features are not finite")
 
 
 def metric_of(features: Tensor, n_classes: int) -> Metric:

@@ -1,0 +1,136 @@
+"""Quality against time: mean probe accuracy of networks that were pre-trained for so many seconds on all cores.
+
+    transferlab pack SPEC source.pack --size 32        (and each target)
+    .venv/bin/python benchmarks/quality.py --source source.pack --target a.pack --target b.pack \\
+        [--seconds 5 15 60 300 1200] [--backbones small:24 small small:48 small:64] [--seeds 1]
+
+One network at a time, in one worker with a thread a core, by the small recipe cut to the examples that the worker's
+measured speed allows in that time; 0 seconds is the same network untrained, the floor that every score is to be read
+against. The time that training took is in the table. Done points are kept in the results file of the day and are not
+run again. Time of the standard loop to the same quality: benchmarks/peers/standard_loop.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from measured import RESULTS, spread
+
+from transferlab.engine.backbones import build
+from transferlab.engine.batches import Examples, Place
+from transferlab.engine.fit import fit
+from transferlab.engine.recipes import SMALL
+from transferlab.identity import plain, torch_seed
+from transferlab.images.pack import open_pack
+from transferlab.runners.machine import here
+from transferlab.runners.shares import WORKER_ENVIRONMENT
+from transferlab.specs import TRAIN, Protocol, Recipe
+from transferlab.specs import Examples as Length
+from transferlab.transfer.measure import measure
+from transferlab.transfer.problem import Network, Problem
+from transferlab.transfer.targets import view
+
+SIZES = ("small:24", "small", "small:48", "small:64")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--target", action="append", required=True)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[5, 15, 60, 300, 1200])
+    parser.add_argument("--backbones", nargs="+", default=SIZES)
+    parser.add_argument("--seeds", type=int, default=1)
+    wanted = parser.parse_args()
+    machine = here("cpu")
+    file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-quality.json"
+    kept: dict[str, Any] = {"machine": machine.name, "cores": machine.n_units, "precision": machine.precision,
+                            "source": Path(wanted.source).name, "rates": {}, "points": []}  # fmt: skip
+    if file.is_file():
+        kept = json.loads(file.read_text())
+    for backbone in wanted.backbones:
+        for seed in range(wanted.seeds):
+            for seconds in (0.0, *wanted.seconds):
+                point = {"backbone": backbone, "seconds": seconds, "seed": seed}
+                if any(point.items() <= done.items() for done in kept["points"]):
+                    continue
+                if backbone not in kept["rates"]:
+                    kept["rates"][backbone] = speed(backbone)
+                job = {
+                    **point,
+                    "examples": round(kept["rates"][backbone] * seconds),
+                    "source": wanted.source,
+                    "targets": wanted.target,
+                }
+                kept["points"].append({**point, **json.loads(child([__file__, "--", json.dumps(job)]))})
+                file.write_text(json.dumps(kept, indent=1) + "\n")
+                print(kept["points"][-1], file=sys.stderr)
+    table(kept)
+    print(file)
+
+
+def child(words: list[str]) -> str:
+    """What a process prints that has a worker's environment and a thread for each core."""
+    environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(here("cpu").n_units)}
+    return subprocess.run(
+        [sys.executable, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+def speed(backbone: str) -> float:
+    recipe = json.dumps(plain(replace(SMALL, backbone=backbone), identity_only=True))
+    words = ["-m", "transferlab.runners.calibrate", recipe, "cpu", here("cpu").precision]
+    return float(json.loads(child(words))["images_per_second"])
+
+
+def trained(job: dict[str, Any]) -> dict[str, Any]:
+    """Train one network, measure it on every target."""
+    torch.set_num_threads(here("cpu").n_units)
+    source, place = open_pack(Path(job["source"])), Place("cpu", here("cpu").precision)
+    recipe: Recipe = replace(SMALL, backbone=job["backbone"], length=Length(max(1, job["examples"])))
+    rows = source.rows(TRAIN)
+    examples = Examples(source.images, rows, source.labels[rows], len(source.taxonomy.leaves), source.mean, source.std)
+    begun = time.perf_counter()
+    if job["examples"]:
+        backbone = fit(examples, recipe, job["seed"], place).backbone
+    else:
+        backbone = build(recipe.backbone, recipe.image_px, torch_seed("initialisation", job["seed"])).eval()
+    took = time.perf_counter() - begun
+    network = Network(backbone, recipe, source.mean, source.std)
+    scores: dict[str, float] = {}
+    for name in job["targets"]:
+        target = view(open_pack(Path(name)))
+        found = measure(Problem(network, target, Protocol("probe"), job["seed"], place))
+        scores[target.pack.name] = found.metrics[target.metric]
+    return {"examples": job["examples"], "took_seconds": took, "features": backbone.n_features, "scores": scores,
+            "probe_seconds": time.perf_counter() - begun - took, "mean": statistics.mean(scores.values())}  # fmt: skip
+
+
+def table(kept: dict[str, Any]) -> None:
+    print(f"{kept['machine']}, {kept['cores']} cores, {kept['precision']}; mean probe accuracy, %")
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for point in kept["points"]:
+        groups.setdefault((point["backbone"], point["seconds"]), []).append(point)
+    for (backbone, seconds), points in groups.items():
+        each = {name: statistics.mean(100 * p["scores"][name] for p in points) for name in points[0]["scores"]}
+        took = statistics.median(p["took_seconds"] for p in points)
+        print(f"  {backbone:<9} {seconds:>6.0f} s (took {took:.1f} s, {points[0]['examples']:>9,} images)  "
+              f"{spread([100 * p['mean'] for p in points], '.1f')}, n = {len(points)}   "
+              + "  ".join(f"{name} {value:.1f}" for name, value in each.items()))  # fmt: skip
+
+
+if __name__ == "__main__":
+    if "--" in sys.argv:
+        print(json.dumps(trained(json.loads(sys.argv[-1]))))
+    else:
+        main()
