@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlab.engine.backbones import Backbone, Small, quarters
+from transferlab.engine.backbones import Backbone, Small, areas
 from transferlab.engine.batches import Place
 from transferlab.specs import Recipe
 
@@ -38,8 +38,9 @@ class Stacked(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         n_networks = len(self.weight)
         early, middle, late = self.trunk.scales(images)
-        scales = (late.mean((2, 3)), quarters(middle), quarters(early))
-        features = torch.cat([part.view(len(images), n_networks, -1) for part in scales], 2).transpose(0, 1)
+        scales = [(areas(late, 1), 1), (areas(middle, 2), 4), (areas(early, 2), 4)]
+        parts = [part.view(len(images), n, n_networks, -1).transpose(1, 2).flatten(2) for part, n in scales]
+        features = torch.cat(parts, 2).transpose(0, 1)
         return torch.baddbmm(self.bias.to(features.dtype), features, self.weight.to(features.dtype))
 
 

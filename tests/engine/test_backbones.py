@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from transferlab.engine.backbones import BACKBONES, build
+from transferlab.engine.backbones import BACKBONES, areas, build
 from transferlab.errors import UserError
 
 NAMES = ["small", "small:16", "timm:resnet10t", "timm:vit_tiny_patch16_224", "torchvision:resnet18",
@@ -36,3 +36,23 @@ def test_a_wrong_name_is_the_users_mistake(name: str) -> None:
 def test_a_network_that_does_not_fit_the_images_says_so() -> None:
     with pytest.raises(UserError, match="--size"):
         build("torchvision:alexnet", 16, 0)
+
+
+@pytest.mark.parametrize(("side", "n"), [(8, 2), (5, 2), (3, 1), (2, 2), (7, 3)])
+def test_means_over_areas_are_torchs_adaptive_ones(side: int, n: int) -> None:
+    maps = torch.randn(3, 4, side, side, generator=torch.Generator().manual_seed(0))
+    theirs = torch.nn.functional.adaptive_avg_pool2d(maps, n)
+    torch.testing.assert_close(areas(maps, n).view(3, n, n, 4).permute(0, 3, 1, 2), theirs)
+
+
+def test_areas_seen_first_without_gradients_can_be_trained_through() -> None:
+    with torch.inference_mode():
+        areas(torch.zeros(1, 2, 6, 6), 3)
+    maps = torch.zeros(1, 2, 6, 6, requires_grad=True)
+    areas(maps, 3).sum().backward()
+    torch.testing.assert_close(maps.grad, torch.full((1, 2, 6, 6), 0.25))
+
+
+@pytest.mark.parametrize("size", [16, 24, 40, 48, 64])
+def test_the_small_network_has_as_many_features_at_every_size(size: int) -> None:
+    assert build("small:8", size, 0)(torch.zeros(2, 3, size, size)).shape == (2, 256)

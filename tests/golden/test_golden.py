@@ -73,9 +73,9 @@ def test_a_design_draws_these_subsets(name: str, make_pack: MakePack) -> None:
 
 
 TRAINED: dict[str, tuple[Recipe, tuple[float, float, float]]] = {
-    "muon": (replace(RECIPE, optimiser="muon", lr=0.3), (1.0484737, 15.206588, 5.5529121)),
-    "sgd": (RECIPE, (0.8116739, 15.605256, 2.6893628)),
-    "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.7097157, 15.660851, 2.5166117)),
+    "muon": (replace(RECIPE, optimiser="muon", lr=0.3), (1.0619284, 15.134907, 6.2354222)),
+    "sgd": (RECIPE, (0.7181058, 15.593234, 2.6651563)),
+    "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.7640226, 15.650167, 2.5094835)),
     "plain": (replace(RECIPE, backbone="torchvision:squeezenet1_1", image_px=32, augmentation=Augmentation(0, False)),
               (1.6239268, 76.709970, 2.4860974)),
 }  # fmt: skip
@@ -98,7 +98,7 @@ MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
     "probe": (probe(), {"top1": 0.68, "negative log-likelihood": 0.830}),
     "probe at 5 shots": (probe(shots=5), {"top1": 0.753, "top5": 0.973, "negative log-likelihood": 0.943}),
     "knn": (knn(), {"top1": 0.713, "mean class accuracy": 0.713}),
-    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.7, "top5": 1.0, "negative log-likelihood": 0.972}),
+    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.593, "top5": 1.0, "negative log-likelihood": 0.989}),
 }
 
 
