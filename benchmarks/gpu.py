@@ -41,7 +41,7 @@ from transferlab.engine.recipes import SMALL
 from transferlab.engine.steps import STEPS, Course, Replayed, Singly, Trainer
 from transferlab.runners.calibrate import made_up, measure
 from transferlab.specs import Recipe
-from transferlab.transfer.logistic import Rows, logistic, metric_of
+from transferlab.transfer.logistic import End, Rows, logistic, metric_of
 
 ENOUGH_SECONDS = 510  # rounds that would begin later are left out, and n says so
 # The paper's grid (questions of arXiv 1608.08614): images per class 5, label sets by cuts and merges 6, classes against
@@ -267,7 +267,7 @@ def probe_on(bench: Bench, device: str) -> Callable[[], float]:
 
     def once() -> float:
         begun = time.perf_counter()
-        logistic(Rows(given, labels.to(device), c), 1e-3, metric_of(given, c), 1e-6).cpu()
+        logistic(Rows(given, labels.to(device), c), 1e-3, metric_of(given, c), End(1e-6)).cpu()
         return 1 / (time.perf_counter() - begun)
 
     return lambda: max(once() for _ in range(2))

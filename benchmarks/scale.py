@@ -34,9 +34,9 @@ from transferlab.images.source import Source
 from transferlab.images.staging import IMAGES, Decoded
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import source_key
-from transferlab.runners.local import WORKER_ENVIRONMENT
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared, Wanted, prepare
+from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.specs import SPLITS, TEST, Examples, Recipe
 from transferlab.taxonomy.readers import from_folders
 
@@ -126,7 +126,7 @@ def write_pack(out: Path, n: int, n_leaves: int) -> Path:
     split[np.argsort(labels, kind="stable")] = np.array([0, 0, 0, 1, 2], np.uint8)[np.arange(n) % 5]
     ids = random.permutation(n).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # odd, so that they stay unique
     names, keys = [SPLITS[s] for s in split], [f"{i}.png" for i in range(n)]
-    hashes = [i.to_bytes(16, "big") for i in range(n)]
+    hashes = np.stack([np.zeros(n, np.uint64), np.arange(n, dtype=np.uint64)], 1)
     source = Source(out.name, leaves, "made", lambda: iter(()), taxonomy=from_folders(leaves))
     decoded = Decoded(staging / IMAGES, keys, [leaves[i] for i in labels], names, ids, hashes, [])
     publish(source, decoded, staging, out, {"size_px": PX, "request": "made"})

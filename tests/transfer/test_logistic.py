@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from transferlab.transfer.logistic import Rows, logistic, mean_loss, metric_of, scores_of
+from transferlab.transfer.logistic import End, Rows, logistic, mean_loss, metric_of, scores_of
 
 Array = NDArray[np.float32]
 FINAL = 1e-6
@@ -24,7 +24,7 @@ def fitted(features: Array, labels: NDArray[np.int64], n_classes: int, penalty: 
            *, rough: bool = False) -> torch.Tensor:  # fmt: skip
     x = torch.from_numpy(features)
     rows = Rows(x, torch.from_numpy(labels), n_classes, x.bfloat16() if rough else None)
-    return logistic(rows, penalty, metric_of(x, n_classes), tolerance)
+    return logistic(rows, penalty, metric_of(x, n_classes), End(tolerance))
 
 
 def objective(weights: torch.Tensor, features: Array, labels: NDArray[np.int64], penalty: float) -> float:
@@ -92,11 +92,13 @@ def test_a_start_elsewhere_changes_the_way_and_not_the_end() -> None:
     features, labels = clouds(1500, 40, 12)
     x = torch.from_numpy(features)
     rows, metric = Rows(x, torch.from_numpy(labels), 12), metric_of(x, 12)
-    cold = logistic(rows, 1e-2, metric, FINAL)
-    far = logistic(rows, 1e-2, metric, FINAL, start=torch.randn(41, 12, generator=torch.Generator().manual_seed(1)))
+    cold = logistic(rows, 1e-2, metric, End(FINAL))
+    far = logistic(
+        rows, 1e-2, metric, End(FINAL), start=torch.randn(41, 12, generator=torch.Generator().manual_seed(1))
+    )
     ends = [objective(weights, features, labels, 1e-2) for weights in (cold, far)]
     assert ends[0] == pytest.approx(ends[1], rel=2e-5)
-    again = logistic(rows, 1e-2, metric, FINAL, start=cold)
+    again = logistic(rows, 1e-2, metric, End(FINAL), start=cold)
     assert objective(again, features, labels, 1e-2) <= ends[0] * (1 + 1e-6)
 
 
@@ -107,7 +109,7 @@ def test_several_labels_an_image_are_one_regression_a_class_over_its_scored_rows
     labels[random.random((400, 3)) < 0.2] = -1
     x = torch.from_numpy(features)
     penalty = 1e-2
-    weights = logistic(Rows(x, torch.from_numpy(labels), 3), penalty, metric_of(x, 3), 1e-8)
+    weights = logistic(Rows(x, torch.from_numpy(labels), 3), penalty, metric_of(x, 3), End(1e-8))
     for c in range(3):
         scored = labels[:, c] >= 0  # the loss is a mean over all scored entries, of all classes
         model = LogisticRegression(C=1 / (penalty * (labels >= 0).sum()), tol=1e-9, max_iter=5000)

@@ -23,6 +23,16 @@ MAX_EVALUATIONS = 400
 HANDOVER = 1e-5  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
 
 
+class End(NamedTuple):
+    """Where a fit ends: another step is expected to gain less than a share of the objective, or less than so much.
+
+    What is then left to gain is 2 to 8 times as much; more where classes come apart and the objective goes to 0.
+    """
+
+    share: float
+    gain: float = 0.0
+
+
 class Search(NamedTuple):
     """A line search: halvings until it gives up, and by what share rounding may lift the objective."""
 
@@ -85,15 +95,13 @@ def metric_of(features: Tensor, n_classes: int) -> Metric:
     return Metric((features.T @ features).double() / len(features), n_classes)
 
 
-def logistic(rows: Rows, penalty: float, metric: Metric, tolerance: float, start: Tensor | None = None) -> Tensor:
+def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor | None = None) -> Tensor:
     """Weights [d + 1, c] (the last row is the bias, not penalised) that minimise mean loss + penalty · |W|² / 2.
 
     The loss is the cross-entropy of one label a row, or the mean over scored entries of the binary one.
 
     Args:
         penalty: per example, > 0.
-        tolerance: it ends where another step is expected to gain less than this share of the objective; what is then
-            left to gain is 2 to 8 times as much.
         start: weights to begin from.
     """
     shape = (rows.features.shape[1] + 1, rows.n_classes)
@@ -117,9 +125,9 @@ def logistic(rows: Rows, penalty: float, metric: Metric, tolerance: float, start
     whole = cast(Tensor, torch.linalg.solve_triangular(turn, weights[:-1], upper=True))
     point, memory, arrived = torch.cat([whole, weights[-1:] / stretch]), _Memory([]), False
     if rows.rough is not None:
-        point, arrived = _descend(objective(rows.rough), point, memory, max(tolerance, HANDOVER), ROUGH)
-    if not arrived or tolerance < HANDOVER:
-        point, _ = _descend(objective(rows.features), point, memory, tolerance, EXACT)
+        point, arrived = _descend(objective(rows.rough), point, memory, End(max(end.share, HANDOVER), end.gain), ROUGH)
+    if not arrived or end.share < HANDOVER:
+        point, _ = _descend(objective(rows.features), point, memory, end, EXACT)
     return weights_at(point)
 
 
@@ -177,9 +185,9 @@ class _Memory(list[tuple[Tensor, Tensor, float]]):
 
 
 def _descend(
-    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, tolerance: float, search: Search
+    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, end: End, search: Search
 ) -> tuple[Tensor, bool]:
-    """Minimise a convex function from a point; whether the tolerance was reached.
+    """Minimise a convex function from a point; whether its end was reached.
 
     If not, MAX_EVALUATIONS were made, or rounding hides any further descent. A step is taken by the approximate Wolfe
     conditions of Hager and Zhang (2005): they look at slopes, which rounding hurts far less than differences of the
@@ -190,7 +198,7 @@ def _descend(
     while left > 0:
         direction = memory.direction(gradient)
         slope = float((direction * gradient).sum())
-        if slope <= 2 * tolerance * value:
+        if slope <= 2 * max(end.share * value, end.gain):
             return point, True
         size = 1.0
         for _ in range(search.halvings):

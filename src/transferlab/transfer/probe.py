@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transferlab.transfer.logistic import Metric, Rows, logistic, mean_loss, metric_of, scores_of
+from transferlab.transfer.logistic import End, Metric, Rows, logistic, mean_loss, metric_of, scores_of
 from transferlab.transfer.problem import Prediction, Problem
 
 # Ridge penalties on standardised features, per example: mean loss + penalty · |W|² / 2.
@@ -14,8 +14,9 @@ PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 MIDDLE = 1e-3
 LARGE = 1e8  # rows · features · classes from which matrix products are most of a fit
 # Where a fit ends, as the share of the objective that another step would gain. Choosing a penalty by 3,000 validation
-# images cannot see 1e-4 of it (CIFAR-100: 10 to 29 evaluations a penalty); the fit that is scored ends 100 times later.
-CHOOSING, FINAL = 1e-4, 1e-6
+# images cannot see 1e-4 of it, nor 1e-5 nats (CIFAR-100: 10 to 29 evaluations a penalty; digits, whose classes come
+# apart: 84 evaluations of the path for 428). The fit that is scored ends 100 times later.
+CHOOSING, FINAL = End(1e-4, gain=1e-5), End(1e-6)
 
 
 def fit_predict(problem: Problem) -> Prediction:

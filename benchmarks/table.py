@@ -1,0 +1,97 @@
+"""The newest committed result of each benchmark in one table of ratios, medians with smallest and largest.
+
+.venv/bin/python benchmarks/table.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from measured import RESULTS, spread
+
+KINDS = ("cpu", "parity", "probe", "packs", "scale", "study", "quality")
+Row = tuple[str, str, int]  # what, figure, rounds
+
+
+def main() -> None:
+    rows = [row for kind in KINDS for result in [newest(f"*-{kind}.json")] if result for row in ROWS[kind](result)]
+    width = max(len(what) for what, _, _ in rows)
+    for what, figure, n in rows:
+        print(f"{what:<{width}}  {figure}, n = {n}")
+    others = [p for p in RESULTS.glob("*.json") if not any(p.stem.endswith(f"-{kind}") for kind in KINDS)]
+    for path in sorted(others)[-1:]:
+        print(f"GPU, {path.stem}:")
+        for what, figure in json.loads(path.read_text())["ratios"].items():
+            print(f"  {what}  {figure}")
+    if not others:
+        print("GPU: no result is committed; benchmarks/gpu.py makes one")
+
+
+def newest(pattern: str) -> dict[str, Any] | None:
+    found = sorted(RESULTS.glob(pattern))
+    return json.loads(found[-1].read_text()) if found else None
+
+
+def of_cpu(result: dict[str, Any]) -> Iterator[Row]:
+    for name in ("small", "ResNet-18"):
+        rates, flops = result[name]["images_per_second"], result[name]["flops"]
+        standard = max(
+            (way for way in rates if way.startswith("standard")), key=lambda way: statistics.median(rates[way])
+        )
+        for way in (way for way in rates if way.startswith("engine")):
+            ratios = [ours / theirs for ours, theirs in zip(rates[way], rates[standard], strict=True)]
+            peaks = result[name]["matmul_flops_per_second"]
+            used = [100 * rate * flops / peak for rate, peak in zip(rates[way], peaks, strict=True)]
+            yield (f"{name}, {way} / best standard loop, images/s",
+                   f"{spread(ratios)}, {spread(used, '.0f')} % of the matmul rate", len(ratios))  # fmt: skip
+
+
+def of_parity(result: dict[str, Any]) -> Iterator[Row]:
+    for name, found in result["accuracy"].items():
+        ours, theirs = ([100 * a for a in found[way]] for way in ("engine", "standard loop"))
+        yield (
+            f"{name}, accuracy of engine, of standard loop, %",
+            f"{spread(ours, '.1f')}, {spread(theirs, '.1f')}",
+            len(ours),
+        )
+
+
+def of_probe(result: dict[str, Any]) -> Iterator[Row]:
+    for width, rounds in result["probe"].items():
+        for way in ("grid", "path", "fit"):
+            ratios = [r["scikit-learn"][way]["wall"] / r["ours"][way]["wall"] for r in rounds]
+            yield f"probe, {width} features, scikit-learn's {way} / ours, time", spread(ratios, ".1f"), len(ratios)
+
+
+def of_packs(result: dict[str, Any]) -> Iterator[Row]:
+    for name, values in result["measured"].items():
+        if "share" in name or "second" in name:
+            yield f"packs, {name}", spread(values, ".2f"), len(values)
+
+
+def of_scale(result: dict[str, Any]) -> Iterator[Row]:
+    for name, found in result["commands"].items():
+        yield f"{name}, seconds", spread(found["seconds"], ".2f"), len(found["seconds"])
+
+
+def of_study(result: dict[str, Any]) -> Iterator[Row]:
+    plain = result["plain"]["wall_seconds"] * result["plain_seconds_multiplied_by"]
+    yield "images-per-class, plain script / transferlab, time", f"{plain / result['laboratory']['wall_seconds']:.1f}", 1
+
+
+def of_quality(result: dict[str, Any]) -> Iterator[Row]:
+    groups: dict[tuple[str, float], list[float]] = {}
+    for point in result["points"]:
+        groups.setdefault((point["backbone"], point["seconds"]), []).append(100 * point["mean"])
+    for (backbone, seconds), means in groups.items():
+        yield f"mean probe of {backbone} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
+
+
+ROWS = {"cpu": of_cpu, "parity": of_parity, "probe": of_probe, "packs": of_packs, "scale": of_scale, "study": of_study,
+        "quality": of_quality}  # fmt: skip
+
+if __name__ == "__main__":
+    main()
