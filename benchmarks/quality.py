@@ -89,7 +89,7 @@ def child(words: list[str]) -> str:
 
 def speed(backbone: str) -> float:
     recipe = json.dumps(plain(replace(SMALL, backbone=backbone), identity_only=True))
-    words = ["-m", "transferlab.runners.calibrate", recipe, "cpu", here("cpu").precision]
+    words = ["-m", "transferlab.runners.calibrate", recipe, "cpu", here("cpu").precision, "6"]
     return float(json.loads(child(words))["images_per_second"])
 
 

@@ -36,7 +36,7 @@ def newest(pattern: str) -> dict[str, Any] | None:
 
 
 def of_cpu(result: dict[str, Any]) -> Iterator[Row]:
-    for name in ("small", "ResNet-18"):
+    for name in (name for name, found in result.items() if isinstance(found, dict)):
         rates, flops = result[name]["images_per_second"], result[name]["flops"]
         standard = max(
             (way for way in rates if way.startswith("standard")), key=lambda way: statistics.median(rates[way])

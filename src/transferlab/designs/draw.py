@@ -58,7 +58,7 @@ class Draw:
         members: Sequence[tuple[str, ...]],
     ) -> Subset:  # fmt: skip
         """Rows and labels in any order as a Subset; labels without a row are left out and the others closed up."""
-        of_row = np.full(len(self.pack.split), -1, np.int32)  # a place for each image: 8 times as quick as sorting
+        of_row = np.full(len(self.pack.split), -1, np.int32)  # a place for each image: no sorting
         of_row[rows] = labels
         ascending = np.flatnonzero(of_row >= 0).astype(np.int32)
         of_row = of_row[ascending]
@@ -76,7 +76,7 @@ class Draw:
 def _members(pack: Pack) -> list[NDArray[np.int32]]:
     """For each class its train rows in the order of their ids, so that where an image lies in the pack does not matter.
 
-    The latest pack's are kept: every draw of a plan begins with them (0.25 s for a million images).
+    The latest pack's are kept: every draw of a plan begins with them.
     """
     rows = pack.rows(TRAIN)
     rows = rows[np.argsort(pack.image_ids[rows])]

@@ -123,7 +123,7 @@ def _walked(root: Path) -> _Tree:
             seen.add((facts.st_dev, facts.st_ino))
             waiting.extend(sorted(Path(folder, name) for name in folders if Path(folder, name).is_symlink()))
             within = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
-            for file in files:  # texts instead of paths: 6 microseconds a file instead of 40
+            for file in files:  # texts, since a Path for each of a million files takes longer than listing them
                 path = os.path.join(folder, file)  # noqa: PTH118
                 try:
                     facts = os.stat(path)  # noqa: PTH116
