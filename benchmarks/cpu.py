@@ -68,7 +68,12 @@ def one_round(folder: str, backbone: str, rates: dict[str, list[float]]) -> None
     for workers in (0, 1, 2):
         command = [sys.executable, STANDARD_LOOP, folder, backbone, str(workers), str(SECONDS)]
         rates.setdefault(f"standard loop, {workers} workers", []).append(rate_of([command], machine.n_units))
-    words = [json.dumps(plain(replace(SGD, backbone=backbone), identity_only=True)), "cpu", machine.precision, str(SECONDS)]
+    words = [
+        json.dumps(plain(replace(SGD, backbone=backbone), identity_only=True)),
+        "cpu",
+        machine.precision,
+        str(SECONDS),
+    ]
     command = [sys.executable, "-m", "transferlab.runners.calibrate", *words]
     rates.setdefault("engine, one worker, all cores", []).append(rate_of([command], machine.n_units))
     rates.setdefault("engine, a one-core worker a core", []).append(rate_of([command] * machine.n_units, 1))

@@ -61,7 +61,8 @@ class Surroundings:
             self.begun = now
         self.first.setdefault(key, progress)
         self.latest[key] = progress
-        if now - self.told < TELL_SECONDS and progress.step < progress.n_steps:
+        too_soon = now - max(self.told, self.begun) < TELL_SECONDS  # for a rate too, after the first step
+        if too_soon and progress.step < progress.n_steps:
             return
         self.told = now
         seen = sum(latest.n_seen - self.first[key].n_seen for key, latest in self.latest.items())
