@@ -30,7 +30,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --level error
 
-# Half an hour on two cores; each part is a command of its own, and the table is of the newest results.
+# Three quarters of an hour on two cores; each part is a command of its own, and the table is of the newest results.
 bench: setup
 	for part in cpu parity probe packs scale study; do $(BIN)/python benchmarks/$$part.py || exit 1; done
 	$(BIN)/python benchmarks/table.py
