@@ -77,10 +77,10 @@ def digest(*parts: object) -> str:
     return state.hexdigest()
 
 
-def _bytes_of(part: object) -> tuple[bytes, bytes]:
+def _bytes_of(part: object) -> tuple[bytes, bytes | memoryview]:
     if isinstance(part, np.ndarray):
         array: NDArray[Any] = cast("NDArray[Any]", part)
-        return f"{array.dtype.str}{array.shape}".encode(), array.tobytes()
+        return f"{array.dtype.str}{array.shape}".encode(), np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     if isinstance(part, bytes):
         return b"bytes", part
     return b"json", canonical(part).encode()

@@ -121,7 +121,8 @@ def main(size_px: int, turn: Path) -> None:
         while items := _receive(source):
             result = decode_items(items, size_px, lock)
             facts = [len(result.pixels), len(result.rows), result.bad]
-            answers.write(f"{json.dumps(facts)}\n".encode() + result.rows + result.pixels)
+            answers.write(f"{json.dumps(facts)}\n".encode() + result.rows)
+            answers.write(result.pixels)
             answers.flush()
 
 
