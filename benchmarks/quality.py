@@ -7,7 +7,7 @@
 One network at a time, in one worker with a thread a core, by the small recipe cut to the examples that the worker's
 measured speed allows in that time; 0 seconds is the same network untrained, the floor that every score is to be read
 against. The time that training took is in the table. Done points are kept in the results file of the day and are not
-run again. Time of the standard loop to the same quality: benchmarks/peers/standard_loop.py.
+run again. What the standard loop reaches in twenty minutes: benchmarks/anchor.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import Any
 import torch
 from measured import RESULTS, spread
 
-from transferlab.engine.backbones import build
+from transferlab.engine.backbones import Backbone, build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.fit import fit
 from transferlab.engine.recipes import SMALL
@@ -35,7 +36,7 @@ from transferlab.identity import plain, torch_seed
 from transferlab.images.pack import open_pack
 from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
-from transferlab.specs import TRAIN, Protocol, Recipe
+from transferlab.specs import TRAIN, Pack, Protocol, Recipe
 from transferlab.specs import Examples as Length
 from transferlab.transfer.measure import measure
 from transferlab.transfer.problem import Network, Problem
@@ -106,14 +107,22 @@ def trained(job: dict[str, Any]) -> dict[str, Any]:
     else:
         backbone = build(recipe.backbone, recipe.image_px, torch_seed("initialisation", job["seed"])).eval()
     took = time.perf_counter() - begun
-    network = Network(backbone, recipe, source.mean, source.std)
-    scores: dict[str, float] = {}
-    for name in job["targets"]:
-        target = view(open_pack(Path(name)))
-        found = measure(Problem(network, target, Protocol("probe"), job["seed"], place))
-        scores[target.pack.name] = found.metrics[target.metric]
+    scores = scores_of(backbone, recipe, source, job["targets"], job["seed"], place)
     return {"examples": job["examples"], "took_seconds": took, "features": backbone.n_features, "scores": scores,
             "probe_seconds": time.perf_counter() - begun - took, "mean": statistics.mean(scores.values())}  # fmt: skip
+
+
+def scores_of(
+    backbone: Backbone, recipe: Recipe, source: Pack, targets: Sequence[str | Path], seed: int, place: Place
+) -> dict[str, float]:
+    """Linear probes of a network on packs, each by its main metric, 0…1."""
+    network = Network(backbone, recipe, source.mean, source.std)
+    scores: dict[str, float] = {}
+    for path in targets:
+        target = view(open_pack(Path(path)))
+        found = measure(Problem(network, target, Protocol("probe"), seed, place))
+        scores[target.pack.name] = found.metrics[target.metric]
+    return scores
 
 
 def table(kept: dict[str, Any]) -> None:
