@@ -172,7 +172,7 @@ class Recipe:
     length: Length = Examples(250_000)
     batch: int = 128
     optimiser: Literal["muon", "sgd", "adamw"] = "muon"
-    lr: float = 0.3
+    lr: float = 0.15
     weight_decay: float = 5e-4
     schedule: Literal["cosine", "one-cycle"] = "one-cycle"
     warmup: float = 0.05
