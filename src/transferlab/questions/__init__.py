@@ -36,6 +36,16 @@ QUESTIONS: dict[str, Question] = {
     "exclude-target": exclude_target.study,
     "more-data": more_data.study,
 }
+# The same at the paper's own levels, or at these shares of another source.
+PAPER: dict[str, Question] = {
+    "images-per-class": images_per_class.paper,
+    "class-count": class_count.paper,
+    "coarse-to-fine": coarse_to_fine.paper,
+    "coarse-vs-fine": coarse_vs_fine.paper,
+    "classes-vs-images": classes_vs_images.paper,
+    "exclude-target": exclude_target.paper,
+    "more-data": more_data.paper,
+}
 
 
 def load(name: str) -> Question | Study:

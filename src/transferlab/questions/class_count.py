@@ -8,10 +8,12 @@ Expect: more classes help, the last doubling least.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transferlab import designs
-from transferlab.contrasts import steps
+from transferlab.contrasts import against, steps
 from transferlab.errors import UserError
+from transferlab.questions import levels
 from transferlab.specs import Pack, Study
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
@@ -20,8 +22,8 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Levels are shares of the number of classes, two classes at the least."""
     n_classes = len(source.taxonomy.leaves)
-    levels = sorted({max(2, round(share * n_classes)) for share in SHARES})
-    if len(levels) < 2:
+    counts = sorted({max(2, round(share * n_classes)) for share in SHARES})
+    if len(counts) < 2:
         raise UserError(f"{n_classes} classes are too few to take fewer", source.name, "bring at least 3 classes")
     return Study(
         name="class-count",
@@ -29,6 +31,19 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         unit="classes",
         source="",
         targets=(),
-        conditions={n: designs.random_classes(n) for n in levels},
+        conditions={n: designs.random_classes(n) for n in counts},
         contrasts=steps(margin=0.01),
+    )
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """All images under label sets of 9, 79, 127, 486, 753 and 918 labels, against the 1,000 classes, or these shares."""
+    conditions = levels.label_sets(source)
+    return replace(
+        study(source, targets),
+        question="All images under fewer labels: how many labels are enough?",
+        unit="",
+        conditions=dict(conditions),
+        contrasts=against(list(conditions)[-1], margin=0.01),
+        note=levels.scaled(source, "label sets", [*levels.LABELS, "127 (merged)", 1000], list(conditions)),
     )

@@ -9,11 +9,13 @@ Expect: the paper found fewer classes with more images each slightly better.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
-from transferlab.questions.images_per_class import class_sizes
+from transferlab.questions import levels
+from transferlab.questions.levels import class_sizes
 from transferlab.specs import Contrast, Design, Pack, Study
 
 
@@ -42,4 +44,22 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         targets=(),
         conditions=conditions,
         contrasts=contrasts,
+    )
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """Budgets of 500,000, 250,000 and 125,000 images of about a million, both ways, or these shares."""
+    ways = levels.budgets(source)
+    conditions: dict[str | int | float, Design] = {}
+    contrasts: list[Contrast] = []
+    for fewer, more in ways:
+        names = [f"{n:,} classes × {each:,}" for n, each in (fewer, more)]
+        conditions |= {name: designs.classes_by_images(*way) for name, way in zip(names, (fewer, more), strict=True)}
+        contrasts.append(compare(*names))
+    told = [f"{n * each:,}" for _, (n, each) in ways]
+    return replace(
+        study(source, targets),
+        conditions=conditions,
+        contrasts=contrasts,
+        note=levels.scaled(source, "budgets", [f"{budget:,}" for budget in levels.BUDGETS], told),
     )

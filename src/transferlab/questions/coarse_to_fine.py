@@ -9,9 +9,11 @@ Expect: coarse-trained features separate the classes far above chance and above 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transferlab import designs
 from transferlab.contrasts import against
+from transferlab.questions import class_count, levels
 from transferlab.questions.coarse_vs_fine import depths
 from transferlab.specs import Design, Pack, Protocol, Study
 
@@ -31,4 +33,18 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         conditions=conditions,
         contrasts=against(classes, margin=0.01),
         protocols=(Protocol("knn"), Protocol("probe")),
+    )
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """The label sets of ``class-count``, each network told by induction: classes freely and within an eighth of the labels."""
+    n_classes = len(source.taxonomy.leaves)
+    depth_of = levels.cuts(source)
+    nearest = min(depth_of, key=lambda n: abs(n - levels.AN_EIGHTH * n_classes))
+    return replace(
+        class_count.paper(source, targets),
+        name="coarse-to-fine",
+        question="Do coarse labels give features that tell fine classes apart, and fine labels the coarse ones?",
+        targets=("source",),
+        protocols=(Protocol("probe"), Protocol("induction", knobs={"cut": depth_of[nearest]})),
     )

@@ -9,10 +9,12 @@ Expect: unclear; it asks whether variety within a label or distinctions between 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
+from transferlab.questions import levels
 from transferlab.specs import Contrast, Design, Pack, Study
 
 MOST_DEPTHS = 3
@@ -40,9 +42,21 @@ def depths(source: Pack) -> list[int]:
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Coarse against fine at each depth."""
+    return _at(source, depths(source))
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """At those of the paper's cuts that merge half of the classes away: 9, 79 and 486 labels of 1,000, or these shares."""
+    n_classes = len(source.taxonomy.leaves)
+    depth_of = {n: depth for n, depth in levels.cuts(source).items() if n <= n_classes // 2}
+    chosen = list(depth_of.values()) or depths(source)
+    return replace(_at(source, chosen), note=levels.scaled(source, "cuts", [9, 79, 486], list(depth_of)))
+
+
+def _at(source: Pack, chosen: Sequence[int]) -> Study:
     conditions: dict[str | int | float, Design] = {}
     contrasts: list[Contrast] = []
-    for depth in depths(source):
+    for depth in chosen:
         n_labels = len(source.taxonomy.cut(depth).labels)
         coarse, fine = f"{n_labels} coarse", f"{n_labels} fine"
         conditions[coarse] = designs.coarse_matched(depth)

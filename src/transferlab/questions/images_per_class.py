@@ -8,34 +8,25 @@ Expect: half of the images costs little on targets, and less than on the source 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transferlab import designs
 from transferlab.contrasts import steps
 from transferlab.errors import UserError
-from transferlab.specs import TRAIN, Pack, Study
+from transferlab.questions import levels
+from transferlab.questions.levels import class_sizes
+from transferlab.specs import Pack, Study
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
-
-
-def class_sizes(source: Pack) -> NDArray[np.int64]:
-    """Training images of each class, int64 [c].
-
-    Raises:
-        UserError: images with several labels each belong to no one class.
-    """
-    if source.multi_label:
-        raise UserError("a source with several labels an image cannot be subset by class", source.name, "use one label")
-    return np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Levels are shares of the median class size; smaller classes keep all that they have, and the report says so."""
     median = int(np.median(class_sizes(source)))
-    levels = sorted({max(1, round(share * median)) for share in SHARES})
-    if len(levels) < 2:
+    counts = sorted({max(1, round(share * median)) for share in SHARES})
+    if len(counts) < 2:
         raise UserError(
             f"classes have {median} training images at the median, too few to take fewer",
             source.name,
@@ -47,6 +38,16 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         unit="images per class",
         source="",
         targets=(),
-        conditions={n: designs.images_per_class(n, short="keep") for n in levels},
+        conditions={n: designs.images_per_class(n, short="keep") for n in counts},
         contrasts=steps(margin=0.01),
+    )
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """50, 125, 250, 500 and all images per class of about 1,000, or these shares."""
+    counts = levels.images_per_class(source)
+    return replace(
+        study(source, targets),
+        conditions={n: designs.images_per_class(n, short="keep") for n in counts},
+        note=levels.scaled(source, "images per class", [*levels.IMAGES, "all"], counts),
     )

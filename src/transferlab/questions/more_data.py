@@ -9,11 +9,12 @@ Expect: the paper found cases where A+B is no better than A.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
-from transferlab.specs import Contrast, Design, Pack, Study
+from transferlab.specs import Contrast, Design, Pack, Protocol, Study
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
@@ -38,3 +39,8 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         conditions=conditions,
         contrasts=contrasts,
     )
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """The same halves; besides the targets, the last layer of each network is fitted anew to all of the source's classes."""
+    return replace(study(source, targets), targets=("source",), protocols=(Protocol("probe"), Protocol("refit")))

@@ -1,0 +1,122 @@
+"""The levels of Huh et al. (2016): as they are on ImageNet-1k, by the same shares of any other source.
+
+From the authors' published models and label files: 50, 125, 250 and 500 images per class of about 1,000; the label sets
+of 9, 79, 486, 753 and 918 labels (cuts of WordNet) and 127 (a merge pass) of 1,000 classes. Which budgets they divided
+among classes in two ways is not known to us; ours are those of 500, 250 and 125 images per class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab import designs
+from transferlab.errors import UserError
+from transferlab.specs import TRAIN, Design, Pack
+from transferlab.taxonomy.wordnet import imagenet1k_wnids
+
+IMAGES, OF_IMAGES = (50, 125, 250, 500), 1000
+LABELS, OF_LABELS = (9, 79, 486, 753, 918), 1000
+BUDGETS = (500_000, 250_000, 125_000)  # of about a million images
+MERGE_PASS = 1
+AN_EIGHTH = 127 / 1000
+
+
+def class_sizes(source: Pack) -> NDArray[np.int64]:
+    """Training images of each class, int64 [c].
+
+    Raises:
+        UserError: images with several labels each belong to no one class.
+    """
+    if source.multi_label:
+        raise UserError("a source with several labels an image cannot be subset by class", source.name, "use one label")
+    return np.bincount(source.labels[source.split == TRAIN], minlength=len(source.taxonomy.leaves))
+
+
+def is_imagenet(source: Pack) -> bool:
+    """Whether the classes are the 1,000 of ILSVRC-2012, by WordNet id."""
+    return set(source.taxonomy.leaves) == set(imagenet1k_wnids())
+
+
+def images_per_class(source: Pack) -> list[int]:
+    """Images per class, ascending; the last is the largest class, so that all images are taken.
+
+    Raises:
+        UserError: classes too small to take fewer images of.
+    """
+    sizes = class_sizes(source)
+    whole = OF_IMAGES if is_imagenet(source) else float(np.median(sizes))
+    levels = sorted({max(1, round(n * whole / OF_IMAGES)) for n in IMAGES} | {int(sizes.max())})
+    if len(levels) < 2:
+        raise UserError("the classes are too small to take fewer images", source.name, "bring more images a class")
+    return levels
+
+
+def cuts(source: Pack) -> dict[int, int]:
+    """Number of labels to depth, ascending: of the taxonomy's cuts those nearest to the paper's shares of labels.
+
+    Raises:
+        UserError: the taxonomy merges nothing.
+    """
+    taxonomy = source.taxonomy
+    n_classes = len(taxonomy.leaves)
+    depth_of = {len(taxonomy.cut(depth).labels): depth for depth in range(1, taxonomy.max_depth)}
+    usable = {n: depth for n, depth in depth_of.items() if 2 <= n < n_classes}
+    if not usable:
+        raise UserError(
+            "the source's taxonomy has no coarser labels", source.name,
+            "nest the class folders (animal/dog, animal/cat, …), or add ?taxonomy=FILE with child,parent rows",
+        )  # fmt: skip
+    wanted = [n * n_classes / OF_LABELS for n in LABELS]
+    chosen = sorted({min(usable, key=lambda n: (abs(n - share), n)) for share in wanted})
+    return {n: usable[n] for n in chosen}
+
+
+def label_sets(source: Pack) -> dict[str, Design]:
+    """Label sets from few labels to many, by name: the cuts, the merge pass, and the classes themselves.
+
+    Raises:
+        UserError: the taxonomy merges nothing.
+    """
+    taxonomy, n_classes = source.taxonomy, len(source.taxonomy.leaves)
+    found = {f"{n} labels": designs.labels_by_cut(depth) for n, depth in cuts(source).items()}
+    merged = len(taxonomy.merge_up(MERGE_PASS).labels)
+    if 2 <= merged < n_classes:
+        found[f"{merged} labels (merged)"] = designs.labels_by_merge(MERGE_PASS)
+    ascending = dict(sorted(found.items(), key=lambda item: int(item[0].split()[0])))
+    return {**ascending, f"{n_classes} classes": designs.all_images()}
+
+
+def budgets(source: Pack) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """For each budget (fewer classes, images of each) and (all classes, images of each), the largest budget first.
+
+    Fewer classes give as many images each as the smallest class has; both ways then come to the same number of
+    images, up to one for each class.
+
+    Raises:
+        UserError: too few classes or images to divide.
+    """
+    sizes = class_sizes(source)
+    n_classes, most = len(sizes), int(sizes.min())
+    found: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for budget in BUDGETS:
+        each = budget // OF_IMAGES if is_imagenet(source) else budget * most // (OF_LABELS * OF_IMAGES)
+        n_fewer = -(-each * n_classes // most)
+        if each >= 1 and 2 <= n_fewer < n_classes:
+            found.append(((n_fewer, each * n_classes // n_fewer), (n_classes, each)))
+    if not found:
+        raise UserError(
+            f"{n_classes} classes of at least {most} training images leave no room to divide a budget", source.name,
+            "bring at least 4 classes of at least 4 training images",
+        )  # fmt: skip
+    return found
+
+
+def scaled(source: Pack, what: str, paper: Sequence[object], here: Sequence[object]) -> str:
+    """A sentence on how the paper's levels became this source's; nothing on ImageNet itself."""
+    if is_imagenet(source):
+        return ""
+    told = (", ".join(map(str, levels)) for levels in (paper, here))
+    return "The paper's {}, {}, are scaled to this source: {}.".format(what, *told)
