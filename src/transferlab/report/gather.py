@@ -376,8 +376,8 @@ def _notes(store: Store, plan: Plan) -> tuple[str, ...]:
     try:
         pack = find(store, plan.source)
     except UserError:
-        return ("The source's pack is gone.",)
-    return tuple(remarks(pack))
+        return (*plan.notes, "The source's pack is gone.")
+    return (*plan.notes, *remarks(pack))
 
 
 def headline(study: StudyAnswers) -> list[str]:
