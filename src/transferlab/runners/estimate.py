@@ -36,6 +36,8 @@ def describe(prepared: Prepared) -> Iterator[str]:
         if own:
             facts = prepared.subsets[own[0].cell.subset]
             size = f"{facts.n_images:,} images, {facts.n_labels} labels"
+            if facts.effective_labels < 0.8 * facts.n_labels:  # a label set that is far from even
+                size += f" ({facts.effective_labels:.1f} effective)"
         else:
             size = "untrained"
         done = sum(t.key not in gone for t in own)
