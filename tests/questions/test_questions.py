@@ -184,10 +184,13 @@ def test_a_study_without_the_targets_classes_says_what_it_left_out_and_what_it_d
     first, absent, whole, beside = study.notes
     assert first == "Left out for voc: car 1, dog 1."
     assert absent.startswith("No class of photographs is, or lies under, voc's aeroplane, bicycle,") and "cow" in absent
-    assert whole == "Left out in all, 2 of 6 classes: n02099601, n03670208."
+    assert whole == "Left out in all, 2 of 6 classes: n02099601 (golden retriever), n03670208 (limousine)."
     assert "zebra" in beside
     plan, _ = planned(study, source, [target])
     assert plan.notes == study.notes
+    strange = replace(target, taxonomy=from_folders(["crane", "blurb 7"]))
+    with pytest.raises(UserError, match=r"0 of the source's 6 .*2 of the targets' .*: crane, blurb 7 .*class,wnid"):
+        QUESTIONS["exclude-target"](source, [strange])
 
 
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=12).filter(lambda sizes: max(sizes) > 0))

@@ -14,6 +14,7 @@ from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.specs import Pack, Study
+from transferlab.taxonomy import wordnet
 from transferlab.taxonomy.matching import Match, match
 
 
@@ -40,11 +41,13 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
     matches = _matches(source, targets)
     shared = _of(source, matches)
     if not shared or len(shared) > len(source.taxonomy.leaves) // 2:
+        vague = [name for _, found in matches for name in found.by_name]
+        told = f"; {len(vague)} of the targets' have no one synset in WordNet: {', '.join(vague[:6])}" if vague else ""
         raise UserError(
-            f"{len(shared)} of the source's {len(source.taxonomy.leaves)} classes are called like a target's class",
+            f"{len(shared)} of the source's {len(source.taxonomy.leaves)} classes are, or lie under, a target's{told}",
             source.name,
-            "list the classes to leave out in a study file: designs.without(classes) and "
-            "designs.without_matched(classes), as docs/extending.md shows",
+            "map classes to WordNet with ?taxonomy=FILE.csv (columns class,wnid), or list those to leave out in a study "
+            "file: designs.without(classes) and designs.without_matched(classes), as docs/extending.md shows",
         )
     return Study(
         name="exclude-target",
@@ -73,7 +76,13 @@ def _notes(source: Pack, matches: Sequence[tuple[str, Match]], shared: Sequence[
             yield f"No class of {source.name} is, or lies under, {target}'s {', '.join(found.absent)}."
         if found.by_name:
             yield f"Compared by name, having no one synset in WordNet: {target}'s {', '.join(found.by_name)}."
-    names = source.taxonomy.names
-    called = (leaf if leaf == names[leaf] else f"{leaf} ({names[leaf].split(',')[0]})" for leaf in shared)
-    yield f"Left out in all, {len(shared)} of {len(source.taxonomy.leaves)} classes: {', '.join(called)}."
+    called = ", ".join(_called(source, leaf) for leaf in shared)
+    yield f"Left out in all, {len(shared)} of {len(source.taxonomy.leaves)} classes: {called}."
     yield "What lies beside a target's class in the taxonomy stays in, however alike it looks (in WordNet a zebra is no horse)."
+
+
+def _called(source: Pack, leaf: str) -> str:
+    name = source.taxonomy.names[leaf].split(",")[0]
+    if name == leaf:
+        return f"{leaf} ({wordnet.lemmas(leaf)[0]})" if wordnet.known(leaf) else leaf
+    return f"{leaf} ({name})"
