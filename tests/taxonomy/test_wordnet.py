@@ -182,6 +182,7 @@ def test_synsets_are_found_by_wnid_name_and_word() -> None:
         ("goldfihs", "did you mean goldfish"),
         ("dog.n.99", r"'dog' has no sense 99 .*dog\.n\.01"),
         ("dog.v.01", "is called 'dog.v.01'"),
+        ("n０２０８４０７１", "is called"),
         ("n00000001", "no noun .* the wnid 'n00000001'"),
         ("n99999999", "other versions have other ones"),
         ("", "name a noun"),
@@ -201,6 +202,8 @@ def test_any_nouns_make_a_taxonomy_and_what_has_nothing_above_it_does_not() -> N
         Taxonomy.wordnet(["n02084071", "n02084071"])
     with pytest.raises(UserError, match="no kind above them"):
         Taxonomy.wordnet(["n02084071", wordnet.find("Albert Einstein")])
+    with pytest.raises(UserError, match="no classes"):
+        Taxonomy.wordnet([])
     with pytest.raises(UserError, match="'n00000002'"):
         Taxonomy.wordnet(["n00000002"])
 
