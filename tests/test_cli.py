@@ -207,6 +207,12 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "several label sets": (["taxonomy", "toy", "--cut", "1", "--merge-up", "1"], "name one of them"),
     "an unknown node": (["taxonomy", "toy", "--under", "unicorn"], "no node 'unicorn'"),
     "an unknown node to draw": (["taxonomy", "toy", "--tree", "unicorn"], "no node 'unicorn'"),
+    "a word of several senses": (["taxonomy", "imagenet-1k", "--under", "dog"], "'dog' has 7 senses"),
+    "a noun that is none": (["taxonomy", "imagenet-1k", "--tree", "goldfihs"], "did you mean goldfish"),
+    "an unknown wnid": (["taxonomy", "imagenet-1k", "--under", "n02084072"], "no noun of WordNet 3.0 has the wnid"),
+    "more labels than classes": (["taxonomy", "toy", "--balanced", "65"], "from 1 to 64"),
+    "classes that no noun is": (["taxonomy", "imagefolder:task?taxonomy=wordnet"], "header class,wnid"),
+    "a map of synsets that is not there": (["taxonomy", "imagefolder:task?taxonomy=none.csv"], "no such taxonomy file"),
     "a depth that is not there": (["taxonomy", "toy", "--cut", "9"], "from 0 to 3"),
     "a merge that is not there": (["taxonomy", "toy", "--merge-up", "9"], "from 1 to 3"),
     "a pack over other things": (["pack", "imagefolder:photos", "other", "--size", "16"], "is no pack"),
@@ -414,6 +420,16 @@ def test_tables_and_label_sets_are_whole_in_every_format(world: Path, call: Call
     assert call("taxonomy", "imagefolder:photos", "--cut", "1", "--format", "csv").out.startswith("leaf,label\n")
     assert json.loads(call("table", "--store", "lab", "--format", "json").out) == []
     assert call("table", "--store", "lab", "--format", "csv").out == ""
+
+
+def test_the_label_sets_of_imagenet_are_told_by_wnid(call: Call) -> None:
+    labels = json.loads(call("taxonomy", "imagenet-1k", "--merge-up", "1", "--format", "json").out)
+    assert list(labels) == ["n_labels", "effective_labels", "labels"] and labels["n_labels"] == 127
+    assert sum(map(len, labels["labels"].values())) == 1000
+    under = call("taxonomy", "imagenet-1k", "--under", "pascal-voc", "--format", "json")
+    assert len(json.loads(under.out)["leaves"]) == 229
+    nothing = call("taxonomy", "imagenet-1k", "--under", "cow.n.02")
+    assert nothing.code == 0 and not nothing.out and "no class lies under cow.n.02" in nothing.err
 
 
 def test_an_interrupted_pack_says_so_and_goes_on(tmp_path: Path, call: Call) -> None:

@@ -173,23 +173,31 @@ def sheet(spec: str, out: Path) -> None:
 @click.argument("spec")
 @click.option("--cut", type=int, metavar="D", help="Labels at depth D of the taxonomy.")
 @click.option("--merge-up", type=int, metavar="N", help="Labels after N merge passes.")
+@click.option("--balanced", type=int, metavar="N", help="N labels of similar size.")
 @click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
-@click.option("--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root).")
+@click.option(
+    "--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root), with a label set or without."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-def taxonomy(
-    spec: str, cut: int | None, merge_up: int | None, under: str | None, tree: str | None,
-    form: Literal["text", "json", "csv"],
-) -> None:  # fmt: skip
+def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> None:
     """Show the label sets that a source's taxonomy gives.
 
+    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc: their classes in WordNet. There a node is a
+    wnid, a synset's name, a noun of one sense, or one of these lists.
+
     \b
-    Example:
+    Examples:
       transferlab taxonomy toy --cut 1 --format json
+      transferlab taxonomy imagenet-1k --cut 6 --tree animal.n.01
+      transferlab taxonomy imagenet-1k --under pascal-voc
     """
     from transferlab.images.spec import taxonomy_of
-    from transferlab.taxonomy.show import show
+    from transferlab.taxonomy.show import Asked, show
 
-    click.echo(show(taxonomy_of(spec), form, cut=cut, merge_up=merge_up, under=under, tree=tree), nl=False)
+    shown = show(taxonomy_of(spec), form, Asked(**asked))
+    click.echo(shown, nl=False)
+    if not shown:
+        say(f"no class lies under {asked['under']}")
 
 
 @app.command()

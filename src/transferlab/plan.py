@@ -94,6 +94,7 @@ def make_plan(
         conditions=conditions, contrasts=contrasts, reference=reference_of(study), seeds=study.seeds, unit=study.unit,
         recipe=study.recipe, protocols=tuple(study.protocols), device=place.device, precision=precision,
         trainings=tuple(trainings), transfers=tuple(transfers), code=(DESIGN, ENGINE, TRANSFER),
+        notes=tuple(study.notes),
     )  # fmt: skip
 
 

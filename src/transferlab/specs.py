@@ -264,6 +264,7 @@ class Study:
         reference: the level that controls are built from; None is the last condition.
         unit: what a numeric level counts, for sentences: "images per class".
         contrasts: contrasts, or a rule of ``transferlab.contrasts`` that makes them from the conditions.
+        notes: sentences for the plan and the report, for example which classes were left out; no part of the identity.
     """
 
     source: str
@@ -278,6 +279,7 @@ class Study:
     name: str = "study"
     question: str = ""
     unit: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -368,6 +370,7 @@ class Plan:
     trainings: Sequence[Training]
     transfers: Sequence[Transfer]
     code: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
 
 _STORED: dict[str, type[Any]] = {

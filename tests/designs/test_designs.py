@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from transferlab import designs
 from transferlab.errors import UserError
 from transferlab.specs import TRAIN, Design, Pack, Subset
+from transferlab.taxonomy.tree import Taxonomy
 
 EXAMPLES: dict[str, Design] = {
     "all_images": designs.all_images(),
@@ -21,6 +22,7 @@ EXAMPLES: dict[str, Design] = {
     "random_classes": designs.random_classes(4),
     "labels_by_cut": designs.labels_by_cut(1),
     "labels_by_merge": designs.labels_by_merge(1),
+    "labels_balanced": designs.labels_balanced(3),
     "coarse_matched": designs.coarse_matched(1),
     "fine_matched": designs.fine_matched(1),
     "classes_by_images": designs.classes_by_images(3, 4),
@@ -52,7 +54,7 @@ def test_laws_over_every_design(name: str, make_pack: MakePack) -> None:
     for row, label in zip(subset.rows, subset.labels, strict=True):
         assert pack.taxonomy.leaves[int(pack.labels[row])] in subset.members[label]
     assert designs.draw(EXAMPLES[name], pack, 0).digest == subset.digest
-    if name not in ("all_images", "labels_by_cut", "labels_by_merge", "without"):
+    if name not in ("all_images", "labels_by_cut", "labels_by_merge", "labels_balanced", "without"):
         draws = {designs.draw(EXAMPLES[name], pack, seed).digest for seed in range(8)}
         assert len(draws) > 1
     if name in ("images_per_class", "random_classes", "fine_matched", "classes_by_images", "random_split"):
@@ -141,6 +143,29 @@ def test_designs_that_share_a_draw_take_what_each_would_take_alone(make_pack: Ma
     assert together == [designs.draw(design, each, 4, 1).digest for design in made for each in (pack, other)]
 
 
+def test_balanced_labels_have_all_images_and_are_as_many_and_as_even_as_asked(make_pack: MakePack) -> None:
+    pack = make_pack((40, 2, 5, 30, 8, 15, 20, 10))
+    every = designs.draw(designs.all_images(), pack, 0)
+    for n in range(2, 9):
+        subset = designs.draw(designs.labels_balanced(n), pack, n)
+        assert len(subset.label_names) == n and (subset.rows == every.rows).all()
+    even, by_depth = (designs.facts(designs.draw(d, pack, 0))
+                      for d in (designs.labels_balanced(2), designs.labels_by_cut(1)))  # fmt: skip
+    assert even.effective_labels >= by_depth.effective_labels
+
+
+def test_nodes_to_leave_out_may_be_named_as_synsets_and_class_lists(make_pack: MakePack) -> None:
+    leaves = ["n02099601", "n02123045", "n02129165", "n02391049", "n07753592", "n04487081"]  # retriever, tabby, …
+    pack = replace(make_pack(), taxonomy=Taxonomy.wordnet(leaves))
+    for nodes in (["dog.n.01", "cat.n.01"], ["n02084071", "n02121620"], ["golden retriever", "n02123045", "cow.n.02"]):
+        assert set(leaves[2:]) == set(designs.draw(designs.without(nodes), pack, 0).label_names)
+    assert set(leaves[2:5]) == set(designs.draw(designs.without(["pascal-voc"]), pack, 0).label_names)  # and the bus
+    with pytest.raises(UserError, match="no class is left out"):
+        designs.draw(designs.without(["cow.n.02"]), pack, 0)
+    with pytest.raises(UserError, match="7 senses"):
+        designs.draw(designs.without(["dog"]), pack, 0)
+
+
 def test_splits_are_halves_and_minimal_ones_follow_the_taxonomy(make_pack: MakePack) -> None:
     pack = make_pack((5,) * 8, groups=2)
     for split in (designs.random_split, designs.minimal_split):
@@ -167,7 +192,7 @@ def test_shuffled_labels_keep_rows_and_counts(make_pack: MakePack) -> None:
     "design",
     [
         designs.images_per_class(0), designs.images_per_class(99), designs.random_classes(1), designs.random_classes(7),
-        designs.labels_by_cut(0), designs.labels_by_cut(9), designs.labels_by_merge(5), designs.coarse_matched(7),
+        designs.labels_by_cut(0), designs.labels_by_cut(9), designs.labels_balanced(1), designs.labels_balanced(7), designs.labels_by_merge(5), designs.coarse_matched(7),
         designs.classes_by_images(3, 99), designs.without(["nothing"]), designs.without(["g0", "g1"]),
         designs.random_split("C"), Design("images_per_klass", {"n": 3}), Design("images_per_class", {"m": 3}),  # pyright: ignore
     ],

@@ -48,6 +48,7 @@ DRAWN: dict[str, tuple[Design, str]] = {
     "all_images": (designs.all_images(), "97c69feb5fa7737b41af948ad3fa9c96"),
     "images_per_class": (designs.images_per_class(5), "2f252b2f1791bef993e326aeabadd3a7"),
     "random_classes": (designs.random_classes(4), "9be7a7972eca98a60c6e36c55d1724f5"),
+    "labels_balanced": (designs.labels_balanced(3), "79710a3bc14e4a2c8d61d3deb3211baf"),
     "labels_by_cut": (designs.labels_by_cut(1), "0bef2056e12830f2883560d7d0cd47af"),
     "labels_by_merge": (designs.labels_by_merge(1), "0bef2056e12830f2883560d7d0cd47af"),
     "coarse_matched": (designs.coarse_matched(1), "719a089d92522e41128c557f707503f5"),

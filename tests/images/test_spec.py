@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transferlab.errors import UserError
 from transferlab.images.sources import SOURCES
 from transferlab.images.spec import COMMON, open_source, parse_spec, taxonomy_of
+from transferlab.taxonomy import classlists
 
 
 def folders(root: Path, png: Callable[..., bytes], classes: tuple[str, ...] = ("bat", "cat", "dog")) -> Path:
@@ -102,6 +103,43 @@ def test_prune_and_join_roots_are_handed_on(tmp_path: Path, png: Callable[..., b
         open_source(parse_spec(f"{text}&prune=yes"))
     source = open_source(parse_spec(f"{text}&prune=yes&join_roots=yes"))
     assert source.taxonomy is not None and source.taxonomy.max_depth == 2
+
+
+def test_wordnet_goes_above_classes_that_it_knows(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    root = folders(tmp_path / "photos", png, ("pets/beagle", "pets/n02123045", "wild/zebra"))
+    source = open_source(parse_spec(f"imagefolder:{root}?taxonomy=wordnet"))
+    assert source.taxonomy is not None and source.taxonomy.leaves == tuple(source.classes)
+    assert source.taxonomy.leaves_under("n02075296") == ("pets/beagle", "pets/n02123045")  # carnivores
+    assert source.taxonomy.names["pets/n02123045"] == "tabby, tabby cat"
+    assert source.notes[-1] == "classes stand in WordNet 3.0: 2 by their only noun sense, 1 by wnid"
+    bare = folders(tmp_path / "bare", png, ("beagle", "n02123045"))
+    assert taxonomy_of(f"imagefolder:{bare}?taxonomy=wordnet").leaves_under("n02075296") == ("beagle", "n02123045")
+
+
+def test_cifar100s_class_names_get_their_shipped_synsets(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    names = [name for name in classlists.read("cifar-100") if name != "worm"]
+    taxonomy = taxonomy_of(f"imagefolder:{folders(tmp_path, png, tuple(names))}?taxonomy=wordnet")
+    assert taxonomy.synsets["mouse"] == "n02330245" and taxonomy.names["mouse"] == "mouse"
+    assert len(taxonomy.cut(4).labels) == 13
+
+
+def test_classes_that_wordnet_cannot_place_are_told_with_the_way_to_map_them(
+    tmp_path: Path, png: Callable[..., bytes]
+) -> None:
+    root = folders(tmp_path / "photos", png, ("bat", "zebra"))
+    text = f"imagefolder:{root}?taxonomy=wordnet"
+    with pytest.raises(UserError, match=r"1 of 2 .*'bat' has 5 senses: bat\.n\.01 .*class,wnid") as told:
+        open_source(parse_spec(text))
+    assert told.value.where == text
+    (tmp_path / "map.csv").write_text("class,wnid\nbat,bat.n.01\n")
+    assert "bat" in taxonomy_of(f"imagefolder:{root}?taxonomy={tmp_path}/map.csv").leaves_under("n01886756")
+    with pytest.raises(UserError, match="leave them out with wordnet"):
+        open_source(parse_spec(f"{text}&prune=yes"))
+
+
+@pytest.mark.parametrize("name", classlists.LISTS)
+def test_well_known_class_lists_are_taxonomies_by_name(name: str) -> None:
+    assert taxonomy_of(name).leaves == tuple(classlists.read(name))
 
 
 def test_prune_without_a_taxonomy_file_is_an_error(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_commands_that_train_nothing_load_no_torch_and_no_more_than_they_need(la
     store = str(lab / "lab")
     commands: list[tuple[list[str], list[str]]] = [
         (["--help"], []), (["run", "--help"], []), (["taxonomy", "toy"], []),
-        (["taxonomy", "toy", "--cut", "1", "--format", "json"], []),
+        (["taxonomy", "toy", "--cut", "1", "--format", "json"], []), (["taxonomy", "imagenet-1k", "--under", "poodle"], []),
         (["plan", str(lab / "my_study.py"), "--store", store, "--device", "cpu"], STORE),
         (["status", "--store", store], STORE), (["table", "--store", store, "--format", "csv"], STORE),
         (["verify", "--store", store], STORE), (["report", store, "--out", str(lab / "report.html")], REPORT),

@@ -20,6 +20,7 @@ from transferlab.questions.coarse_vs_fine import depths
 from transferlab.questions.exclude_target import shared_classes
 from transferlab.questions.images_per_class import class_sizes
 from transferlab.specs import Pack, PackRef, Plan, Study, Subset
+from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import from_folders
 from transferlab.taxonomy.tree import build
 
@@ -169,6 +170,27 @@ def test_shared_classes_are_found_by_any_of_their_names_and_by_groups_above_them
     assert shared_classes(named, [replace(target, taxonomy=from_folders(["domestic dog", "x"]))]) == ["g1/c1"]
     assert shared_classes(named, [replace(target, taxonomy=from_folders(["bird", "x"]))]) == ["g0/c0", "g0/c2", "g0/c4"]
     assert shared_classes(named, [replace(target, taxonomy=from_folders(["all", "do"]))]) == []
+
+
+def test_a_study_without_the_targets_classes_says_what_it_left_out_and_what_it_did_not_find(
+    make_pack: MakePack,
+) -> None:
+    wnids = ["n02099601", "n02391049", "n02129165", "n07753592", "n03670208", "n04252077"]
+    source = replace(make_pack(name="photographs"), taxonomy=from_folders(wnids))
+    voc = list(classlists.read("pascal-voc"))
+    target = replace(make_pack((3,) * 20, groups=1, name="voc"), taxonomy=from_folders(voc))
+    study = QUESTIONS["exclude-target"](source, [target])
+    assert study.conditions["without the target's classes"].knobs["nodes"] == ("n02099601", "n03670208")
+    first, absent, whole, beside = study.notes
+    assert first == "Left out for voc: car 1, dog 1."
+    assert absent.startswith("No class of photographs is, or lies under, voc's aeroplane, bicycle,") and "cow" in absent
+    assert whole == "Left out in all, 2 of 6 classes: n02099601 (golden retriever), n03670208 (limousine)."
+    assert "zebra" in beside
+    plan, _ = planned(study, source, [target])
+    assert plan.notes == study.notes
+    strange = replace(target, taxonomy=from_folders(["crane", "blurb 7"]))
+    with pytest.raises(UserError, match=r"0 of the source's 6 .*2 of the targets' .*: crane, blurb 7 .*class,wnid"):
+        QUESTIONS["exclude-target"](source, [strange])
 
 
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=12).filter(lambda sizes: max(sizes) > 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from transferlab import Study, compare, designs, knn
+from transferlab.designs import SubsetFacts
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
-from transferlab.runners.estimate import standing, why
+from transferlab.runners.estimate import describe, standing, why
+from transferlab.runners.machine import here
+from transferlab.runners.prepare import Prepared
 from transferlab.specs import Epochs, Examples, Pack, PackRef, Plan, Recipe, UntilFlat
 
 MakePack = Callable[..., Pack]
@@ -57,6 +61,17 @@ def test_a_recipes_name_is_no_reason(plan_of: Callable[..., Plan]) -> None:
 def test_the_most_that_a_network_sees_follows_from_its_length() -> None:
     lengths = (Examples(70), Epochs(3), UntilFlat(2, 10, 500))
     assert [most_seen(Recipe(length=length), 40) for length in lengths] == [70, 120, 500]
+
+
+def test_a_plan_tells_uneven_label_sets_and_what_the_study_notes(plan_of: Callable[..., Plan], tmp_path: Path) -> None:
+    plan = plan_of(notes=("Left out: nothing.", "long " * 200))
+    even, uneven = SubsetFacts(60, 6, 6.0, 0.17), SubsetFacts(60, 6, 2.5, 0.8)
+    facts = {t.cell.subset: uneven if t.condition == "few" else even for t in plan.trainings}
+    prepared = Prepared(plan, Store.open(tmp_path / "lab", create=False), here("cpu"), (), facts)
+    lines = list(itertools.takewhile(lambda line: "pre-trainings" not in line, describe(prepared)))
+    assert any("60 images, 6 labels (2.5 effective)" in line and "few" in line for line in lines)
+    assert all("effective" not in line for line in lines if " all " in line)
+    assert "  note     Left out: nothing." in lines and lines[-1].endswith("…") and len(lines[-1]) < 420
 
 
 def test_an_empty_store_has_no_standing(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.taxonomy.readers import read_taxonomy
-from transferlab.taxonomy.show import show
 
 
 def test_edges_with_or_without_header_and_in_either_order(tmp_path: Path) -> None:
@@ -60,17 +59,33 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
         read_taxonomy(tmp_path / "b.csv", ["a"])
 
 
-def test_shown_label_sets_agree_between_text_json_and_csv(tmp_path: Path) -> None:
-    path = tmp_path / "e.csv"
-    path.write_text("a,x\nb,x\nc,y\nx,r\ny,r\n")
-    taxonomy = read_taxonomy(path, ["a", "b", "c"])
-    asked = {"cut": 1, "merge_up": None, "under": None, "tree": None}
-    held = json.loads(show(taxonomy, "json", **asked))
-    assert held["n_labels"] == 2
-    assert held["labels"] == {"x": ["a", "b"], "y": ["c"]}
-    assert "2 labels" in show(taxonomy, "text", **asked)
-    assert show(taxonomy, "csv", **asked).splitlines() == ["leaf,label", "a,x", "b,x", "c,y"]
-    assert json.loads(show(taxonomy, "json", **{**asked, "cut": None, "under": "x"})) == {"leaves": ["a", "b"]}
-    assert "c [c] 1" in show(taxonomy, "text", **{**asked, "cut": None, "tree": ""})
-    with pytest.raises(UserError):
-        show(taxonomy, "text", **{**asked, "merge_up": 1})
+def test_a_map_of_classes_to_synsets_puts_wordnet_above_them(tmp_path: Path) -> None:
+    path = tmp_path / "map.csv"
+    path.write_text("wnid,class,note\nhat.n.01,hat,\nn04259630,sombrero,seen by name too\n")
+    taxonomy = read_taxonomy(path, ["sombrero", "hat", "zebra"])
+    assert taxonomy.leaves == ("sombrero", "hat", "zebra")
+    assert "hat" in taxonomy.chain("sombrero")
+    assert taxonomy.synsets["zebra"] == "n02391049"
+    path.write_text("class,wnid\nhat,hat.n.01\ncap,cap.n.01\n")
+    with pytest.raises(UserError, match=r"map\.csv.*prune=yes"):
+        read_taxonomy(path, ["hat"])
+    assert read_taxonomy(path, ["hat"], prune=True).leaves == ("hat",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class,wnid\nhat\n", "row 2 has no class or no wnid"),
+        ("class,wnid\nhat,\n", "row 2"),
+        ("class,wnid\nhat,hat.n.01\nhat,hat.n.02\n", "'hat' has two synsets"),
+        ("class,wnid\nhat,n00000009\n", "n00000009"),
+        ("class,wnid\nhat,bank\n", "'bank' has 10 senses"),
+        ("class,wnid\n", "'hat' has 2 senses"),
+    ],
+)
+def test_a_faulty_map_of_synsets_is_told_with_its_file(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "map.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words) as told:
+        read_taxonomy(path, ["hat"])
+    assert told.value.where == str(path)

@@ -13,7 +13,11 @@ from transferlab.specs import Estimate
 
 @dataclass(frozen=True)
 class ConditionFacts:
-    """One condition or control: its size and its labels. ``factor`` is its place on a numeric axis, if it has one."""
+    """One condition or control: its size and its labels. ``factor`` is its place on a numeric axis, if it has one.
+
+    ``shares`` are those of a label set that merges classes, each label's name with its share of the images, 0…1, the
+    largest first; conditions whose labels are single classes have none.
+    """
 
     name: str
     is_control: bool
@@ -23,6 +27,7 @@ class ConditionFacts:
     largest_share: float
     subset_digests: tuple[str, ...]
     factor: float | None = None
+    shares: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from transferlab.designs import (
 from transferlab.designs import (
     images_per_class as _images_per_class,
 )
-from transferlab.designs.class_count import all_images, labels_by_cut, labels_by_merge, random_classes
+from transferlab.designs.class_count import all_images, labels_balanced, labels_by_cut, labels_by_merge, random_classes
 from transferlab.designs.classes_by_images import classes_by_images
 from transferlab.designs.coarse_labels import coarse_matched, fine_matched
 from transferlab.designs.draw import Draw
@@ -35,7 +35,7 @@ from transferlab.taxonomy.tree import effective_labels
 
 __all__ = [
     "DESIGNS", "Draw", "all_images", "classes_by_images", "coarse_matched", "draw", "export_ids", "facts", "fine_matched",
-    "images_per_class", "labels_by_cut", "labels_by_merge", "minimal_split", "random_classes", "random_split",
+    "images_per_class", "labels_balanced", "labels_by_cut", "labels_by_merge", "minimal_split", "random_classes", "random_split",
     "shuffled", "take", "without", "without_matched",
 ]  # fmt: skip
 
@@ -46,6 +46,7 @@ DESIGNS: dict[str, Callable[..., Subset]] = {
     "random_classes": class_count.draw_random,
     "labels_by_cut": class_count.draw_cut,
     "labels_by_merge": class_count.draw_merge,
+    "labels_balanced": class_count.draw_balanced,
     "coarse_matched": coarse_labels.draw_coarse,
     "fine_matched": coarse_labels.draw_fine,
     "classes_by_images": _classes_by_images.draw,

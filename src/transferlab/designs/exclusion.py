@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from transferlab.designs.draw import Draw, between
 from transferlab.errors import UserError
 from transferlab.specs import Design, Pack, Subset
+from transferlab.taxonomy import classlists
 
 
 def without(nodes: Sequence[str]) -> Design:
-    """All classes but these and those under these nodes of the taxonomy."""
+    """All classes but these and those under these nodes of the taxonomy.
+
+    In WordNet a node may also be named as a synset ("dog.n.01"), a noun of one sense, or a class list ("pascal-voc").
+    """
     return Design("without", {"nodes": tuple(nodes)})
 
 
@@ -47,9 +51,7 @@ def _arms(take: Draw, nodes: Sequence[str]) -> tuple[list[int], list[int], int]:
 
 
 def _excluded(pack: Pack, nodes: Sequence[str]) -> set[int]:
-    for node in nodes:
-        pack.taxonomy.chain(node)  # a node that is not there is told
-    wanted = set(nodes)
+    wanted = {node for text in nodes for node in classlists.nodes(pack.taxonomy, text)}
     found = {i for i, leaf in enumerate(pack.taxonomy.leaves) if wanted & {leaf, *pack.taxonomy.ancestors(leaf)}}
     if not found:
         raise UserError("no class is left out", "exclusion", "name classes, or nodes above classes")

@@ -11,6 +11,7 @@ from transferlab.errors import UserError
 from transferlab.images.source import Source
 from transferlab.images.sources import SOURCES
 from transferlab.images.sources.listing import is_there
+from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import read_taxonomy
 from transferlab.taxonomy.tree import Taxonomy, flat
 
@@ -83,7 +84,9 @@ def open_source(spec: Spec) -> Source:
     if "taxonomy" not in spec.options and {"prune", "join_roots"} & set(spec.options):
         raise UserError("prune and join_roots concern a taxonomy file", spec.text, "add taxonomy=FILE")
     source = form.read(spec.path, {key: value for key, value in spec.options.items() if key in form.options})
-    if "taxonomy" in spec.options:
+    if spec.options.get("taxonomy") == "wordnet":
+        source = _in_wordnet(spec, source)
+    elif "taxonomy" in spec.options:
         file = Path(spec.options["taxonomy"]).expanduser()
         prune, join_roots = _yes(spec, "prune"), _yes(spec, "join_roots")
         source = replace(
@@ -92,8 +95,22 @@ def open_source(spec: Spec) -> Source:
     return replace(source, name=spec.options.get("name", source.name), resplit=_yes(spec, "resplit"))
 
 
+def _in_wordnet(spec: Spec, source: Source) -> Source:
+    """The source with WordNet above its classes; folders above them no longer count."""
+    if {"prune", "join_roots"} & set(spec.options):
+        raise UserError("prune and join_roots concern a taxonomy file", spec.text, "leave them out with wordnet")
+    names = {leaf: source.taxonomy.names[leaf] for leaf in source.classes} if source.taxonomy else None
+    try:
+        taxonomy, how = classlists.above(source.classes, names)
+    except UserError as error:
+        raise UserError(error.what, spec.text, error.remedy) from error
+    return replace(source, taxonomy=taxonomy, notes=(*source.notes, how))
+
+
 def taxonomy_of(text: str) -> Taxonomy:
-    """The taxonomy of a spec, pack or source; flat where the format gives none."""
+    """The taxonomy of a spec, pack, source or well-known class list; flat where the format gives none."""
+    if text in classlists.LISTS:
+        return classlists.taxonomy(text)
     spec = parse_spec(text)
     if spec.format == "pack":
         from transferlab.images.pack import open_pack

@@ -108,6 +108,7 @@ def _must_fit(study: Study, path: Path) -> None:
         "seeds": (study.seeds, _is(study.seeds, int), "seeds=5"),
         "reference": (study.reference, study.reference is None or _is(study.reference, str), 'reference="20"'),
         "recipe": (study.recipe, _is(study.recipe, Recipe), 'recipe=Recipe(backbone="small")'),
+        "notes": (study.notes, _all(study.notes, str), 'notes=["without the blurred photographs"]'),
         "protocols": (study.protocols, _all(study.protocols, Protocol), "protocols=[probe()]"),
     }  # fmt: skip
     for field, (held, fits, example) in rules.items():

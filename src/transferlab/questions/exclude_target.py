@@ -8,24 +8,28 @@ Expect: the paper found nearly no loss. State which classes were left out: the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.specs import Pack, Study
+from transferlab.taxonomy import wordnet
+from transferlab.taxonomy.matching import Match, match
 
 
 def shared_classes(source: Pack, targets: Sequence[Pack]) -> list[str]:
-    """Source classes that are, or lie under, a node called like one of the targets' classes.
+    """Source classes that are, or lie under, a target's class; see ``taxonomy.matching.match``."""
+    return _of(source, _matches(source, targets))
 
-    Names are compared in lower case, by any of their comma-separated terms; ids as they are.
-    """
-    taxonomy = source.taxonomy
-    wanted = {term for target in targets for leaf in target.taxonomy.leaves for term in _terms(target, leaf)}
-    nodes = [node for node in taxonomy.parents if node != taxonomy.root and set(_terms(source, node)) & wanted]
-    under = {leaf for node in nodes for leaf in taxonomy.leaves_under(node)}
-    return [leaf for leaf in taxonomy.leaves if leaf in under]
+
+def _matches(source: Pack, targets: Sequence[Pack]) -> list[tuple[str, Match]]:
+    return [(target.name, match(source.taxonomy, target.taxonomy)) for target in targets]
+
+
+def _of(source: Pack, matches: Sequence[tuple[str, Match]]) -> list[str]:
+    under = {leaf for _, found in matches for leaves in found.classes.values() for leaf in leaves}
+    return [leaf for leaf in source.taxonomy.leaves if leaf in under]
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
@@ -34,13 +38,16 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
     Raises:
         UserError: no class is shared, or more than half of them.
     """
-    shared = shared_classes(source, targets)
+    matches = _matches(source, targets)
+    shared = _of(source, matches)
     if not shared or len(shared) > len(source.taxonomy.leaves) // 2:
+        vague = [name for _, found in matches for name in found.by_name]
+        told = f"; {len(vague)} of the targets' have no one synset in WordNet: {', '.join(vague[:6])}" if vague else ""
         raise UserError(
-            f"{len(shared)} of the source's {len(source.taxonomy.leaves)} classes are called like a target's class",
+            f"{len(shared)} of the source's {len(source.taxonomy.leaves)} classes are, or lie under, a target's{told}",
             source.name,
-            "list the classes to leave out in a study file: designs.without(classes) and "
-            "designs.without_matched(classes), as docs/extending.md shows",
+            "map classes to WordNet with ?taxonomy=FILE.csv (columns class,wnid), or list those to leave out in a study "
+            "file: designs.without(classes) and designs.without_matched(classes), as docs/extending.md shows",
         )
     return Study(
         name="exclude-target",
@@ -56,8 +63,26 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
             compare("without the target's classes", "without as many others"),
             compare("without the target's classes", "all classes"),
         ],
+        notes=tuple(_notes(source, matches, shared)),
     )
 
 
-def _terms(pack: Pack, node: str) -> list[str]:
-    return [node, *(term.strip().lower() for term in pack.taxonomy.names[node].split(","))]
+def _notes(source: Pack, matches: Sequence[tuple[str, Match]], shared: Sequence[str]) -> Iterator[str]:
+    """What was left out for which target's class, and what was not found, in sentences."""
+    for target, found in matches:
+        counts = ", ".join(f"{name} {len(leaves)}" for name, leaves in found.classes.items() if leaves)
+        yield f"Left out for {target}: {counts or 'nothing'}."
+        if found.absent:
+            yield f"No class of {source.name} is, or lies under, {target}'s {', '.join(found.absent)}."
+        if found.by_name:
+            yield f"Compared by name, having no one synset in WordNet: {target}'s {', '.join(found.by_name)}."
+    called = ", ".join(_called(source, leaf) for leaf in shared)
+    yield f"Left out in all, {len(shared)} of {len(source.taxonomy.leaves)} classes: {called}."
+    yield "What lies beside a target's class in the taxonomy stays in, however alike it looks (in WordNet a zebra is no horse)."
+
+
+def _called(source: Pack, leaf: str) -> str:
+    name = source.taxonomy.names[leaf].split(",")[0]
+    if name == leaf:
+        return f"{leaf} ({wordnet.lemmas(leaf)[0]})" if wordnet.known(leaf) else leaf
+    return f"{leaf} ({name})"

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from transferlab.answers.sentences import points
-from transferlab.answers.study import StudyAnswers, TargetFacts
+from transferlab.answers.study import ConditionFacts, StudyAnswers, TargetFacts
 from transferlab.specs import Estimate
 
 INK, GREY, RULE = "#1b1b1b", "#5f6368", "#d9dce0"
@@ -29,6 +29,8 @@ NAMES = {
     "shuffled-labels": "shuffled labels",
     "a/a": "A/A",
 }
+TINTS = ("#8fb8d8", "#c3dbec")  # of neighbouring labels
+LEAST_SHARE = 0.004  # of the images; smaller labels are drawn as one grey rest
 WIDTH = 4.6  # inches; narrow, so that letters can be read on a phone
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "transferlab", "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif",
@@ -87,6 +89,42 @@ def forest_figure(estimates: Sequence[Estimate]) -> str:
         axes.set_ylim(-0.6, max(len(estimates), 1) - 0.4)
         axes.grid(axis="y", visible=False)
         return _svg(figure)
+
+
+def shares_figure(study: StudyAnswers) -> str:
+    """One bar a label set, divided into its labels' shares of the images, the largest first; SVG text."""
+    with mpl.rc_context(cast(Any, STYLE)):
+        drawn = with_shares(study)
+        figure = Figure(figsize=(WIDTH, 0.9 + 0.5 * len(drawn)), layout="constrained")
+        axes = figure.subplots()
+        for place, condition in enumerate(reversed(drawn)):
+            left = 0.0
+            for i, (name, share) in enumerate((n, 100 * s) for n, s in condition.shares if s >= LEAST_SHARE):
+                axes.barh(place, share, left=left, height=0.62, color=TINTS[i % 2], edgecolor="white", linewidth=0.5)
+                if share >= 14:
+                    axes.text(
+                        left + share / 2, place, _short(name, int(share / 2.4)), ha="center", va="center", fontsize=8
+                    )
+                left += share
+            axes.barh(place, 100 - left, left=left, height=0.62, color=RULE, linewidth=0)  # too small to be seen alone
+        axes.set_yticks(range(len(drawn)), [f"{_short(c.name, 24)}\n{c.effective_labels:.1f} effective"
+                                            for c in reversed(drawn)], fontsize=8)  # fmt: skip
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("share of the images, %", fontsize=9)
+        axes.grid(axis="y", visible=False)
+        return _svg(figure)
+
+
+def describe_shares(study: StudyAnswers) -> str:
+    """The label sets' numbers in words."""
+    told = [f"{c.name}: {c.n_labels} labels, {c.effective_labels:.1f} effective, largest {c.shares[0][0]} "
+            f"{points(c.largest_share)} %" for c in with_shares(study)]  # fmt: skip
+    return f"Shares of the labels. {'; '.join(told)}."
+
+
+def with_shares(study: StudyAnswers) -> list[ConditionFacts]:
+    """The conditions whose labels merge classes."""
+    return [c for c in study.conditions if c.shares]
 
 
 def named(condition: str) -> str:

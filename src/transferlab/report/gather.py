@@ -9,14 +9,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab import designs
 from transferlab.answers.contrast import MEAN, Results, estimates
 from transferlab.answers.sentences import points, sentence, summary
-from transferlab.answers.study import Check, ConditionFacts, Missing, Score, StudyAnswers, TargetFacts
+from transferlab.answers.study import Check, Missing, Score, StudyAnswers, TargetFacts
 from transferlab.errors import UserError
 from transferlab.images.pack import remarks
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
+from transferlab.report.conditions import conditions
 from transferlab.runners.packs import find
 from transferlab.specs import (
     Contrast,
@@ -82,7 +82,7 @@ def answers(store: Store, identity: str) -> StudyAnswers:
         explored = estimates([gain], results)
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
-        conditions=_conditions(store, plan), targets=facts, scores=tuple(_scores(store, plan, facts, records)),
+        conditions=conditions(store, plan), targets=facts, scores=tuple(_scores(store, plan, facts, records)),
         estimates=declared, exploratory=explored, checks=_checks(plan, results), missing=tuple(_missing(store, plan)),
         samples=_samples(store, plan), protocol=_protocol(plan), provenance=_provenance(store, plan, records),
         notes=_notes(store, plan),
@@ -214,21 +214,6 @@ def _scores(
         if record is not None:
             value = float(record["metrics"][fact.metric])
             yield Score(t.condition, t.seed, fact.name, t.cell.protocol.label, fact.metric, value, t.key)
-
-
-def _conditions(store: Store, plan: Plan) -> tuple[ConditionFacts, ...]:
-    found: list[ConditionFacts] = []
-    for condition in plan.conditions:
-        digests = tuple(t.cell.subset for t in plan.trainings if t.condition == condition.name)
-        if not digests:
-            found.append(ConditionFacts(condition.name, True, 0, 0, 0.0, 0.0, ()))
-            continue
-        facts = designs.facts(store.read_subset(digests[0]))
-        found.append(ConditionFacts(
-            condition.name, condition.is_control, facts.n_images, facts.n_labels, facts.effective_labels,
-            facts.largest_share, digests, condition.factor,
-        ))  # fmt: skip
-    return tuple(found)
 
 
 def _checks(plan: Plan, results: Sequence[Results]) -> tuple[Check, ...]:
@@ -376,8 +361,8 @@ def _notes(store: Store, plan: Plan) -> tuple[str, ...]:
     try:
         pack = find(store, plan.source)
     except UserError:
-        return ("The source's pack is gone.",)
-    return tuple(remarks(pack))
+        return (*plan.notes, "The source's pack is gone.")
+    return (*plan.notes, *remarks(pack))
 
 
 def headline(study: StudyAnswers) -> list[str]:

@@ -46,8 +46,9 @@ def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:
         yield f"Protocol: {_text(table.protocol)}\n"
         yield from _table(
             ["condition", *(f"{name} ({metric})" for name, metric in table.targets)],
-            [[row.name, *(" · ".join(p for p in (c.text, f"({c.gain})" if c.gain else "", c.seeds) if p)
-                          for c in row.cells)] for row in table.rows],
+            [[f"{row.name} ({row.note})" if row.note else row.name,
+              *(" · ".join(p for p in (c.text, f"({c.gain})" if c.gain else "", c.seeds) if p) for c in row.cells)]
+             for row in table.rows],
         )  # fmt: skip
     yield "## Contrasts\n"
     yield from _table(
@@ -63,9 +64,11 @@ def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:
     yield "\n## Subsets\n"
     yield from _table(
         ["condition", "images", "labels", "effective labels", "largest share", "digest"],
-        [[named(c.name), f"{c.n_images:,}", str(c.n_labels), f"{c.effective_labels:.1f}", f"{100 * c.largest_share:.1f} %",
-          c.subset_digests[0][:12]] for c in study.conditions if c.n_images],
+        [[named(c.name), f"{c.n_images:,}", str(c.n_labels), f"{c.effective_labels:.1f}",
+          f"{100 * c.largest_share:.1f} %" + (f" ({c.shares[0][0]})" if c.shares else ""), c.subset_digests[0][:12]] for c in study.conditions if c.n_images],
     )  # fmt: skip
+    if section.shares:
+        yield _figure(section.shares, folder, f"{number}-shares-{study.name}")
     yield "## Targets\n"
     yield from _table(
         ["target", "classes", "train", "validation", "test", "metric", "guessing"],

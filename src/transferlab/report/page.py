@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from transferlab.answers.sentences import points, sentence
-from transferlab.answers.study import Missing, Score, StudyAnswers
+from transferlab.answers.study import ConditionFacts, Missing, Score, StudyAnswers
 from transferlab.console import printable
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
@@ -55,9 +55,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
+    """A condition's scores; ``note`` tells how many labels its label set is in effect."""
+
     name: str
     control: bool
     cells: tuple[Cell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Section:
     controls: list[str]
     figures: list[Picture]
     forest: Picture
+    shares: Picture | None
     tables: list[Table]
     contrast_rows: list[ContrastRow]
     exploratory: list[str]
@@ -154,12 +158,24 @@ def _section(study: StudyAnswers) -> Section:
     forest = _svg(figures.forest_figure(study.estimates), f"Contrasts with their intervals: {told}", "contrasts")
     notes = list(dict.fromkeys([*study.notes, *(note for t in study.targets for note in t.notes)]))
     return Section(
-        study, answer(study), [CONTROLS[c.name] for c in study.conditions if c.is_control], plots, forest,
+        study, answer(study), [CONTROLS[c.name] for c in study.conditions if c.is_control], plots, forest, _shares(study),
         [_main_table(study, protocols[0]), *(_other_table(study, p) for p in protocols[1:])],
         [_contrast_row(e) for e in study.estimates], [sentence(e, study.unit) for e in study.exploratory],
         [_sheet(name, images) for name, images in study.samples.items()], notes, list(study.missing[:MOST_MISSING]),
         _counted(study.missing[MOST_MISSING:]),
     )  # fmt: skip
+
+
+def _shares(study: StudyAnswers) -> Picture | None:
+    if not figures.with_shares(study):
+        return None
+    return _svg(figures.shares_figure(study), figures.describe_shares(study), "shares of labels")
+
+
+def _label_note(condition: ConditionFacts) -> str:
+    if not condition.shares:
+        return ""
+    return f"{condition.effective_labels:.1f} effective labels, the largest {points(condition.largest_share)} %"
 
 
 def _counted(rest: Sequence[Missing]) -> str:
@@ -191,7 +207,7 @@ def _score_rows(study: StudyAnswers, scores: Sequence[Score], targets: Sequence[
         cells = [_cell(values.get((condition.name, target)), values.get((FLOOR, target))) for target in targets]
         if condition.name == FLOOR:
             cells = [replace(cell, gain="") for cell in cells]
-        rows.append(Row(figures.named(condition.name), condition.is_control, tuple(cells)))
+        rows.append(Row(figures.named(condition.name), condition.is_control, tuple(cells), _label_note(condition)))
     return rows
 
 

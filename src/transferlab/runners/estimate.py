@@ -15,6 +15,7 @@ from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Plan, Recipe, Transfer, restored
 
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
+MOST_OF_A_NOTE = 400  # letters of it in a plan; the report has all
 
 
 def describe(prepared: Prepared) -> Iterator[str]:
@@ -35,10 +36,15 @@ def describe(prepared: Prepared) -> Iterator[str]:
         if own:
             facts = prepared.subsets[own[0].cell.subset]
             size = f"{facts.n_images:,} images, {facts.n_labels} labels"
+            if facts.effective_labels < 0.8 * facts.n_labels:  # a label set that is far from even
+                size += f" ({facts.effective_labels:.1f} effective)"
         else:
             size = "untrained"
         done = sum(t.key not in gone for t in own)
         yield f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained"
+    yield from (
+        f"  note     {note if len(note) <= MOST_OF_A_NOTE else note[:MOST_OF_A_NOTE] + '…'}" for note in plan.notes
+    )
     failed = gone & set(store.failures())
     yield f"  pre-trainings  {len(trainings):>5}, {len(trainings - gone)} done, {len(trainings & gone)} to do"
     yield f"  transfers      {len(transfers):>5}, {len(transfers - gone)} done, {len(transfers & gone)} to do"

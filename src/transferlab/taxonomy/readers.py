@@ -1,4 +1,4 @@
-"""Taxonomies from files and folders: edge lists, JSON trees, fine-to-coarse maps, nested folders."""
+"""Taxonomies from files and folders: edge lists, JSON trees, fine-to-coarse maps, synsets of classes, nested folders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from transferlab.errors import UserError
+from transferlab.taxonomy import classlists
 from transferlab.taxonomy.tree import Taxonomy, build, flat
 
 
@@ -28,9 +29,10 @@ def from_folders(classes: Sequence[str], names: dict[str, str] | None = None) ->
 
 
 def read_taxonomy(path: Path, classes: Sequence[str], *, prune: bool = False, join_roots: bool = False) -> Taxonomy:
-    """A taxonomy file: ``.json`` tree, or CSV/TSV of child,parent[,name] edges or of fine,coarse pairs.
+    """A taxonomy file: ``.json`` tree, or CSV/TSV of child,parent[,name] edges, of fine,coarse or of class,wnid pairs.
 
-    Without a header the columns are child, parent. A row with an empty parent names a root.
+    Without a header the columns are child, parent. A row with an empty parent names a root. Pairs of class and wnid
+    (or a synset's name, or a noun of one sense) put WordNet above the classes; those without a row are looked up.
 
     Raises:
         UserError: whatever is wrong with the file, with its name.
@@ -44,6 +46,8 @@ def read_taxonomy(path: Path, classes: Sequence[str], *, prune: bool = False, jo
     try:
         if path.suffix.lower() == ".json":
             edges, names = _json_edges(json.loads(text))
+        elif (synsets := _synsets(text, path)) is not None:
+            return _in_wordnet(synsets, classes, prune=prune)
         else:
             edges, names = _table_edges(text, path)
         if not edges:
@@ -55,12 +59,40 @@ def read_taxonomy(path: Path, classes: Sequence[str], *, prune: bool = False, jo
         raise UserError(error.what, str(path), error.remedy) from error
 
 
-def _table_edges(text: str, path: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def _synsets(text: str, path: Path) -> dict[str, str] | None:
+    """Class to synset of a table with these columns in its header; None for other tables."""
+    rows = _rows(text)
+    header = [cell.lower() for cell in rows[0]] if rows else []
+    if not {"class", "wnid"} <= set(header):
+        return None
+    first, second = header.index("class"), header.index("wnid")
+    found: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) <= max(first, second) or not row[first] or not row[second]:
+            raise UserError(f"row {number} has no class or no wnid", str(path), "give both")
+        if found.setdefault(row[first], row[second]) != row[second]:
+            raise UserError(f"the class {row[first]!r} has two synsets", str(path), "give it one")
+    return found
+
+
+def _in_wordnet(synsets: dict[str, str], classes: Sequence[str], *, prune: bool) -> Taxonomy:
+    strange = [leaf for leaf in synsets if leaf not in set(classes)]
+    if strange and not prune:
+        told = f"{len(strange)} rows are of classes that have no images, for example {strange[0]!r}"
+        raise UserError(told, "taxonomy", "remove them, or add prune=yes to leave out whatever has no images")
+    return classlists.above(classes, None, {leaf: synsets[leaf] for leaf in classes if leaf in synsets})[0]
+
+
+def _rows(text: str) -> list[list[str]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
+    delimiter = "\t" if lines and "\t" in lines[0] else "," if lines and "," in lines[0] else " "
+    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+
+
+def _table_edges(text: str, path: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    rows = _rows(text)
+    if not rows:
         return [], {}
-    delimiter = "\t" if "\t" in lines[0] else "," if "," in lines[0] else " "
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     header = [cell.lower() for cell in rows[0]]
     columns = {"child": 0, "parent": 1, "name": 2}
     coarse = header[:2] == ["fine", "coarse"]

@@ -5,55 +5,109 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from transferlab.errors import UserError
+from transferlab.taxonomy import classlists
+from transferlab.taxonomy.drawing import BAR_WIDTH, WIDTH, Drawing, counted, fitted, printable, short
 from transferlab.taxonomy.tree import LabelSet, Taxonomy
 
 Format = Literal["text", "json", "csv"]
-MOST_LINES = 400
 
 
-def show(
-    taxonomy: Taxonomy, form: Format, *, cut: int | None, merge_up: int | None, under: str | None, tree: str | None
-) -> str:
-    """What was asked for, or an overview of all cuts where nothing was.
+@dataclass(frozen=True)
+class Asked:
+    """What to show: a depth, a number of merge passes or of balanced labels, nodes with commas between, a node to draw."""
+
+    cut: int | None = None
+    merge_up: int | None = None
+    balanced: int | None = None
+    under: str | None = None
+    tree: str | None = None
+
+
+def show(taxonomy: Taxonomy, form: Format, asked: Asked) -> str:
+    """What was asked for, or an overview of all cuts where nothing was. A tree may be drawn with one label set.
 
     Raises:
-        UserError: more than one thing asked for, a depth, pass or node that is not there.
+        UserError: more than one label set asked for, a depth, number, pass or node that is not there.
     """
-    asked = [option for option in (cut, merge_up, under, tree) if option is not None]
-    if len(asked) > 1:
-        raise UserError("several label sets were asked for", "--cut, --merge-up, --under, --tree", "name one of them")
-    if cut is not None or merge_up is not None:
-        return label_set(taxonomy.cut(cut) if cut is not None else taxonomy.merge_up(merge_up or 0), form)
-    if under is not None:
-        nodes = [node.strip() for node in under.split(",")]
-        leaves = {leaf for node in nodes for leaf in taxonomy.leaves_under(node)}
-        ordered = [leaf for leaf in taxonomy.leaves if leaf in leaves]
+    sets = [option for option in (asked.cut, asked.merge_up, asked.balanced, asked.under) if option is not None]
+    if len(sets) > 1 or (asked.under is not None and asked.tree is not None):
+        options = "--cut, --merge-up, --balanced, --under, --tree"
+        raise UserError("several label sets were asked for", options, "name one of them; --tree also draws a label set")
+    if asked.under is not None:
+        leaves = under(taxonomy, asked.under)
         if form == "json":
-            return json.dumps({"leaves": ordered}) + "\n"
-        return "".join(f"{leaf if form == 'csv' else _printable(leaf)}\n" for leaf in ordered)
-    if tree is not None:
-        return _tree(taxonomy, tree or taxonomy.root, form)
-    return _overview(taxonomy, form)
+            return json.dumps({"leaves": leaves}) + "\n"
+        return "".join(f"{leaf if form == 'csv' else printable(leaf)}\n" for leaf in leaves)
+    labels = _asked_for(taxonomy, asked)
+    if asked.tree is not None:
+        return _tree(Drawing(taxonomy, labels), _one_node(taxonomy, asked.tree), form)
+    return label_set(taxonomy, labels, form) if labels else _overview(taxonomy, form)
 
 
-def label_set(labels: LabelSet, form: Format) -> str:
-    """One label set: its labels with their classes, largest first in text."""
+def under(taxonomy: Taxonomy, nodes: str) -> list[str]:
+    """The classes at or below these nodes (commas between) along any path, in class-index order.
+
+    Raises:
+        UserError: a node that is not there.
+    """
+    wanted = {node for text in nodes.split(",") for node in classlists.nodes(taxonomy, text.strip())}
+    return [leaf for leaf in taxonomy.leaves if leaf in wanted or wanted & taxonomy.ancestors(leaf)]
+
+
+def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
+    """One label set: its labels with their classes; in text the largest first, and labels of one class in one line."""
     if form == "json":
-        return json.dumps(labels.to_dict()) + "\n"
-    sizes = labels.sizes()
+        balanced = labels.made_by.startswith("balanced")  # its labels may be a node's rest, which only names tell
+        named = {"names": dict(zip(labels.labels, labels.names, strict=True))} if balanced else {}
+        return json.dumps({**labels.to_dict(), **named}) + "\n"
     if form == "csv":
         rows = [[leaf, label] for label, leaves in zip(labels.labels, labels.members, strict=True) for leaf in leaves]
         return _csv(["leaf", "label"], rows)
-    facts = labels.to_dict()
-    lines = [f"{labels.made_by}: {facts['n_labels']} labels, {facts['effective_labels']:.2f} effective, "
-             f"largest {100 * int(sizes.max()) / int(sizes.sum()):.1f} %"]  # fmt: skip
-    for index in sorted(range(len(sizes)), key=lambda label: (-int(sizes[label]), label)):
-        members = ", ".join(labels.members[index][:6]) + (", …" if sizes[index] > 6 else "")
-        lines.append(f"{sizes[index]:>6}  {_printable(labels.names[index])}  [{_printable(members)}]")
-    return "\n".join(lines) + "\n"
+    sizes = [len(leaves) for leaves in labels.members]
+    lines = [headline(labels)]
+    order = sorted(range(len(sizes)), key=lambda label: (-sizes[label], label))
+    for i in order:
+        if sizes[i] > 1:
+            share = sizes[i] / len(labels.leaves)
+            samples = ", ".join(short(taxonomy, leaf) for leaf in labels.members[i])
+            # A rest is told whole, a node by the first of its words.
+            name = labels.names[i] if " without " in labels.names[i] else labels.names[i].split(",")[0]
+            ident = f" [{labels.labels[i]}]" if labels.labels[i] != name else ""
+            lines.append(fitted(f"{counted(sizes[i], share, BAR_WIDTH)}{name}{ident}: {samples}", WIDTH))
+    alone = [i for i in order if sizes[i] == 1]
+    if alone:
+        names = ", ".join(short(taxonomy, labels.members[i][0]) for i in alone)
+        lines.append(fitted(f"{len(alone):>5} labels of one class each: {names}", WIDTH))
+    return "\n".join(map(printable, lines)) + "\n"
+
+
+def headline(labels: LabelSet) -> str:
+    """The numbers of a label set in a line."""
+    facts, sizes = labels.to_dict(), labels.sizes()
+    share = 100 * int(sizes.max()) / int(sizes.sum())
+    return f"{labels.made_by}: {facts['n_labels']} labels, {facts['effective_labels']:.2f} effective, largest {share:.1f} %"
+
+
+def _asked_for(taxonomy: Taxonomy, asked: Asked) -> LabelSet | None:
+    if asked.cut is not None:
+        return taxonomy.cut(asked.cut)
+    if asked.merge_up is not None:
+        return taxonomy.merge_up(asked.merge_up)
+    return None if asked.balanced is None else taxonomy.balanced(asked.balanced)
+
+
+def _one_node(taxonomy: Taxonomy, text: str) -> str:
+    """Raises UserError for several nodes, or for a synset without a class below it."""
+    found = classlists.nodes(taxonomy, text) if text else (taxonomy.root,)
+    if len(found) != 1:
+        told = f"{text!r} names {len(found)} nodes of the taxonomy" if found else f"no class lies under {text!r}"
+        raise UserError(told, "--tree", "name one that lies above classes; '' is the root")
+    return found[0]
 
 
 def _overview(taxonomy: Taxonomy, form: Format) -> str:
@@ -71,37 +125,24 @@ def _overview(taxonomy: Taxonomy, form: Format) -> str:
     if form == "csv":
         return _csv(head, rows)
     lines = [f"{len(taxonomy.leaves)} classes, {len(taxonomy.parents)} nodes; --cut D gives"]
-    lines += [f"  depth {d:>2}: {n:>5} labels, {e:>8} effective, largest {s} %" for d, n, e, s in rows]
+    lines += [f"  depth {d:>2}: {n:>5} labels, {e:>8} effective, largest {s:>5} %" for d, n, e, s in rows]
     return "\n".join(lines) + "\n"
 
 
-def _tree(taxonomy: Taxonomy, node: str, form: Format) -> str:
-    """The nodes below one, along first parents, indented, with the number of classes under each."""
-    children: dict[str, list[str]] = {}
-    for child, above in taxonomy.parents.items():
-        if above:
-            children.setdefault(above[0], []).append(child)
-    rows: list[tuple[int, str, int]] = []
-    waiting = [(0, node)]
-    while waiting:
-        depth, here = waiting.pop()
-        rows.append((depth, here, len(taxonomy.leaves_under(here))))
-        waiting += [(depth + 1, child) for child in sorted(children.get(here, []), reverse=True)]
+def _tree(drawing: Drawing, node: str, form: Format) -> str:
+    """The nodes below one on chains; as JSON or CSV all of them, as text what fits on a few screens."""
+    if form == "text":
+        head = [] if drawing.labels is None else [headline(drawing.labels)]
+        return "\n".join(map(printable, [*head, *drawing.lines(node)])) + "\n"
+    names = drawing.taxonomy.names
     if form == "json":
-        return json.dumps([{"depth": d, "id": n, "name": taxonomy.names[n], "leaves": k} for d, n, k in rows]) + "\n"
-    if form == "csv":
-        return _csv(["depth", "id", "name", "leaves"], [[str(d), n, taxonomy.names[n], str(k)] for d, n, k in rows])
-    lines = [f"{'  ' * d}{_printable(taxonomy.names[n])} [{_printable(n)}] {k}" for d, n, k in rows[:MOST_LINES]]
-    if len(rows) > MOST_LINES:
-        lines.append(f"… and {len(rows) - MOST_LINES} more; --format json has them all")
-    return "\n".join(lines) + "\n"
+        return json.dumps([{"depth": d, "id": n, "name": names[n], "leaves": drawing.n_classes[n]}
+                           for d, n in drawing.nodes(node)]) + "\n"  # fmt: skip
+    rows = [[str(d), n, names[n], str(drawing.n_classes[n])] for d, n in drawing.nodes(node)]
+    return _csv(["depth", "id", "name", "leaves"], rows)
 
 
-def _csv(head: list[str], rows: list[list[str]]) -> str:
+def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     held = io.StringIO()
     csv.writer(held, lineterminator="\n").writerows([head, *rows])
     return held.getvalue()
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "�" for c in text)

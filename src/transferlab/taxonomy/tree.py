@@ -5,6 +5,8 @@ The rules that are numbered here are those under which the label sets of Huh et 
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,13 +75,34 @@ class Taxonomy:
         names: id to display name, for every node.
         parents: id to parents, sorted so that the first is the one that the chain follows (rule 3); the root has none.
         root: id of the one node without parents.
+        synsets: id to wnid, for classes that take a WordNet synset's place under an id of their own.
     """
 
     leaves: tuple[str, ...]
     names: Mapping[str, str]
     parents: Mapping[str, tuple[str, ...]]
     root: str
+    synsets: Mapping[str, str] = field(default_factory=dict[str, str])
     _chains: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)
+
+    @staticmethod
+    def wordnet(wnids: Sequence[str]) -> Taxonomy:
+        """What WordNet 3.0 has above any noun synsets, which are the classes in this order.
+
+        Raises:
+            UserError: an unknown or repeated wnid, or one of an instance, which has no kind above it.
+        """
+        from transferlab.taxonomy import wordnet
+
+        _must_differ(wnids)
+        return wordnet.above({wnid: wnid for wnid in wnids})
+
+    @staticmethod
+    def imagenet1k() -> Taxonomy:
+        """The 1000 classes of ILSVRC-2012 in the order of their usual indices, with what WordNet 3.0 has above them."""
+        from transferlab.taxonomy import classlists
+
+        return classlists.taxonomy("imagenet-1k")
 
     @property
     def is_flat(self) -> bool:
@@ -155,6 +178,21 @@ class Taxonomy:
             raise UserError(f"no merge pass {passes}", "taxonomy", "passes are counted from 1")
         return self._label_set([current[leaf] for leaf in self.leaves], f"merge pass {passes}")
 
+    def balanced(self, n_labels: int, images_per_leaf: NDArray[np.int64] | None = None) -> LabelSet:
+        """Exactly so many labels of similar size, each one branch of the tree, or the named rest of one.
+
+        ``taxonomy/balance.py`` tells the rule.
+
+        Args:
+            images_per_leaf: int [n_leaves]; without counts every class weighs one.
+
+        Raises:
+            UserError: fewer labels than 1, or more than there are classes with images.
+        """
+        from transferlab.taxonomy.balance import balanced
+
+        return balanced(self, n_labels, images_per_leaf)
+
     def similarity(self, a: str, b: str) -> float:
         """2·depth(lowest common ancestor) / (depth(a) + depth(b)) on chains, in 0…1 (Wu and Palmer 1994).
 
@@ -180,15 +218,17 @@ class Taxonomy:
             {node: self.names[node] for node in kept},
             {node: self.parents[node] for node in kept},
             self.root,
+            {node: wnid for node, wnid in self.synsets.items() if node in kept},
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain data for JSON, in a fixed order; ``from_plain`` inverts it."""
+        """Plain data for JSON, in a fixed order; ``from_plain`` inverts it. Synsets are told only where there are any."""
         nodes = sorted(self.parents)
         return {
             "leaves": list(self.leaves),
             "root": self.root,
             "nodes": {node: {"name": self.names[node], "parents": list(self.parents[node])} for node in nodes},
+            **({"synsets": dict(sorted(self.synsets.items()))} if self.synsets else {}),
         }
 
     def _label_set(self, label_of_leaf: list[str], made_by: str) -> LabelSet:
@@ -199,7 +239,9 @@ class Taxonomy:
 
     def _must_know(self, node: str) -> None:
         if node not in self.parents:
-            raise UserError(f"the taxonomy has no node {node!r}", "taxonomy", "use an id that --tree '' shows")
+            near = difflib.get_close_matches(node, self.parents, n=3)
+            hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
+            raise UserError(f"the taxonomy has no node {node!r}", "taxonomy", f"{hint}use an id that --tree '' shows")
 
 
 def from_plain(plain: Mapping[str, Any]) -> Taxonomy:
@@ -210,6 +252,7 @@ def from_plain(plain: Mapping[str, Any]) -> Taxonomy:
         {node: facts["name"] for node, facts in nodes.items()},
         {node: tuple(facts["parents"]) for node, facts in nodes.items()},
         plain["root"],
+        plain.get("synsets", {}),  # packs of before 2026-11-27 have none
     )
 
 
@@ -240,9 +283,7 @@ def build(
     Raises:
         UserError: cycles, a class that is not in the graph, two roots, a leaf without images, duplicate classes.
     """
-    repeated = sorted({c for c in classes if list(classes).count(c) > 1}) if len(set(classes)) < len(classes) else []
-    if repeated:
-        raise UserError(f"the class {repeated[0]!r} occurs twice", "taxonomy", "give every class an id of its own")
+    _must_differ(classes)
     parents: dict[str, set[str]] = {}
     for child, parent in edges:
         parents.setdefault(child, set()).add(parent)
@@ -269,6 +310,12 @@ def build(
         return named[node].split(",")[0].strip().lower().replace(" ", "_"), node
 
     return Taxonomy(tuple(classes), named, {n: tuple(sorted(up, key=rank)) for n, up in parents.items()}, roots[0])
+
+
+def _must_differ(classes: Sequence[str]) -> None:
+    if len(set(classes)) < len(classes):
+        repeated = min(c for c, n in Counter(classes).items() if n > 1)
+        raise UserError(f"the class {repeated!r} occurs twice", "taxonomy", "give every class an id of its own")
 
 
 def _must_be_acyclic(parents: Mapping[str, set[str]]) -> None:

@@ -1,0 +1,73 @@
+"""Which of a source's classes are what a target is about: by WordNet where both have their places in it, else by name.
+
+Huh et al. took a class out if it is one of the target's synsets or lies below one along any path. That is narrower than
+the words suggest: what lies beside a synset stays in (zebra beside horse, pickup beside car, television beside monitor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transferlab.taxonomy import classlists, wordnet
+from transferlab.taxonomy.tree import Taxonomy
+
+
+@dataclass(frozen=True)
+class Match:
+    """A source's classes with a target's.
+
+    Args:
+        classes: each target class, in their order, to the source's classes that are, or lie under it; none where no
+            source class is.
+        by_name: the target classes that were compared by name, since they have no one synset.
+    """
+
+    classes: Mapping[str, tuple[str, ...]]
+    by_name: tuple[str, ...]
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Target classes that no source class is."""
+        return tuple(name for name, leaves in self.classes.items() if not leaves)
+
+
+def match(source: Taxonomy, target: Taxonomy) -> Match:
+    """Find the source's classes at or under each of the target's.
+
+    A class's synset is its wnid, the one that its taxonomy or a shipped list gives it, or its name's only noun sense.
+    Two classes that have synsets are compared by WordNet along any path; any others by name: a source class is taken
+    if it, or a node above it but the root, is called like the target's class in any of its comma-separated terms,
+    whatever the case, or has its id.
+    """
+    ours, theirs = _synsets(source), _synsets(target)
+    over = {leaf: _over(source, leaf, ours.get(leaf)) for leaf in source.leaves}
+    called = {node: _terms(source, node) for node in source.parents if node != source.root}
+    terms_over = {
+        leaf: set[str]().union(*(called[n] for n in (leaf, *source.ancestors(leaf)) if n in called))
+        for leaf in source.leaves
+    }
+    found: dict[str, tuple[str, ...]] = {}
+    for name in target.leaves:
+        terms, wnid = _terms(target, name), theirs.get(name)
+        found[name] = tuple(
+            leaf for leaf in source.leaves
+            if (wnid in over[leaf] if wnid is not None and over[leaf] else bool(terms & terms_over[leaf]))
+        )  # fmt: skip
+    return Match(found, tuple(name for name in target.leaves if name not in theirs))
+
+
+def _synsets(taxonomy: Taxonomy) -> dict[str, str]:
+    """Classes with one synset."""
+    found = classlists.find(taxonomy.leaves, taxonomy.names).synsets
+    return {**found, **{leaf: taxonomy.synsets[leaf] for leaf in taxonomy.leaves if leaf in taxonomy.synsets}}
+
+
+def _over(taxonomy: Taxonomy, leaf: str, wnid: str | None) -> set[str]:
+    """The synsets that a class is or is under: WordNet's, and those that its own taxonomy names by wnid."""
+    own = {node for node in taxonomy.ancestors(leaf) if wordnet.known(node)}
+    return set(wordnet.upwards([*own, *([wnid] if wnid else [])]))
+
+
+def _terms(taxonomy: Taxonomy, node: str) -> set[str]:
+    return {node, *(term.strip().lower() for term in taxonomy.names[node].split(","))}
