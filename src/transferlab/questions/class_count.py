@@ -45,5 +45,5 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
         unit="",
         conditions=dict(conditions),
         contrasts=against(list(conditions)[-1], margin=0.01),
-        note=levels.scaled(source, "label sets", [*levels.LABELS, "127 (merged)", 1000], list(conditions)),
+        notes=levels.scaled(source, "label sets", [*levels.LABELS, "127 (merged)", 1000], list(conditions)),
     )

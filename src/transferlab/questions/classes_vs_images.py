@@ -61,5 +61,5 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
         study(source, targets),
         conditions=conditions,
         contrasts=contrasts,
-        note=levels.scaled(source, "budgets", [f"{budget:,}" for budget in levels.BUDGETS], told),
+        notes=levels.scaled(source, "budgets", [f"{budget:,}" for budget in levels.BUDGETS], told),
     )

@@ -50,7 +50,7 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     n_classes = len(source.taxonomy.leaves)
     depth_of = {n: depth for n, depth in levels.cuts(source).items() if n <= n_classes // 2}
     chosen = list(depth_of.values()) or depths(source)
-    return replace(_at(source, chosen), note=levels.scaled(source, "cuts", [9, 79, 486], list(depth_of)))
+    return replace(_at(source, chosen), notes=levels.scaled(source, "cuts", [9, 79, 486], list(depth_of)))
 
 
 def _at(source: Pack, chosen: Sequence[int]) -> Study:

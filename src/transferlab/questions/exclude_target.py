@@ -8,14 +8,16 @@ Expect: the paper found nearly no loss. State which classes were left out: the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.specs import Pack, Study
-from transferlab.taxonomy import wordnet
+from transferlab.taxonomy import classlists, wordnet
 from transferlab.taxonomy.matching import Match, match
+
+PASCAL = "pascal-voc"
 
 
 def shared_classes(source: Pack, targets: Sequence[Pack]) -> list[str]:
@@ -49,6 +51,24 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
             "map classes to WordNet with ?taxonomy=FILE.csv (columns class,wnid), or list those to leave out in a study "
             "file: designs.without(classes) and designs.without_matched(classes), as docs/extending.md shows",
         )
+    return _study(shared, _notes(source, matches, shared))
+
+
+def paper(source: Pack, targets: Sequence[Pack]) -> Study:
+    """PASCAL VOC's classes left out (229 of ImageNet's 1,000, 29 of Tiny ImageNet's 200), whatever the targets.
+
+    A source that is not in WordNet, or has none of them, is left without its targets' classes.
+    """
+    taxonomy = source.taxonomy
+    nodes = classlists.nodes(taxonomy, PASCAL) if classlists.is_wordnet(taxonomy) else ()
+    under = {leaf for node in nodes for leaf in taxonomy.leaves_under(node)}
+    shared = [leaf for leaf in taxonomy.leaves if leaf in under]
+    if not 1 <= len(shared) <= len(taxonomy.leaves) // 2:
+        return study(source, targets)
+    return _study(shared, [*_left_out(source, shared), "They are, or lie under, one of PASCAL VOC's 20 synsets."])
+
+
+def _study(shared: Sequence[str], notes: Iterable[str]) -> Study:
     return Study(
         name="exclude-target",
         question="Does leaving out the target's classes hurt?",
@@ -63,7 +83,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
             compare("without the target's classes", "without as many others"),
             compare("without the target's classes", "all classes"),
         ],
-        notes=tuple(_notes(source, matches, shared)),
+        notes=tuple(notes),
     )
 
 
@@ -76,6 +96,10 @@ def _notes(source: Pack, matches: Sequence[tuple[str, Match]], shared: Sequence[
             yield f"No class of {source.name} is, or lies under, {target}'s {', '.join(found.absent)}."
         if found.by_name:
             yield f"Compared by name, having no one synset in WordNet: {target}'s {', '.join(found.by_name)}."
+    yield from _left_out(source, shared)
+
+
+def _left_out(source: Pack, shared: Sequence[str]) -> Iterator[str]:
     called = ", ".join(_called(source, leaf) for leaf in shared)
     yield f"Left out in all, {len(shared)} of {len(source.taxonomy.leaves)} classes: {called}."
     yield "What lies beside a target's class in the taxonomy stays in, however alike it looks (in WordNet a zebra is no horse)."

@@ -49,5 +49,5 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     return replace(
         study(source, targets),
         conditions={n: designs.images_per_class(n, short="keep") for n in counts},
-        note=levels.scaled(source, "images per class", [*levels.IMAGES, "all"], counts),
+        notes=levels.scaled(source, "images per class", [*levels.IMAGES, "all"], counts),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transferlab import designs
 from transferlab.errors import UserError
 from transferlab.specs import TRAIN, Design, Pack
-from transferlab.taxonomy.wordnet import imagenet1k_wnids
+from transferlab.taxonomy import classlists
 
 IMAGES, OF_IMAGES = (50, 125, 250, 500), 1000
 LABELS, OF_LABELS = (9, 79, 486, 753, 918), 1000
@@ -37,7 +37,7 @@ def class_sizes(source: Pack) -> NDArray[np.int64]:
 
 def is_imagenet(source: Pack) -> bool:
     """Whether the classes are the 1,000 of ILSVRC-2012, by WordNet id."""
-    return set(source.taxonomy.leaves) == set(imagenet1k_wnids())
+    return set(source.taxonomy.leaves) == set(classlists.read("imagenet-1k").values())
 
 
 def images_per_class(source: Pack) -> list[int]:
@@ -114,9 +114,9 @@ def budgets(source: Pack) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return found
 
 
-def scaled(source: Pack, what: str, paper: Sequence[object], here: Sequence[object]) -> str:
-    """A sentence on how the paper's levels became this source's; nothing on ImageNet itself."""
+def scaled(source: Pack, what: str, paper: Sequence[object], here: Sequence[object]) -> tuple[str, ...]:
+    """A sentence on how the paper's levels became this source's; none on ImageNet itself."""
     if is_imagenet(source):
-        return ""
+        return ()
     told = (", ".join(map(str, levels)) for levels in (paper, here))
-    return "The paper's {}, {}, are scaled to this source: {}.".format(what, *told)
+    return ("The paper's {}, {}, are scaled to this source: {}.".format(what, *told),)
