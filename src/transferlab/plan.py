@@ -155,7 +155,7 @@ def check_recipe(recipe: Recipe) -> None:
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
     words = {
         "optimiser": ("muon", "sgd", "adamw"),
-        "schedule": ("cosine", "one-cycle"),
+        "schedule": ("cosine", "one-cycle", "steps"),
         "precision": ("auto", "bf16", "fp32"),
     }
     for name, known in words.items():
