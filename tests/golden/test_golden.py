@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab import Study, compare, designs, finetune, knn, probe
+from transferlab import Study, compare, designs, finetune, induction, knn, probe, refit
 from transferlab.designs import DESIGNS
 from transferlab.engine import batches
 from transferlab.engine.backbones import build
@@ -101,7 +101,13 @@ MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
     "probe at 5 shots": (probe(shots=5), {"top1": 0.753, "top5": 0.973, "negative log-likelihood": 0.943}),
     "knn": (knn(), {"top1": 0.713, "mean class accuracy": 0.713}),
     "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.593, "top5": 1.0, "negative log-likelihood": 0.989}),
-}
+    "refit": (refit(), {"top1": 0.68, "negative log-likelihood": 0.830}),
+    "induction": (
+        induction(cut=1),
+        {"top1": 0.6, "top5": 1.0, "superclass top1": 0.627, "superclass mean accuracy": 0.627,
+         "top1 within the superclass": 0.933, "guessing within the superclass": 1 / 3},
+    ),
+}  # fmt: skip
 
 
 def test_every_protocol_is_pinned() -> None:

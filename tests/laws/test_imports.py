@@ -67,8 +67,8 @@ LATER: dict[str, set[str]] = {
 }
 WITH_TORCH = {
     "engine.alexnet", "engine.backbones", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
-    "engine.pixels", "engine.steps", "transfer.finetune", "transfer.knn", "transfer.logistic",
-    "transfer.measure", "transfer.probe", "transfer.problem",
+    "engine.pixels", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
+    "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
     "runners.calibrate", "runners.networks", "runners.worker",
 }  # fmt: skip
 
