@@ -31,6 +31,7 @@ def test_every_named_recipe_can_be_trained(name: str) -> None:
         ({"length": UntilFlat(0, 10, 10)}, "length's patience = 0"),
         ({"warmup": 1.0}, "warmup = 1.0"),
         ({"augmentation": Augmentation(crop_px=32)}, "crop_px = 32 .*from 0 to 31"),
+        ({"augmentation": Augmentation(scale=0.0)}, "scale = 0.0 .*from 0.01 to 1"),
         ({"schedule": "step"}, "no schedule 'step' .*cosine, one-cycle, steps"),
         ({"optimiser": "adma"}, "no optimiser 'adma' .*muon, sgd, adamw"),
         ({"precision": "fp16"}, "no precision 'fp16'"),

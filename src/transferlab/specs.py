@@ -132,19 +132,24 @@ Length = Examples | Epochs | UntilFlat
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Batched augmentation: random crop after reflection padding, horizontal flip, cutout, colour jitter.
+    """Batched augmentation: crop after reflection padding, flip, random-resized crop, colour jitter, cutout.
 
     Args:
         crop_px: padding before the random crop, pixels; 0 is no crop.
         flip: mirror half of the images.
         cutout_px: side of a grey square, pixels; 0 is none.
         colour: strength of brightness, contrast and saturation jitter, 0…1; 0 is none.
+        scale: least share of the area that a random-resized crop keeps, 0…1, its sides in a ratio of 3/4 to 4/3; 1 is
+            none.
     """
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"scale"})
 
     crop_px: int = 4
     flip: bool = True
     cutout_px: int = 0
     colour: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -321,6 +321,7 @@ def _protocol(plan: Plan) -> tuple[tuple[str, str], ...]:
     recipe = plan.recipe
     rule = recipe.augmentation
     steps = [f"crop after {rule.crop_px} px of padding" if rule.crop_px else "", "flip" if rule.flip else "",
+             f"random-resized crops of at least {100 * rule.scale:g} % of the area" if rule.scale < 1 else "",
              f"cutout {rule.cutout_px} px" if rule.cutout_px else "", f"colour {rule.colour}" if rule.colour else ""]  # fmt: skip
     return (
         ("Pre-training length", length_in_words(recipe)),

@@ -107,9 +107,9 @@ def coarse_labels(pack: Pack, protocol: Protocol) -> NDArray[np.int32]:
     """The coarse label of each class, int32 [c], by the knob of an induction: ``cut``, a depth, or ``merge``, passes.
 
     Raises:
-        UserError: no knob or another one, or a depth or pass that the pack's taxonomy does not have.
+        UserError: no knob or another one, one that is no whole number, or a depth or pass that the pack's taxonomy does not have.
     """
-    if set(protocol.knobs) not in ({"cut"}, {"merge"}):
+    if set(protocol.knobs) not in ({"cut"}, {"merge"}) or not all(isinstance(n, int) for n in protocol.knobs.values()):
         raise UserError("induction needs one rule that makes coarse labels", f"protocol on {pack.name}",
                         "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
     ((rule, n),) = protocol.knobs.items()
