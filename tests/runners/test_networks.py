@@ -19,6 +19,7 @@ from transferlab.identity import plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import COHORT, Place, make_plan
 from transferlab.report.gather import all_answers, table_rows
+from transferlab.report.page import render
 from transferlab.runners import local, worker
 from transferlab.runners.machine import Machine
 from transferlab.runners.networks import WEIGHTS, Bench
@@ -62,7 +63,7 @@ def weights(plan: Plan, store: Store) -> dict[str, bytes]:
 
 
 def test_the_sources_own_classes_are_told_by_every_network(
-    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings
+    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings, tmp_path: Path
 ) -> None:
     plan, store = lab("own", protocols=[knn(), refit(), induction(cut=1)])
     for key in dict.fromkeys(t.cell.network for t in plan.transfers):
@@ -74,6 +75,10 @@ def test_the_sources_own_classes_are_told_by_every_network(
                     "induction by cut 1: superclass mean accuracy"}  # fmt: skip
     metrics = {row["metric"] for row in table_rows(store) if row["protocol"] == "induction by cut 1"}
     assert {"top1", "top5", "superclass top1"} <= metrics
+    render([study], tmp_path / "report.md", "md")
+    page = (tmp_path / "report.md").read_text()
+    assert "Protocol: induction by cut 1: superclass mean accuracy" in page
+    assert "(superclass mean accuracy) |" in page
     cell = next(t.key for t in plan.transfers if t.cell.protocol.kind == "induction")
     assert set(store.arrays(cell)) == {"right", "right in five", "right superclass", "right within"}
 

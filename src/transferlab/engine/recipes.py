@@ -19,8 +19,8 @@ SMALL = Recipe(name="small")
 # (models/bvlc_reference_caffenet of BVLC/caffe, solver.prototxt and train_val.prototxt). With it 57.4 % top-1 and 80.4 %
 # top-5 on the centre crop (its readme; best at step 313,000). Differs here: momentum is Nesterov's, biases learn at the
 # rate of the weights (Caffe: twice that), the last layer begins at deviation 1/64 (Caffe: 0.01), pixels less a mean
-# colour (Caffe: a mean image), 224 px shifted by up to 16 px with reflected borders (Caffe: crops of 227 from 256 px
-# that were squeezed to squares). Not run here at that scale. 115 million images: at 29 a second 46 days of a core.
+# colour (Caffe: a mean image), 224 px shifted by up to 16 px with reflected borders (Caffe: crops of 227 px from images
+# resized to 256 x 256). Not run here at that scale. 115 million images: at 29 a second 46 days of a core.
 CAFFENET = Recipe(
     name="caffenet", backbone="alexnet-caffe", image_px=224, length=Examples(450_000 * 256), batch=256, optimiser="sgd",
     lr=0.01, weight_decay=5e-4, schedule="steps", warmup=0.0, label_smoothing=0.0, augmentation=Augmentation(crop_px=16),
