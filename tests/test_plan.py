@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs
+from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs, induction, probe, refit
 from transferlab.engine.recipes import RECIPES
 from transferlab.plan import Place, check_recipe, make_plan
-from transferlab.specs import Augmentation, Pack, PackRef, Recipe, Subset
+from transferlab.specs import Augmentation, Pack, PackRef, Plan, Protocol, Recipe, Subset
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -31,6 +31,8 @@ def test_every_named_recipe_can_be_trained(name: str) -> None:
         ({"length": UntilFlat(0, 10, 10)}, "length's patience = 0"),
         ({"warmup": 1.0}, "warmup = 1.0"),
         ({"augmentation": Augmentation(crop_px=32)}, "crop_px = 32 .*from 0 to 31"),
+        ({"augmentation": Augmentation(scale=0.0)}, "scale = 0.0 .*from 0.01 to 1"),
+        ({"schedule": "step"}, "no schedule 'step' .*cosine, one-cycle, steps"),
         ({"optimiser": "adma"}, "no optimiser 'adma' .*muon, sgd, adamw"),
         ({"precision": "fp16"}, "no precision 'fp16'"),
     ],
@@ -55,3 +57,35 @@ def test_a_plan_holds_one_subset_at_a_time(make_pack: Callable[..., Pack]) -> No
     make_plan(study, (references[0], pack), references[1:], Place("cpu", "fp32"), keep)
     assert len(alive) == 4 * (2 + 2)
     assert max(alive) <= 2  # the one that is given, and the one before it until its name is taken
+
+
+def planned(pack: Pack, targets: list[PackRef], protocols: list[Protocol]) -> Plan:
+    study = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)}, seeds=1,
+                  contrasts=[compare("4", "2")], protocols=protocols)  # fmt: skip
+    return make_plan(study, (PackRef("s", pack.digest, "s"), pack), targets, Place("cpu", "fp32"), lambda _: None)
+
+
+def test_protocols_of_the_sources_own_classes_are_made_for_the_source_alone(make_pack: Callable[..., Pack]) -> None:
+    pack, other = make_pack(), make_pack(seed=1)
+    targets = [PackRef("source", pack.digest, "own"), PackRef("t", other.digest, "t")]
+    plan = planned(pack, targets, [probe(), refit(), induction(cut=1), induction(merge=1)])
+    made = {(t.cell.target == pack.digest, t.cell.protocol.label) for t in plan.transfers if t.condition == "4"}
+    own = {"probe", "refit", "induction by cut 1", "induction by merge 1"}
+    assert made == {(True, label) for label in own} | {(False, "probe")}
+    labels = {condition: {t.cell.protocol.label for t in plan.transfers if t.condition == condition and
+                          t.cell.target == pack.digest} for condition in ("random-features", "scratch")}  # fmt: skip
+    assert labels == {"random-features": own, "scratch": {"finetune"}}
+    assert len({t.key for t in plan.transfers}) == len(plan.transfers)
+
+
+@pytest.mark.parametrize("protocol", [refit(), induction(cut=1)])
+def test_a_protocol_of_the_source_needs_the_source_as_target_and_another_before_it(
+    protocol: Protocol, make_pack: Callable[..., Pack]
+) -> None:
+    pack, other = make_pack(), make_pack(seed=1)
+    own, foreign = PackRef("source", pack.digest, "own"), PackRef("t", other.digest, "t")
+    with pytest.raises(UserError, match='the source is no target .*add "source"'):
+        planned(pack, [foreign], [probe(), protocol])
+    with pytest.raises(UserError, match="first protocol"):
+        planned(pack, [own, foreign], [protocol, probe()])
+    assert planned(pack, [own], [protocol]).transfers

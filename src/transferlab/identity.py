@@ -23,7 +23,8 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 def canonical(value: object) -> str:
     """Canonical JSON of plain data: sorted keys, no spaces, dataclasses as objects with their type's name.
 
-    Fields that a dataclass lists in ``NOT_IDENTITY`` are left out. Dictionary keys must be strings; floats are
+    Fields that a dataclass lists in ``NOT_IDENTITY`` are left out, and those in ``ADDED_LATER`` at their default, so that
+    what was done before they were there keeps its key. Dictionary keys must be strings; floats are
     written in full (``repr``), so equal text means equal value.
 
     Raises:
@@ -36,7 +37,7 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
     """Dictionaries, lists and scalars for JSON; dataclasses carry their type's name (``specs.restored`` inverts it).
 
     Args:
-        identity_only: leave out what a dataclass lists in ``NOT_IDENTITY``.
+        identity_only: leave out what a dataclass lists in ``NOT_IDENTITY``, and defaults of ``ADDED_LATER``.
 
     Raises:
         TypeError: a value that has no canonical form (arrays, sets, NaN, paths).
@@ -50,8 +51,8 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
     if isinstance(value, (list, tuple)):  # before the slower questions: lists are most of what is hashed
         return [plain(item, identity_only=identity_only) for item in cast("Sequence[object]", value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        harmless = cast("frozenset[str]", vars(type(value)).get("NOT_IDENTITY", frozenset[str]()))
-        names = [f.name for f in dataclasses.fields(value) if not (identity_only and f.name in harmless)]
+        left_out = _left_out(value) if identity_only else frozenset[str]()
+        names = [f.name for f in dataclasses.fields(value) if f.name not in left_out]
         fields = {name: plain(getattr(value, name), identity_only=identity_only) for name in names}
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
@@ -62,6 +63,17 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [plain(item, identity_only=identity_only) for item in cast("Sequence[object]", value)]
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _left_out(value: Any) -> frozenset[str]:
+    """Names of the fields of a dataclass that do not count."""
+    listed = vars(cast("type[object]", type(value)))
+    harmless = cast("frozenset[str]", listed.get("NOT_IDENTITY", frozenset[str]()))
+    if "ADDED_LATER" not in listed:
+        return harmless
+    defaults = {f.name: f.default for f in dataclasses.fields(value)}
+    later = cast("frozenset[str]", listed["ADDED_LATER"])
+    return harmless | {name for name in later if getattr(value, name) == defaults[name]}
 
 
 def digest(*parts: object) -> str:

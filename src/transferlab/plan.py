@@ -65,8 +65,13 @@ def make_plan(
     contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control])
     precision = place.precision if study.recipe.precision == "auto" else study.recipe.precision
     place = replace(place, precision=precision)
+    _check_protocols_of_source(study, reference, targets)
     trainings: list[Training] = []
     transfers: list[Transfer] = []
+
+    def pairs(protocols: Sequence[Protocol]) -> list[tuple[PackRef, Protocol]]:
+        return [(t, p) for t in targets for p in protocols if t.digest == reference.digest or not p.of_source]
+
     for seed in range(study.seeds):
         drawn = {replicate: designs.Draw(pack, seed, replicate) for replicate in (0, 1)}  # shared by the conditions
         for condition in conditions:
@@ -74,7 +79,7 @@ def make_plan(
                 network = RandomNetwork(study.recipe, seed, reference.digest, place.device, place.precision)
                 key = digest("untrained", ENGINE, network)
                 protocols = _protocols_of(condition.name, study, len(pack.rows(TRAIN)))
-                transfers += _transfers(condition.name, key, seed, targets, protocols, network)
+                transfers += _transfers(condition.name, key, seed, pairs(protocols), network)
                 continue
             twin = condition.name == "a/a"
             subset = designs.take(condition.design, drawn[int(twin)])
@@ -84,7 +89,7 @@ def make_plan(
             )
             training = Training(digest("pretrain", ENGINE, cell), condition.name, seed, cell)
             trainings.append(training)
-            transfers += _transfers(condition.name, training.key, seed, targets, study.protocols, None)
+            transfers += _transfers(condition.name, training.key, seed, pairs(study.protocols), None)
     identity = digest(
         "study", study.name, reference.digest, [t.digest for t in targets], list(conditions), study.recipe,
         list(study.protocols), place.device, precision,
@@ -126,6 +131,25 @@ def check(study: Study) -> None:
         raise UserError("the study has no protocol", where, "use for example protocols=[probe()]")
 
 
+def _check_protocols_of_source(study: Study, source: PackRef, targets: Sequence[PackRef]) -> None:
+    """Refuse protocols of the source's own classes where the source is no target, or where they would be the answer.
+
+    Raises:
+        UserError: with the protocol.
+    """
+    of_source = [p for p in study.protocols if p.of_source]
+    if of_source and source.digest not in {t.digest for t in targets}:
+        raise UserError(
+            f"{of_source[0].label} tells the source's own classes, and the source is no target",
+            f"study {study.name!r}", 'add "source" to its targets'
+        )  # fmt: skip
+    if study.protocols[0].of_source and len(targets) > 1:
+        raise UserError(
+            f"{study.protocols[0].label} is the first protocol, which is compared on every target, and tells only the "
+            "source's own classes", f"study {study.name!r}", "name another protocol before it, for example probe()"
+        )  # fmt: skip
+
+
 def check_seeds(seeds: int, where: str) -> None:
     """Refuse numbers of seeds that cannot be run.
 
@@ -148,7 +172,7 @@ def check_recipe(recipe: Recipe) -> None:
         "batch": (recipe.batch, 1, 65_536), "lr": (recipe.lr, 0, most), "weight_decay": (recipe.weight_decay, 0, most),
         "warmup": (recipe.warmup, 0, 0.99), "label_smoothing": (recipe.label_smoothing, 0, 1),
         "ema": (0.0 if recipe.ema is None else recipe.ema, 0, 1), "crop_px": (rule.crop_px, 0, recipe.image_px - 1),
-        "cutout_px": (rule.cutout_px, 0, recipe.image_px), "colour": (rule.colour, 0, 1), **lengths,
+        "cutout_px": (rule.cutout_px, 0, recipe.image_px), "colour": (rule.colour, 0, 1), "scale": (rule.scale, 0.01, 1), **lengths,
     }  # fmt: skip
     for name, (value, low, high) in ranges.items():
         if not low <= value <= high:
@@ -156,7 +180,7 @@ def check_recipe(recipe: Recipe) -> None:
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
     words = {
         "optimiser": ("muon", "sgd", "adamw"),
-        "schedule": ("cosine", "one-cycle"),
+        "schedule": ("cosine", "one-cycle", "steps"),
         "precision": ("auto", "bf16", "fp32"),
     }
     for name, known in words.items():
@@ -229,12 +253,10 @@ def most_seen(recipe: Recipe, n_images: int) -> int:
 
 
 def _transfers(
-    condition: str, network: str, seed: int, targets: Sequence[PackRef], protocols: Sequence[Protocol],
-    untrained: RandomNetwork | None,
-) -> list[Transfer]:  # fmt: skip
+    condition: str, network: str, seed: int, pairs: Sequence[tuple[PackRef, Protocol]], untrained: RandomNetwork | None
+) -> list[Transfer]:
     made: list[Transfer] = []
-    for target in targets:
-        for protocol in protocols:
-            cell = TransferCell(network, target.digest, protocol, seed)
-            made.append(Transfer(digest("transfer", TRANSFER, ENGINE, cell), condition, seed, cell, untrained))
+    for target, protocol in pairs:
+        cell = TransferCell(network, target.digest, protocol, seed)
+        made.append(Transfer(digest("transfer", TRANSFER, ENGINE, cell), condition, seed, cell, untrained))
     return made

@@ -132,19 +132,24 @@ Length = Examples | Epochs | UntilFlat
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Batched augmentation: random crop after reflection padding, horizontal flip, cutout, colour jitter.
+    """Batched augmentation: crop after reflection padding, flip, random-resized crop, colour jitter, cutout.
 
     Args:
         crop_px: padding before the random crop, pixels; 0 is no crop.
         flip: mirror half of the images.
         cutout_px: side of a grey square, pixels; 0 is none.
         colour: strength of brightness, contrast and saturation jitter, 0…1; 0 is none.
+        scale: least share of the area that a random-resized crop keeps, 0…1, its sides in a ratio of 3/4 to 4/3; 1 is
+            none.
     """
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"scale"})
 
     crop_px: int = 4
     flip: bool = True
     cutout_px: int = 0
     colour: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -153,13 +158,14 @@ class Recipe:
 
     Args:
         name: display only, no part of the identity.
-        backbone: ``small``, ``small:WIDTH``, ``timm:NAME`` or ``torchvision:NAME``.
+        backbone: ``small``, ``small:WIDTH``, ``alexnet-caffe``, ``timm:NAME`` or ``torchvision:NAME``.
         image_px: side of the network's input in pixels.
         length: see Length.
         batch: examples a step.
         optimiser: ``muon`` (convolutions; the rest by SGD), ``sgd`` (Nesterov, momentum 0.9) or ``adamw``.
         lr: peak learning rate; Muon's filters take a third of it. weight_decay: not on norms, biases, Muon's filters.
-        schedule: ``cosine`` or ``one-cycle``. warmup: share of the steps, 0…1.
+        schedule: ``cosine``, ``one-cycle``, or ``steps``: a tenth of the rate after each 2/9 of the steps, as Caffe's
+            reference solver has it. warmup: share of the steps, 0…1.
         label_smoothing: 0…1. ema: decay per step, or None.
         precision: ``auto`` is bf16 where the device computes in it, else fp32; ``fp32`` is deterministic.
     """
@@ -174,7 +180,7 @@ class Recipe:
     optimiser: Literal["muon", "sgd", "adamw"] = "muon"
     lr: float = 0.15
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "one-cycle"] = "one-cycle"
+    schedule: Literal["cosine", "one-cycle", "steps"] = "one-cycle"
     warmup: float = 0.05
     label_smoothing: float = 0.1
     ema: float | None = None
@@ -189,13 +195,19 @@ class Protocol:
     Shots count training and validation examples together.
     """
 
-    kind: Literal["probe", "knn", "finetune"]
+    kind: Literal["probe", "knn", "finetune", "refit", "induction"]
     shots: int | None = None
     knobs: Mapping[str, int | float | str] = field(default_factory=dict[str, "int | float | str"])
 
     @property
     def label(self) -> str:
-        return self.kind if self.shots is None else f"{self.kind} at {self.shots} shots"
+        rule = [f" by {name} {n}" for name, n in self.knobs.items() if self.kind == "induction"]
+        return "".join([self.kind, *rule, "" if self.shots is None else f" at {self.shots} shots"])
+
+    @property
+    def of_source(self) -> bool:
+        """Whether it tells the source's own classes, and has nothing to say of other targets."""
+        return self.kind in ("refit", "induction")
 
 
 @dataclass(frozen=True)

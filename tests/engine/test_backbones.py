@@ -8,7 +8,7 @@ import torch
 from transferlab.engine.backbones import BACKBONES, areas, build
 from transferlab.errors import UserError
 
-NAMES = ["small", "small:16", "timm:resnet10t", "timm:vit_tiny_patch16_224", "torchvision:resnet18",
+NAMES = ["small", "small:16", "alexnet-caffe", "timm:resnet10t", "timm:vit_tiny_patch16_224", "torchvision:resnet18",
          "torchvision:squeezenet1_1"]  # fmt: skip
 
 
@@ -19,7 +19,7 @@ def test_every_family_has_an_example_here() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_backbone_maps_images_to_vectors_and_its_seed_fixes_its_bits(name: str) -> None:
     torch.set_num_threads(1)
-    size = 32
+    size = 64 if name == "alexnet-caffe" else 32
     first, again, other = build(name, size, 1), build(name, size, 1), build(name, size, 2)
     assert first(torch.randn(2, 3, size, size)).shape == (2, first.n_features)
     pairs = list(zip(first.parameters(), again.parameters(), other.parameters(), strict=True))

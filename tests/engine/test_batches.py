@@ -7,9 +7,21 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.transforms.v2.functional import resized_crop
 
 from transferlab.engine.backbones import build
-from transferlab.engine.batches import Chance, Examples, Images, Order, Place, cropped, features, recoloured, windows
+from transferlab.engine.batches import (
+    Chance,
+    Examples,
+    Images,
+    Order,
+    Place,
+    cropped,
+    features,
+    recoloured,
+    windows,
+    zoomed,
+)
 from transferlab.specs import Augmentation
 
 CPU = Place("cpu", "fp32")
@@ -26,7 +38,7 @@ def test_every_epoch_sees_every_example_once(n: int, batch: int, seed: int) -> N
 
 
 def test_a_step_does_not_depend_on_the_steps_before() -> None:
-    order, rule = Order(30, 1), Augmentation(2, True, 4, 0.2)
+    order, rule = Order(30, 1), Augmentation(2, True, 4, 0.2, 0.3)
     late, chance = order.positions(17 * 8, 18 * 8), Chance(rule, 8, 16, 1).steps(40, 42)
     for step in range(17):
         order.positions(step * 8, (step + 1) * 8)
@@ -64,6 +76,38 @@ def test_crops_and_mirrors_are_spread_evenly() -> None:
 
 def test_without_crop_and_flip_nothing_is_drawn() -> None:
     assert Chance(Augmentation(crop_px=0, flip=False), 4, 8, 0).steps(0, 1) == {}
+
+
+def test_a_part_of_an_image_is_brought_to_the_size_of_the_whole_as_torchvision_does() -> None:
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    across, down = torch.arange(8.0) / 8, torch.arange(8.0).flip(0) / 8
+    quarter = torch.stack([torch.full((8,), 0.25), torch.full((8,), 0.5), across, down])
+    found = zoomed(images, 0.0, quarter)
+    for i in range(8):
+        theirs = resized_crop(images[i], 7 - i, i, 8, 8, [16, 16], antialias=False)
+        torch.testing.assert_close(found[i, :, 1:-1, 1:-1], theirs[:, 1:-1, 1:-1])  # borders see what lies beyond, here
+    torch.testing.assert_close(zoomed(images, 1.0, torch.full((4, 8), 0.5)), images)
+
+
+def test_parts_keep_their_least_share_and_lie_inside() -> None:
+    rule = Augmentation(crop_px=0, flip=False, scale=0.2)
+    place = torch.linspace(0, 1, 16).expand(3, 16, 16)
+    drawn = chance_of(rule, 500, 16)
+    found = zoomed(torch.stack([place, place.mT, place]).mean(1)[None].expand(500, 3, 16, 16), 0.2, drawn["zoom"])
+    spans = [
+        (found[:, 0].amax((1, 2)) - found[:, 0].amin((1, 2))),
+        (found[:, 1].amax((1, 2)) - found[:, 1].amin((1, 2))),
+    ]
+    assert (spans[0] * spans[1]).min() > 0.15
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_numbers_for_other_augmentations_are_drawn_as_before() -> None:
+    before = Chance(Augmentation(2, True, 4, 0.2), 8, 16, 1).steps(3, 5)
+    now = Chance(Augmentation(2, True, 4, 0.2, 0.5), 8, 16, 1).steps(3, 5)
+    assert set(now) - set(before) == {"zoom"}
+    assert all((now[name] == before[name]).all() for name in before)
 
 
 def test_cutout_blanks_a_square_of_at_most_its_side() -> None:

@@ -42,7 +42,7 @@ def equal(a: Fitted, b: Fitted) -> bool:
 @pytest.mark.parametrize("optimiser", ["muon", "sgd", "adamw"])
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_a_resumed_training_ends_in_the_same_bits(optimiser: str, ema: float | None) -> None:
-    rule = Augmentation(crop_px=2, flip=True, cutout_px=4, colour=0.2)
+    rule = Augmentation(crop_px=2, flip=True, cutout_px=4, colour=0.2, scale=0.4)
     recipe = replace(RECIPE, optimiser=optimiser, ema=ema, lr=0.01, augmentation=rule)
     kept = []
     whole = fit(examples(), recipe, 3, CPU, hooks=Hooks(due=lambda step: step == 5, save=kept.append))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab import Study, compare, designs, finetune, knn, probe
+from transferlab import Study, compare, designs, finetune, induction, knn, probe, refit
 from transferlab.designs import DESIGNS
 from transferlab.engine import batches
 from transferlab.engine.backbones import build
@@ -77,6 +77,8 @@ TRAINED: dict[str, tuple[Recipe, tuple[float, float, float]]] = {
     "muon": (replace(RECIPE, optimiser="muon", lr=0.3), (1.0619284, 15.134907, 6.2354222)),
     "sgd": (RECIPE, (0.7181058, 15.593234, 2.6651563)),
     "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.7640226, 15.650167, 2.5094835)),
+    "alexnet": (replace(RECIPE, backbone="alexnet-caffe", image_px=64, batch=4, length=Examples(4 * 6), lr=0.001,
+                        schedule="steps", warmup=0.0), (3.4499763, 98.829747, 2.4548506)),
     "plain": (replace(RECIPE, backbone="torchvision:squeezenet1_1", image_px=32, augmentation=Augmentation(0, False)),
               (1.6239268, 76.709970, 2.4860974)),
 }  # fmt: skip
@@ -100,7 +102,13 @@ MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
     "probe at 5 shots": (probe(shots=5), {"top1": 0.753, "top5": 0.973, "negative log-likelihood": 0.943}),
     "knn": (knn(), {"top1": 0.713, "mean class accuracy": 0.713}),
     "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.593, "top5": 1.0, "negative log-likelihood": 0.989}),
-}
+    "refit": (refit(), {"top1": 0.68, "negative log-likelihood": 0.830}),
+    "induction": (
+        induction(cut=1),
+        {"top1": 0.6, "top5": 1.0, "superclass top1": 0.627, "superclass mean accuracy": 0.627,
+         "top1 within the superclass": 0.933, "guessing within the superclass": 1 / 3},
+    ),
+}  # fmt: skip
 
 
 def test_every_protocol_is_pinned() -> None:

@@ -66,8 +66,9 @@ LATER: dict[str, set[str]] = {
     "rich": {"console"},
 }
 WITH_TORCH = {
-    "engine.backbones", "engine.batches", "engine.cohort", "engine.fit", "engine.muon", "engine.pixels", "engine.steps",
-    "transfer.finetune", "transfer.knn", "transfer.logistic", "transfer.measure", "transfer.probe", "transfer.problem",
+    "engine.alexnet", "engine.backbones", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
+    "engine.pixels", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
+    "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
     "runners.calibrate", "runners.networks", "runners.worker",
 }  # fmt: skip
 

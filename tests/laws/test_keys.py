@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from transferlab import Study, compare, designs, knn, probe
 from transferlab.identity import canonical, plain
 from transferlab.plan import Place, cohorts, make_plan, networks_of_cells
-from transferlab.specs import Design, Pack, PackRef, Plan, restored
+from transferlab.specs import Augmentation, Design, Pack, PackRef, Plan, restored
 
 MakePack = Callable[..., Pack]
 CONDITIONS: dict[str | int | float, Design] = {
@@ -88,3 +88,13 @@ def test_on_cuda_networks_are_grouped_and_each_is_in_one_group(plan_of: Callable
     assert [len(group) for group in groups if group[0] in trained] == [16, len(trained) - 16]
     assert all(len(group) == 1 for group in groups if group[0] not in trained)
     assert groups == cohorts(plan)
+
+
+def test_a_field_that_came_later_counts_only_where_it_is_used() -> None:
+    old = '{"colour":0.0,"crop_px":4,"cutout_px":0,"flip":true,"type":"Augmentation"}'
+    assert canonical(Augmentation()) == canonical(Augmentation(scale=1.0)) == old
+    assert '"scale":0.5' in canonical(Augmentation(scale=0.5))
+    assert restored(plain(Augmentation(scale=0.5))) == Augmentation(scale=0.5)
+    assert restored(
+        {"type": "Augmentation", "crop_px": 2, "flip": False, "cutout_px": 0, "colour": 0.0}
+    ) == Augmentation(2, False)

@@ -14,12 +14,13 @@ from transferlab.engine.batches import Place
 from transferlab.specs import TEST, Augmentation, Pack, Protocol, Recipe
 from transferlab.transfer.measure import PROTOCOLS, measure
 from transferlab.transfer.problem import Network, Problem
-from transferlab.transfer.protocols import finetune, knn, probe
+from transferlab.transfer.protocols import finetune, induction, knn, probe, refit
 from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=32, augmentation=Augmentation(2, flip=False), precision="fp32")
-KINDS = {"probe": probe(), "knn": knn(), "finetune": finetune(examples=1600, lr=0.05)}
+KINDS = {"probe": probe(), "knn": knn(), "finetune": finetune(examples=1600, lr=0.05), "refit": refit(),
+         "induction": induction(cut=1)}  # fmt: skip
 
 
 def problem(pack: Pack, protocol: Protocol, seed: int = 0) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab import Study, compare, designs, knn
+from transferlab import Study, compare, designs, induction, knn, refit
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import COHORT, Place, make_plan
+from transferlab.report.gather import all_answers, table_rows
+from transferlab.report.page import render
 from transferlab.runners import local, worker
 from transferlab.runners.machine import Machine
 from transferlab.runners.networks import WEIGHTS, Bench
 from transferlab.runners.packs import obtain
-from transferlab.specs import Augmentation, Examples, Plan, Recipe
+from transferlab.specs import Augmentation, Examples, Plan, Protocol, Recipe
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 20), precision="fp32",
                 augmentation=Augmentation(2, False))  # fmt: skip
@@ -35,12 +37,12 @@ def lab(tmp_path: Path) -> Callable[..., tuple[Plan, Store]]:
     split = np.array(["train", "val", "test"])[np.arange(60) // 3 % 3]
     np.savez(tmp_path / "source.npz", images=images, labels=labels, split=split)
 
-    def make(name: str, **changes: Any) -> tuple[Plan, Store]:
+    def make(name: str, protocols: Sequence[Protocol] = (knn(),), **changes: Any) -> tuple[Plan, Store]:
         store = Store.open(tmp_path / name, create=True)
         reference, pack = obtain(store, f"npz:{tmp_path}/source.npz", 16, skip_bad=False, progress=lambda *_: None)
         conditions = {n: designs.images_per_class(n) for n in (2, 6)}
         study = Study(source="", targets=["t"], conditions=conditions, controls=["random-features"], seeds=2,
-                      contrasts=[compare("6", "2")], recipe=replace(RECIPE, **changes), protocols=[knn()])  # fmt: skip
+                      contrasts=[compare("6", "2")], recipe=replace(RECIPE, **changes), protocols=protocols)  # fmt: skip
         plan = make_plan(study, (reference, pack), [reference], Place("cpu", "fp32"), store.write_subset)
         store.write_study(plan.identity, plain(plan))
         return plan, store
@@ -58,6 +60,27 @@ def around() -> Iterator[worker.Surroundings]:
 
 def weights(plan: Plan, store: Store) -> dict[str, bytes]:
     return {t.key: store.read(t.key, WEIGHTS) for t in plan.trainings}
+
+
+def test_the_sources_own_classes_are_told_by_every_network(
+    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings, tmp_path: Path
+) -> None:
+    plan, store = lab("own", protocols=[knn(), refit(), induction(cut=1)])
+    for key in dict.fromkeys(t.cell.network for t in plan.transfers):
+        worker._guarded(Bench(plan, store, around), [key])
+    assert store.failures() == {}
+    (study,) = all_answers(store)
+    told = {s.protocol for s in study.scores if s.condition == "random-features"}
+    assert told == {"knn", "refit", "induction by cut 1", "induction by cut 1: top5", "induction by cut 1: superclass top1",
+                    "induction by cut 1: superclass mean accuracy"}  # fmt: skip
+    metrics = {row["metric"] for row in table_rows(store) if row["protocol"] == "induction by cut 1"}
+    assert {"top1", "top5", "superclass top1"} <= metrics
+    render([study], tmp_path / "report.md", "md")
+    page = (tmp_path / "report.md").read_text()
+    assert "Protocol: induction by cut 1: superclass mean accuracy" in page
+    assert "(superclass mean accuracy) |" in page
+    cell = next(t.key for t in plan.transfers if t.cell.protocol.kind == "induction")
+    assert set(store.arrays(cell)) == {"right", "right in five", "right superclass", "right within"}
 
 
 def test_networks_trained_together_are_those_trained_alone(

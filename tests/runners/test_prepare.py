@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferlab import Study, UserError, compare, designs
+from transferlab import Study, UserError, compare, designs, induction, probe
 from transferlab.outcomes.store import Store
 from transferlab.runners.estimate import describe
 from transferlab.runners.prepare import Wanted, prepare
@@ -48,3 +48,21 @@ def test_sizes_are_told_without_reading_a_subset_again(wanted: Wanted) -> None:
     told = [next(lines) for _ in range(6)]  # the time, which may have to be measured, comes last
     assert told[-2].split()[:4] == ["2", "6", "images,", "3"]
     assert told[-1].split()[:4] == ["6", "18", "images,", "3"]
+
+
+def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wanted: Wanted) -> None:
+    assert isinstance(wanted.study, Study)
+    deep = replace(wanted.study, targets=["source"], protocols=[probe(), induction(cut=7)])
+    with pytest.raises(UserError, match="no cut at depth 7 .*depths go from 0 to 1"):
+        prepare(replace(wanted, study=deep), lambda *_: None)
+    assert not Store.open(wanted.store, create=False).studies()
+
+
+def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Wanted) -> None:
+    assert isinstance(wanted.study, Study)
+    asked = Wanted("images-per-class", wanted.study.source, wanted.study.targets, wanted.store, seeds=1,
+                   recipe="caffenet", device="cpu")  # fmt: skip
+    recipe = prepare(asked, lambda *_: None).plan.recipe
+    assert (recipe.backbone, recipe.image_px, recipe.schedule) == ("alexnet-caffe", 224, "steps")
+    with pytest.raises(UserError, match="63 px or more"):
+        prepare(replace(asked, size=32), lambda *_: None)

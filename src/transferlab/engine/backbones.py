@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from functools import cache
 from typing import Any, cast
@@ -9,6 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from transferlab.engine import drops
+from transferlab.engine.alexnet import CaffeNet
 from transferlab.engine.recipes import small_width
 from transferlab.errors import UserError
 
@@ -34,7 +37,7 @@ def build(name: str, image_px: int, seed: int) -> Backbone:
     """A freshly initialised backbone; equal arguments give equal bits.
 
     Args:
-        name: ``small``, ``small:WIDTH`` (default 32), ``timm:NAME`` or ``torchvision:NAME``.
+        name: ``small``, ``small:WIDTH`` (default 32), ``alexnet-caffe``, ``timm:NAME`` or ``torchvision:NAME``.
         image_px: side of its input in pixels.
         seed: 63-bit seed of the initialisation.
 
@@ -129,6 +132,21 @@ def small(detail: str, image_px: int) -> Backbone:
     return Backbone(Small(width), 32 * width)
 
 
+def alexnet_caffe(detail: str, image_px: int) -> Backbone:
+    """AlexNet in Caffe's reference form (``engine.alexnet``): 4,096 features, 57 million weights at 224 and 227 px.
+
+    Raises:
+        UserError: a detail after the name, or images under 63 px, of which its pools leave nothing.
+    """
+    if detail or image_px < 63:
+        raise UserError(
+            f"alexnet-caffe cannot be built{f' with {detail!r}' if detail else ''} at {image_px} px",
+            f"backbone alexnet-caffe{':' * bool(detail)}{detail}",
+            "it takes nothing after its name, and images of 63 px or more; Caffe's own size is 227, here 224",
+        )
+    return _measured(CaffeNet(image_px), "alexnet-caffe", image_px)
+
+
 def from_timm(name: str, image_px: int) -> Backbone:
     """Any classification network of timm, pooled, without its head and without pre-trained weights."""
     import timm
@@ -177,7 +195,23 @@ def _measured(trunk: nn.Module, name: str, image_px: int) -> Backbone:
             name,
             "choose a larger --size or another --backbone",
         ) from error
+    drops.exchange(trunk)
+    if _draws(trunk, image_px):
+        raise UserError(
+            "the backbone draws random numbers while it trains, from a generator that cannot be set back: a training "
+            "that is resumed would differ", name, "choose another --backbone, for example torchvision:resnet18"
+        )  # fmt: skip
     return Backbone(trunk.train(), n_features)
+
+
+def _draws(trunk: nn.Module, image_px: int) -> bool:
+    """Whether a training step moves torch's global generator; ``build`` has forked it."""
+    tried = copy.deepcopy(trunk).train()
+    drops.give(tried, torch.Generator())
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        tried(torch.zeros(2, 3, image_px, image_px))
+    return not torch.equal(before, torch.get_rng_state())
 
 
 def _unknown(family: str, name: str, known: list[str]) -> UserError:
@@ -186,4 +220,4 @@ def _unknown(family: str, name: str, known: list[str]) -> UserError:
     return UserError(f"{family} has no network {name!r}", f"backbone {family}:{name}", hint)
 
 
-BACKBONES = {"small": small, "timm": from_timm, "torchvision": from_torchvision}
+BACKBONES = {"small": small, "alexnet-caffe": alexnet_caffe, "timm": from_timm, "torchvision": from_torchvision}

@@ -114,8 +114,8 @@ class Chance:
         """Numbers for the examples of steps ``first`` to ``last`` - 1, which lie in one multiple of 32 steps.
 
         Returns:
-            what the rule needs of ``window`` int64 [2, m] (row and column of ``windows``), ``colour`` float32 [3, m]
-            and ``hole`` int64 [2, m] (corner), where m = (last - first) · batch.
+            what the rule needs of ``window`` int64 [2, m] (row and column of ``windows``), ``colour`` float32 [3, m],
+            ``hole`` int64 [2, m] (corner) and ``zoom`` float32 [4, m] in 0…1 (see ``zoomed``), where m = (last - first) · batch.
         """
         block, start = divmod(first, DRAWN_TOGETHER)
         if self._drawn[0] != block:
@@ -133,6 +133,8 @@ class Chance:
             drawn["colour"] = random.uniform(-rule.colour, rule.colour, (3, n)).astype(np.float32)
         if rule.cutout_px:
             drawn["hole"] = random.integers(-rule.cutout_px // 2, self.image_px - rule.cutout_px // 2, (2, n))
+        if rule.scale < 1:
+            drawn["zoom"] = random.random((4, n), np.float32)
         return drawn
 
 
@@ -161,6 +163,23 @@ def cropped(images: Tensor, rows: Tensor, window: Tensor, table: Tensor) -> Tens
     side, (y, x) = images.shape[1], table[window]
     flat = ((rows * side * side)[:, None] + y)[:, :, None] + x[:, None, :]
     return images.view(-1, 3).index_select(0, flat.view(-1)).view(len(rows), side, side, 3)
+
+
+def zoomed(inputs: Tensor, least: float, chance: Tensor) -> Tensor:
+    """A random part of each image at the size of the whole, all images at once (Szegedy et al. 2015).
+
+    Args:
+        inputs: float [b, 3, s, s]. least: share of the area that a part has at least, 0…1.
+        chance: float32 [4, b] in 0…1: area, ratio of the sides (logarithm of 3/4 to 4/3), place across and down.
+    """
+    area, ratio = least + (1 - least) * chance[0], (4 / 3) ** (2 * chance[1] - 1)
+    sides = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).clamp(max=1)  # shares of width and height
+    middle = (2 * chance[2:] - 1) * (1 - sides)  # of the image's own -1…1
+    side = inputs.shape[-1]
+    at = (2 * torch.arange(side, device=inputs.device) + 1) / side - 1
+    across, down = middle[:, :, None] + sides[:, :, None] * at
+    grid = torch.stack([across[:, None, :].expand(-1, side, -1), down[:, :, None].expand(-1, -1, side)], -1)
+    return F.grid_sample(inputs, grid.to(inputs.dtype), padding_mode="border", align_corners=False)
 
 
 def recoloured(inputs: Tensor, rule: Augmentation, chance: Mapping[str, Tensor]) -> Tensor:
@@ -207,8 +226,10 @@ class Feed:
         positions = self.order.positions(first * self.recipe.batch, last * self.recipe.batch)
         chance = {name: on_device(part, device) for name, part in self.chance.steps(first, last).items()}
         pixels = self._augmented(positions, chance)
-        inputs = recoloured(self.images.normalised(pixels), rule, chance)
-        return inputs, self.labels[on_device(positions, device)]
+        inputs = self.images.normalised(pixels)
+        if "zoom" in chance:
+            inputs = zoomed(inputs, rule.scale, chance["zoom"])
+        return recoloured(inputs, rule, chance), self.labels[on_device(positions, device)]
 
     def close(self) -> None:
         if self.streamed is not None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlab.engine import batches
+from transferlab.engine import batches, drops
 from transferlab.engine.backbones import Backbone, build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.muon import Muon
@@ -125,7 +125,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     backbone = member.start or build(recipe.backbone, recipe.image_px, torch_seed("initialisation", member.seed))
     head = _new_head(backbone.n_features, member.examples.n_classes, torch_seed("head", member.seed))
     network = nn.Sequential(backbone, head).to(place.device)
-    trainer = _Trainer(network, recipe, place)
+    trainer = _Trainer(network, recipe, place, member.seed)
     n_steps = steps_of(recipe, n_examples)
     step, history = (0, ()) if hooks.resume is None else trainer.restore(hooks.resume)
     network.train()
@@ -181,12 +181,14 @@ def steps_of(recipe: Recipe, n_examples: int) -> int:
 
 
 def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
-    """The rate of a step: linear warm-up to the peak, then half a cosine or a straight line to zero."""
+    """The rate of a step: linear warm-up to the peak, then half a cosine or a straight line to zero, or Caffe's steps."""
     if isinstance(recipe.length, UntilFlat):  # its end is not known beforehand
         return recipe.lr * min(1.0, (step + 1) / max(1.0, recipe.warmup * recipe.length.check_every / recipe.batch))
     done, warm = (step + 0.5) / n_steps, recipe.warmup
     if done < warm:
         return recipe.lr * done / warm
+    if recipe.schedule == "steps":
+        return recipe.lr * 0.1 ** int(done * 4.5)
     left = (1 - done) / (1 - warm)
     return recipe.lr * (left if recipe.schedule == "one-cycle" else 0.5 * (1 - math.cos(math.pi * left)))
 
@@ -215,8 +217,10 @@ def evaluate(
 class _Trainer:
     """Optimiser, averaged weights and precision around one network: what a step changes, and how it is saved."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, place: Place) -> None:
-        self.network, self.recipe, self.place = network, recipe, place
+    def __init__(self, network: nn.Module, recipe: Recipe, place: Place, seed: int) -> None:
+        self.network, self.recipe, self.place, self.seed = network, recipe, place, seed
+        random = torch.Generator(place.device)
+        self.random = random if drops.give(network, random) else None
         self.optimiser = _optimiser(network, recipe)
         self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
 
@@ -224,6 +228,11 @@ class _Trainer:
         """The rate of the step to come: a number, or a float32 [] on the device, which captured steps read anew."""
         for group in self.optimiser.param_groups:
             group["lr"] = lr
+
+    def begin(self, step: int) -> None:
+        """Set the random numbers that the network itself draws in a step, which follow from seed and step alone."""
+        if self.random is not None:
+            self.random.manual_seed(torch_seed("dropout", self.seed, step))
 
     def gradients(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """The gradients of a batch, and its mean loss [] on the device."""
@@ -253,7 +262,8 @@ class _Trainer:
                 self.average[name].lerp_(now, 1 - self.recipe.ema)
 
     def finish(self) -> None:
-        """Put the averaged weights in place of the last ones, where they are kept."""
+        """Put the averaged weights in place of the last ones, where they are kept; nothing draws numbers any more."""
+        drops.give(self.network, None)
         if self.average is not None:
             for name, now in _floats(self.network).items():
                 now.copy_(self.average[name])

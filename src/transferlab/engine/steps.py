@@ -25,6 +25,9 @@ class Trainer(Protocol):
 
     @property
     def optimiser(self) -> torch.optim.Optimizer: ...
+    @property
+    def random(self) -> torch.Generator | None: ...
+    def begin(self, step: int) -> None: ...
     def set_rate(self, lr: float | Tensor) -> None: ...
     def gradients(self, inputs: Tensor, labels: Tensor) -> Tensor: ...
     def check(self, loss: float) -> None: ...
@@ -60,6 +63,7 @@ class Singly:
         """Take a step; returns the next."""
         inputs, labels = self.feed.steps(step, step + 1)
         self.trainer.set_rate(self.course.rate(step))
+        self.trainer.begin(step)
         self.loss = float(self.trainer.gradients(inputs, labels))
         self.trainer.check(self.loss)
         self.trainer.update()
@@ -109,7 +113,8 @@ class Replayed:
         rates = np.array([self.course.rate(at) for at in range(step, last)], np.float32)
         self.rates[:n].copy_(on_device(rates, self.course.place.device), non_blocking=True)
         self.at.zero_()
-        for _ in range(n):
+        for at in range(step, last):
+            self.trainer.begin(at)
             self._step()
         self._tell(n)
         while len(self.told) > 1:
@@ -150,6 +155,8 @@ class Replayed:
                 group["capturable"] = True
         self.trainer.optimiser.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
         graph = torch.cuda.CUDAGraph()
+        if self.trainer.random is not None:  # replays then read the seed that ``begin`` sets before each
+            graph.register_generator_state(self.trainer.random)
         # Threads that stream pixels go on meanwhile.
         with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             self._enqueue()

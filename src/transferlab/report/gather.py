@@ -35,6 +35,8 @@ from transferlab.transfer.targets import Target, view
 N_SAMPLES = 24
 OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
 FLOOR = "random-features"
+# What induction tells besides the classes themselves, each a table of its own.
+BESIDE = ("top5", "top1 within the superclass", "superclass top1", "superclass mean accuracy")
 ALARM = "Do not trust the rest before this is explained."
 NOT_RUN, NOT_TRAINED = "not run yet", "its pre-training is missing"
 
@@ -209,11 +211,14 @@ def _scores(
     order = list(plan.protocols)
     _, of_scratch = _main_protocols(plan)
     shown = [t for t in plan.transfers if t.condition != "scratch" or t.cell.protocol == of_scratch]
-    for t in sorted(shown, key=lambda t: order.index(t.cell.protocol) if t.cell.protocol in order else 0):
-        record, fact = records[t.key], by_digest[t.cell.target]
-        if record is not None:
-            value = float(record["metrics"][fact.metric])
-            yield Score(t.condition, t.seed, fact.name, t.cell.protocol.label, fact.metric, value, t.key)
+    shown.sort(key=lambda t: order.index(t.cell.protocol) if t.cell.protocol in order else 0)
+    for more in ("", *BESIDE):
+        for t in shown:
+            record, fact, protocol = records[t.key], by_digest[t.cell.target], t.cell.protocol
+            if record is None or (more and (protocol.kind != "induction" or more not in record["metrics"])):
+                continue
+            name, metric = f"{protocol.label}: {more}" if more else protocol.label, more or fact.metric
+            yield Score(t.condition, t.seed, fact.name, name, metric, float(record["metrics"][metric]), t.key)
 
 
 def _checks(plan: Plan, results: Sequence[Results]) -> tuple[Check, ...]:
@@ -301,6 +306,7 @@ def _protocol(plan: Plan) -> tuple[tuple[str, str], ...]:
     recipe = plan.recipe
     rule = recipe.augmentation
     steps = [f"crop after {rule.crop_px} px of padding" if rule.crop_px else "", "flip" if rule.flip else "",
+             f"random-resized crops of at least {100 * rule.scale:g} % of the area" if rule.scale < 1 else "",
              f"cutout {rule.cutout_px} px" if rule.cutout_px else "", f"colour {rule.colour}" if rule.colour else ""]  # fmt: skip
     return (
         ("Pre-training length", length_in_words(recipe)),
@@ -330,10 +336,13 @@ def _protocol_in_words(protocol: Protocol) -> str:
         "probe": "linear probe: logistic regression on frozen features",
         "knn": "cosine nearest neighbours on frozen features",
         "finetune": "fine-tuning of all layers",
+        "refit": "a new last layer for all the source's own classes on frozen features",
+        "induction": "induction: the source's own classes by their nearest image on frozen features, freely and within "
+        "coarse labels, and these labels",
     }[protocol.kind]
-    return (
-        words if protocol.shots is None else f"{words}, {protocol.shots} examples a class for training and validation"
-    )
+    rule = [f" ({name} {n})" for name, n in protocol.knobs.items() if protocol.kind == "induction"]
+    shots = "" if protocol.shots is None else f", {protocol.shots} examples a class for training and validation"
+    return "".join([words, *rule, shots])
 
 
 def _provenance(store: Store, plan: Plan, records: Mapping[str, dict[str, Any] | None]) -> tuple[tuple[str, str], ...]:

@@ -195,7 +195,9 @@ def _other_table(study: StudyAnswers, protocol: str) -> Table:
     shown = [s for s in study.scores if s.protocol == protocol]
     rows = _score_rows(study, shown, [t.name for t in study.targets])
     known = {figures.named(s.condition) for s in shown}
-    return Table(protocol, tuple((t.name, t.metric) for t in study.targets), [r for r in rows if r.name in known])
+    measured = {s.target: s.metric for s in shown}
+    targets = tuple((t.name, measured.get(t.name, t.metric)) for t in study.targets)
+    return Table(protocol, targets, [r for r in rows if r.name in known])
 
 
 def _score_rows(study: StudyAnswers, scores: Sequence[Score], targets: Sequence[str]) -> list[Row]:

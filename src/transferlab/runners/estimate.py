@@ -118,8 +118,10 @@ def standing(store: Store) -> str:
 
 
 def _expected_bytes(plan: Plan, gone: set[str]) -> float:
-    """Weights of the small network scale with its width; other backbones are taken as 45 MB (a ResNet-18)."""
+    """Weights of the small network scale with its width; others' are taken as 45 MB (a ResNet-18), AlexNet's 228 MB."""
     family, _, detail = plan.recipe.backbone.partition(":")
-    weights = 1.6e6 * (int(detail or 32) / 32) ** 2 if family == "small" else 45e6
+    weights = 228e6 if family == "alexnet-caffe" else 45e6
+    if family == "small":
+        weights = 1.6e6 * (int(detail or 32) / 32) ** 2
     n_trainings = len({t.key for t in plan.trainings} & gone)
     return n_trainings * weights + (len(gone) - n_trainings) * BYTES_PER_CELL

@@ -21,7 +21,7 @@ from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
 from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study, Subset, restored
-from transferlab.transfer.targets import Target, take_shots, view
+from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
 
@@ -68,7 +68,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     """
     found = load(wanted.study) if isinstance(wanted.study, str) else wanted.study
     machine = here(wanted.device)
-    own_px = found.recipe.image_px if isinstance(found, Study) else Recipe().image_px
+    own_px = (found.recipe if isinstance(found, Study) else named_recipe(wanted.recipe or "small")).image_px
     size = own_px if wanted.size is None else wanted.size
     if not 8 <= size <= 1024:
         raise UserError(f"images of {size} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64")
@@ -103,7 +103,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     if SOURCE_ITSELF in study.targets:
         references.insert(0, PackRef(SOURCE_ITSELF, reference.digest, f"{reference.name}'s own classes"))
     targets = [view(source, own_classes=True)] if SOURCE_ITSELF in study.targets else []
-    _check_shots(study, [*targets, *(view(pack) for _, pack in obtained)])
+    _check_protocols(study, source, [*targets, *(view(pack) for _, pack in obtained)])
     sizes: dict[str, SubsetFacts] = {}
     with store.staged_subsets() as keep:  # an impossible plan leaves none of them
 
@@ -147,7 +147,11 @@ def _check_source(source: Pack, text: str) -> None:
         raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
 
 
-def _check_shots(study: Study, targets: Sequence[Target]) -> None:
+def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> None:
+    """Shots that a target has, and coarse labels that the source's taxonomy has."""
+    for protocol in study.protocols:
+        if protocol.kind == "induction":
+            coarse_labels(source, protocol)
     for target in targets:
         for shots in {p.shots for p in study.protocols if p.shots is not None}:
             take_shots(target, shots, 0)

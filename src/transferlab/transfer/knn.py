@@ -1,7 +1,7 @@
 """Cosine nearest neighbours on frozen features, in bounded memory; k chosen on validation.
 
-On the source's own classes this is the paper's induction: features trained on merged labels, classes told apart by
-their neighbours.
+On the source's own classes this tells, as the paper's induction does, classes apart by features that were trained on
+merged labels; ``transfer.induction`` tells also what is right within and among these labels.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor
     def objective(features: Tensor) -> Callable[[Tensor], tuple[float, Tensor]]:
         def evaluate(point: Tensor) -> tuple[float, Tensor]:
             now = weights_at(point)
-            loss, slope = _loss_and_gradient(features, rows.labels, now)
+            loss, slope = loss_and_gradient(features, rows.labels, now)
             penalised = now[:-1]
             slope[:-1] += penalty * penalised
             value = loss + 0.5 * penalty * float(penalised.square().sum())
@@ -146,7 +146,7 @@ def mean_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return (each * scored).sum() / scored.sum().clamp(min=1)
 
 
-def _loss_and_gradient(features: Tensor, labels: Tensor, weights: Tensor) -> tuple[float, Tensor]:
+def loss_and_gradient(features: Tensor, labels: Tensor, weights: Tensor) -> tuple[float, Tensor]:
     """``mean_loss`` and its gradient [d + 1, c] without a graph; matrix products in the features' precision."""
     scores = (features @ weights[:-1].to(features.dtype)).float() + weights[-1]
     if labels.ndim == 1:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.transfer import finetune, knn, probe
-from transferlab.transfer.metrics import all_metrics, per_example
+from transferlab.transfer import finetune, induction, knn, probe, refit
+from transferlab.transfer.metrics import all_metrics, per_example, under_labels
 from transferlab.transfer.problem import Prediction, Problem
 from transferlab.transfer.targets import take_shots
 
@@ -17,6 +17,8 @@ PROTOCOLS: dict[str, Callable[[Problem], Prediction]] = {
     "probe": probe.fit_predict,
     "knn": knn.fit_predict,
     "finetune": finetune.fit_predict,
+    "refit": refit.fit_predict,
+    "induction": induction.fit_predict,
 }
 
 
@@ -41,8 +43,9 @@ def measure(problem: Problem) -> Measured:
     prediction = PROTOCOLS[problem.protocol.kind](problem)
     scores = prediction.scores.numpy()
     labels = problem.target.pack.labels[problem.target.test]
-    return Measured(
-        all_metrics(scores, labels, probabilities=prediction.probabilities),
-        per_example(scores, labels),
-        prediction.chosen,
-    )
+    metrics = all_metrics(scores, labels, probabilities=prediction.probabilities)
+    rows = per_example(scores, labels)
+    if prediction.label_of_class is not None:
+        more, told = under_labels(scores, labels.astype(np.int32), prediction.label_of_class)
+        metrics, rows = metrics | more, rows | told
+    return Measured(metrics, rows, prediction.chosen)

@@ -20,10 +20,14 @@ def top5(scores: Scores, labels: Labels) -> float:
     Equal scores rank in the order of the classes, as in ``top1``: five neighbours that vote for two classes must not
     make every other class the third.
     """
+    return float(_in_five(scores, labels).mean())
+
+
+def _in_five(scores: Scores, labels: Labels) -> NDArray[np.bool_]:
     own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)
     order = np.arange(scores.shape[1], dtype=np.int32)
     ahead = (scores > own) | ((scores == own) & np.less(order, labels[:, None]))
-    return float((ahead.sum(1) < 5).mean())
+    return ahead.sum(1) < 5
 
 
 def mean_class_accuracy(scores: Scores, labels: Labels) -> float:
@@ -80,6 +84,39 @@ def all_metrics(scores: Scores, labels: Labels | NDArray[np.int8], *, probabilit
     if probabilities:
         found["negative log-likelihood"] = negative_log_likelihood(scores, single)
     return found
+
+
+def under_labels(
+    scores: Scores, labels: Labels, label_of_class: NDArray[np.int32]
+) -> tuple[dict[str, float], dict[str, NDArray[np.generic]]]:
+    """What scores of classes tell once classes are merged into coarse labels.
+
+    Args:
+        scores: [e, c]. labels: [e], the true classes. label_of_class: [c], the coarse label of each class.
+
+    Returns:
+        metrics: ``superclass top1`` and ``superclass mean accuracy`` of the best-scored class's coarse label; where a
+        label has several classes, ``top1 within the superclass``: the best-scored class among those of the true coarse
+        label, over the images of such labels, and ``guessing within the superclass`` for the same images.
+        rows, [e] each: ``right in five`` and ``right superclass`` bool, ``right within`` int8 of 1, 0, and -1 for
+        images whose coarse label has one class.
+    """
+    wanted, told = label_of_class[labels], label_of_class[scores.argmax(1)]
+    n_classes = np.bincount(label_of_class)
+    within = np.full(len(labels), -1, np.int8)
+    for label in np.unique(wanted):
+        rows, classes = np.flatnonzero(wanted == label), np.flatnonzero(label_of_class == label)
+        if len(classes) > 1:
+            within[rows] = classes[scores[np.ix_(rows, classes)].argmax(1)] == labels[rows]
+    right, merged = told == wanted, within >= 0
+    found = {
+        "superclass top1": float(right.mean()),
+        "superclass mean accuracy": float(np.mean([right[wanted == label].mean() for label in np.unique(wanted)])),
+    }
+    if merged.any():
+        found["top1 within the superclass"] = float(within[merged].mean())
+        found["guessing within the superclass"] = float((1 / n_classes[wanted[merged]]).mean())
+    return found, {"right in five": _in_five(scores, labels), "right superclass": right, "right within": within}
 
 
 def per_example(scores: Scores, labels: Labels | NDArray[np.int8]) -> dict[str, NDArray[np.generic]]:

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from transferlab.engine.backbones import Backbone
-from transferlab.engine.batches import Examples, Place, features
+from transferlab.engine.batches import Examples, Images, Place, features
 from transferlab.specs import Protocol, Recipe
 from transferlab.transfer.targets import Target
 
 Split = Literal["train", "val", "test"]
+HELD_BYTES = 2**30  # features of a split that are kept whole; ImageNet's of AlexNet would take 21 GB
+AT_ONCE = 512  # images of a forward pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,26 @@ class Problem:
             self.cache[key] = found
         return self.cache[key]
 
+    def holds(self, split: Split) -> bool:
+        """Whether the features of a split are few enough to be kept whole."""
+        return len(self.rows(split)) * self.network.backbone.n_features * 4 <= HELD_BYTES
+
+    def features_at(self, split: Split, positions: np.ndarray) -> Tensor:
+        """Frozen features of some of a split's rows, float32 [b, d], on the problem's device; in bounded memory.
+
+        Args:
+            positions: int64 [b], among the split's rows.
+        """
+        if self.holds(split):
+            return self.features(split)[torch.from_numpy(positions)].to(self.place.device)
+        images = Images(self.examples(split), self.place, self.network.recipe.image_px)
+        backbone = self.network.backbone.eval()
+        parts: list[Tensor] = []
+        with torch.no_grad(), self.place.autocast():
+            for start in range(0, len(positions), AT_ONCE):
+                parts.append(backbone(images.normalised(images.fetch(positions[start : start + AT_ONCE]))).float())
+        return torch.cat(parts)
+
     def examples(self, split: Split) -> Examples:
         """The split as training examples; those of the test carry empty labels."""
         pack, rows = self.target.pack, self.rows(split)
@@ -87,8 +109,14 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Scores float32 [e, c] of the test examples (log-probabilities, unless said otherwise), and what was chosen."""
+    """Scores of the test examples, and what was chosen.
+
+    Args:
+        scores: float32 [e, c]: log-probabilities, unless ``probabilities`` says otherwise.
+        label_of_class: int32 [c], the coarse label of each class, where predictions are judged under these as well.
+    """
 
     scores: Tensor
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     probabilities: bool = True
+    label_of_class: np.ndarray | None = None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import stream
-from transferlab.specs import TEST, TRAIN, VAL, Pack
+from transferlab.specs import TEST, TRAIN, VAL, Pack, Protocol
 
 UNBALANCED = 1.5  # largest over smallest test class from which mean class accuracy is the main metric
 
@@ -101,3 +101,16 @@ def take_shots(target: Target, shots: int, seed: int) -> Target:
         train.append(order[~of_val])
         val.append(order[of_val])
     return replace(target, train=np.sort(np.concatenate(train)), val=np.sort(np.concatenate(val)))
+
+
+def coarse_labels(pack: Pack, protocol: Protocol) -> NDArray[np.int32]:
+    """The coarse label of each class, int32 [c], by the knob of an induction: ``cut``, a depth, or ``merge``, passes.
+
+    Raises:
+        UserError: no knob or another one, one that is no whole number, or a depth or pass that the pack's taxonomy does not have.
+    """
+    if set(protocol.knobs) not in ({"cut"}, {"merge"}) or not all(isinstance(n, int) for n in protocol.knobs.values()):
+        raise UserError("induction needs one rule that makes coarse labels", f"protocol on {pack.name}",
+                        "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
+    ((rule, n),) = protocol.knobs.items()
+    return pack.taxonomy.cut(int(n)).of_leaf if rule == "cut" else pack.taxonomy.merge_up(int(n)).of_leaf

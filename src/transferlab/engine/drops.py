@@ -1,0 +1,51 @@
+"""Dropout whose bits follow from a training's seed and step alone; other people's layers are exchanged for it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """While training, zeroes entries with probability p and scales the others by 1 / (1 - p).
+
+    torch's own draws from the global generator, so that a resumed training, or one beside others, would differ. This
+    one draws from the generator that ``give`` hands it; without one, from torch's.
+
+    Args:
+        p: 0…1, 1 excluded.
+        whole: zero all entries of an example together (stochastic depth, Huang et al. 2016).
+    """
+
+    def __init__(self, p: float, *, whole: bool = False) -> None:
+        super().__init__()
+        self.p, self.whole = p, whole
+        self.random: torch.Generator | None = None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training:
+            return inputs
+        drawn = inputs[(slice(None), *[slice(1)] * (inputs.ndim - 1))] if self.whole else inputs
+        return inputs * torch.empty_like(drawn).bernoulli_(1 - self.p, generator=self.random).div_(1 - self.p)
+
+
+def exchange(network: nn.Module) -> None:
+    """Put ours in place of torch's dropout and torchvision's stochastic depth, wherever they drop anything."""
+    from torchvision.ops import StochasticDepth
+
+    for name, layer in network.named_children():
+        whole = isinstance(layer, StochasticDepth) and layer.mode == "row"
+        if (type(layer) is nn.Dropout or whole) and layer.p:
+            setattr(network, name, Dropout(float(cast("float", layer.p)), whole=whole))
+        else:
+            exchange(layer)
+
+
+def give(network: nn.Module, random: torch.Generator | None) -> bool:
+    """Have the network's dropout draw from this generator (None: torch's own); whether there is any."""
+    found = [layer for layer in network.modules() if isinstance(layer, Dropout)]
+    for layer in found:
+        layer.random = random
+    return bool(found)

@@ -1,0 +1,64 @@
+"""Induction both ways (Huh et al. 2016): classes told apart by features trained on coarse labels, and the reverse.
+
+A class's score is the cosine of its nearest image, so one matrix answers all four questions: which class (top-1, top-5),
+which class once the coarse label is known, and which coarse label. The paper's layer, number of neighbours and values are
+not known; one neighbour and the transferred features are ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transferlab.errors import UserError
+from transferlab.transfer.problem import Prediction, Problem, Split
+from transferlab.transfer.targets import coarse_labels
+
+BLOCK, QUERIES = 2048, 1024  # gallery images and test images at a time: products of 8 MB
+
+
+def fit_predict(problem: Problem) -> Prediction:
+    """Cosines of each test image to the nearest train or validation image of each class, in bounded memory.
+
+    Nothing is chosen on validation, so validation images are neighbours too. A class without images scores -1.
+
+    Raises:
+        UserError: a multi-label target, or coarse labels that its taxonomy does not have.
+    """
+    name = problem.target.pack.name
+    if problem.multi_label:
+        raise UserError("nearest neighbours take one label an image", name, "use the probe")
+    coarse = coarse_labels(problem.target.pack, problem.protocol)
+    scores = torch.full((len(problem.rows("test")), problem.n_classes), -1.0, device=problem.place.device)
+    queries = _queries(problem)
+    _raise_to_nearest(scores, queries, problem, "train", problem.train_labels.numpy())
+    _raise_to_nearest(scores, queries, problem, "val", problem.val_labels.numpy())
+    return Prediction(scores.cpu(), probabilities=False, label_of_class=coarse)
+
+
+def _queries(problem: Problem) -> Tensor:
+    positions = np.arange(len(problem.rows("test")))
+    parts = [
+        F.normalize(problem.features_at("test", positions[i : i + BLOCK])) for i in range(0, len(positions), BLOCK)
+    ]
+    return torch.cat(parts)
+
+
+def _raise_to_nearest(scores: Tensor, queries: Tensor, problem: Problem, split: Split, labels: np.ndarray) -> None:
+    """Raise scores [e, c] to the cosines of the nearest images of a split, a block of images after another.
+
+    Images come class by class, so that a block holds few classes, each as one range of columns.
+    """
+    order = np.argsort(labels, kind="stable")
+    for start in range(0, len(order), BLOCK):
+        block = order[start : start + BLOCK]
+        images = F.normalize(problem.features_at(split, block))
+        classes, begins = np.unique(labels[block], return_index=True)
+        ends = [*begins[1:], len(block)]
+        for first in range(0, len(queries), QUERIES):
+            found = queries[first : first + QUERIES] @ images.T
+            best = torch.stack([found[:, a:z].amax(1) for a, z in zip(begins, ends, strict=True)], 1)
+            held = scores[first : first + QUERIES]
+            held[:, classes] = torch.maximum(held[:, classes], best)
