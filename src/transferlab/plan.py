@@ -70,7 +70,11 @@ def make_plan(
     transfers: list[Transfer] = []
 
     def pairs(protocols: Sequence[Protocol]) -> list[tuple[PackRef, Protocol]]:
-        return [(t, p) for t in targets for p in protocols if t.digest == reference.digest or not p.of_source]
+        alone = any(p.of_source for p in study.protocols)  # then nothing else is asked of the source's own classes
+        return [
+            (t, p) for t in targets for p in protocols
+            if p.of_source == (t.digest == reference.digest) or not (alone or p.of_source)
+        ]  # fmt: skip
 
     for seed in range(study.seeds):
         drawn = {replicate: designs.Draw(pack, seed, replicate) for replicate in (0, 1)}  # shared by the conditions
@@ -167,7 +171,8 @@ def check_recipe(recipe: Recipe) -> None:
         UserError: a value outside its range, an unknown optimiser, schedule or precision.
     """
     length, rule, most = recipe.length, recipe.augmentation, float("inf")
-    lengths = {f"length's {name}": (value, 1, most) for name, value in vars(length).items()}
+    least = 0.01 if isinstance(length, Epochs) else 1
+    lengths = {f"length's {name}": (value, least, most) for name, value in vars(length).items()}
     ranges: dict[str, tuple[float, float, float]] = {
         "batch": (recipe.batch, 1, 65_536), "lr": (recipe.lr, 0, most), "weight_decay": (recipe.weight_decay, 0, most),
         "warmup": (recipe.warmup, 0, 0.99), "label_smoothing": (recipe.label_smoothing, 0, 1),
@@ -248,7 +253,7 @@ def most_seen(recipe: Recipe, n_images: int) -> int:
     """The most examples that a recipe shows a network on a set of so many images."""
     length = recipe.length
     if isinstance(length, Epochs):
-        return length.n * n_images
+        return round(length.n * n_images)
     return length.n if isinstance(length, Examples) else length.max_examples
 
 

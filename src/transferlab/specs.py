@@ -110,9 +110,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Epochs:
-    """Training length: n passes over the subset."""
+    """Training length: n passes over the subset, which may be a part of one."""
 
-    n: int
+    n: float
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import difflib
 import runpy
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -48,14 +49,19 @@ PAPER: dict[str, Question] = {
 }
 
 
-def load(name: str) -> Question | Study:
+def load(name: str, *, paper: bool = False) -> Question | Study:
     """A built-in question by name, or the ``study`` that a Python file defines.
+
+    Args:
+        paper: the question at the paper's own levels; its study's name begins with ``paper-``.
 
     Raises:
         UserError: an unknown name, a missing file, one that does not run through, or one without a whole ``study``.
     """
     if name in QUESTIONS:
-        return QUESTIONS[name]
+        return _named_after_paper(PAPER[name]) if paper else QUESTIONS[name]
+    if paper:
+        raise UserError("--paper is for built-in studies", name, f"they are {', '.join(QUESTIONS)}")
     if not name.endswith(".py"):
         close = difflib.get_close_matches(name, QUESTIONS, n=1)
         hint = f"did you mean {close[0]}" if close else f"built-in studies are {', '.join(QUESTIONS)}"
@@ -69,6 +75,14 @@ def load(name: str) -> Question | Study:
             "the study file defines no study", str(path), "end it with study = Study(...); the README shows one whole"
         )
     _must_fit(study, path)
+    return study
+
+
+def _named_after_paper(question: Question) -> Question:
+    def study(source: Pack, targets: Sequence[Pack]) -> Study:
+        found = question(source, targets)
+        return replace(found, name=f"paper-{found.name}")
+
     return study
 
 

@@ -76,7 +76,9 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     names = _target_names(plan)
     facts = tuple(_target_facts(names[t.digest], _view(store, plan, t), _metrics_on(plan, t, records))
                   for t in plan.targets)  # fmt: skip
-    results = [_results(store, plan, t, f, records) for t, f in zip(plan.targets, facts, strict=True)]
+    compared = {t.cell.target for t in plan.transfers if t.cell.protocol == plan.protocols[0]}
+    results = [_results(store, plan, t, f, records) for t, f in zip(plan.targets, facts, strict=True)
+               if t.digest in compared]  # fmt: skip
     declared = estimates(plan.contrasts, results)
     explored: tuple[Estimate, ...] = ()
     if any(each.scores.get(FLOOR) for each in results):

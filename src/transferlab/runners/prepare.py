@@ -16,11 +16,11 @@ from transferlab.identity import plain
 from transferlab.images.sources.listing import existing
 from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
-from transferlab.plan import Place, check, check_seeds, make_plan
+from transferlab.plan import Place, check, check_seeds, make_plan, most_seen
 from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Examples, Pack, PackRef, Plan, Recipe, Study, Subset, restored
+from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Recipe, Study, Subset, restored
 from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
@@ -40,6 +40,8 @@ class Wanted:
     recipe: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     skip_bad: bool = False
+    paper: bool = False  # a built-in question at the paper's levels
+    epochs: bool = False  # at a fixed number of passes over each subset, not of examples seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     Raises:
         UserError: anything that the user can get wrong.
     """
-    found = load(wanted.study) if isinstance(wanted.study, str) else wanted.study
+    found = load(wanted.study, paper=wanted.paper) if isinstance(wanted.study, str) else wanted.study
     machine = here(wanted.device)
     own_px = (found.recipe if isinstance(found, Study) else named_recipe(wanted.recipe or "small")).image_px
     size = own_px if wanted.size is None else wanted.size
@@ -91,11 +93,13 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     found_packs = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
     obtained = list({pack.digest: (known, pack) for known, pack in found_packs}.values())  # equal images, one target
     study = found if isinstance(found, Study) else found(source, [pack for _, pack in obtained])
+    recipe = _recipe(study.recipe, wanted, size, source, built_in=not isinstance(found, Study))
     study = replace(
         study,
+        name=f"{study.name}-epochs" if wanted.epochs else study.name,
         source=source_text,
         seeds=study.seeds if wanted.seeds is None else wanted.seeds,
-        recipe=_recipe(study.recipe, wanted, size, source, built_in=not isinstance(found, Study)),
+        recipe=_at_fixed_epochs(recipe, source) if wanted.epochs else recipe,
         targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(r.spec for r, _ in obtained)),
     )
     check(study)
@@ -178,6 +182,12 @@ def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_
     whole = RECIPES["small"].length
     most = whole.n if isinstance(whole, Examples) else 250_000
     return replace(chosen, length=Examples(min(most, max(25_000, 100 * n_train))))
+
+
+def _at_fixed_epochs(recipe: Recipe, source: Pack) -> Recipe:
+    """As many passes over each subset as the recipe's length is over the whole source."""
+    n_train = int((source.split == TRAIN).sum())
+    return replace(recipe, length=Epochs(round(most_seen(recipe, n_train) / n_train, 4)))
 
 
 def _title(wanted: Wanted) -> str:
