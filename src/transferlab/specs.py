@@ -165,7 +165,7 @@ class Recipe:
         optimiser: ``muon`` (convolutions; the rest by SGD), ``sgd`` (Nesterov, momentum 0.9) or ``adamw``.
         lr: peak learning rate; Muon's filters take a third of it. weight_decay: not on norms, biases, Muon's filters.
         schedule: ``cosine``, ``one-cycle``, or ``steps``: a tenth of the rate after each 2/9 of the steps, as Caffe's
-            reference solver has it. warmup: share of the steps, 0…1.
+            solver of AlexNet has it. warmup: share of the steps, 0…1.
         label_smoothing: 0…1. ema: decay per step, or None.
         precision: ``auto`` is bf16 where the device computes in it, else fp32; ``fp32`` is deterministic.
     """

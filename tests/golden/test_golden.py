@@ -78,7 +78,7 @@ TRAINED: dict[str, tuple[Recipe, tuple[float, float, float]]] = {
     "sgd": (RECIPE, (0.7181058, 15.593234, 2.6651563)),
     "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.7640226, 15.650167, 2.5094835)),
     "alexnet": (replace(RECIPE, backbone="alexnet-caffe", image_px=64, batch=4, length=Examples(4 * 6), lr=0.001,
-                        schedule="steps", warmup=0.0), (3.4499763, 98.829747, 2.4548506)),
+                        schedule="steps", warmup=0.0), (1.7792814, 27.752527, 2.4529135)),
     "plain": (replace(RECIPE, backbone="torchvision:squeezenet1_1", image_px=32, augmentation=Augmentation(0, False)),
               (1.6239268, 76.709970, 2.4860974)),
 }  # fmt: skip

@@ -61,7 +61,7 @@ def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wa
 def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Wanted) -> None:
     assert isinstance(wanted.study, Study)
     asked = Wanted("images-per-class", wanted.study.source, wanted.study.targets, wanted.store, seeds=1,
-                   recipe="caffenet", device="cpu")  # fmt: skip
+                   recipe="alexnet", device="cpu")  # fmt: skip
     recipe = prepare(asked, lambda *_: None).plan.recipe
     assert (recipe.backbone, recipe.image_px, recipe.schedule) == ("alexnet-caffe", 224, "steps")
     with pytest.raises(UserError, match="63 px or more"):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transferlab.engine import drops
-from transferlab.engine.alexnet import CaffeNet
+from transferlab.engine.alexnet import AlexNet
 from transferlab.engine.recipes import small_width
 from transferlab.errors import UserError
 
@@ -133,7 +133,7 @@ def small(detail: str, image_px: int) -> Backbone:
 
 
 def alexnet_caffe(detail: str, image_px: int) -> Backbone:
-    """AlexNet in Caffe's reference form (``engine.alexnet``): 4,096 features, 57 million weights at 224 and 227 px.
+    """AlexNet as Caffe has it (``engine.alexnet``): 4,096 features, 57 million weights at 224 and 227 px.
 
     Raises:
         UserError: a detail after the name, or images under 63 px, of which its pools leave nothing.
@@ -144,7 +144,7 @@ def alexnet_caffe(detail: str, image_px: int) -> Backbone:
             f"backbone alexnet-caffe{':' * bool(detail)}{detail}",
             "it takes nothing after its name, and images of 63 px or more; Caffe's own size is 227, here 224",
         )
-    return _measured(CaffeNet(image_px), "alexnet-caffe", image_px)
+    return _measured(AlexNet(image_px), "alexnet-caffe", image_px)
 
 
 def from_timm(name: str, image_px: int) -> Backbone:
