@@ -78,8 +78,22 @@ def _store_option(verb: Verb) -> Verb:
 
 
 def _study_options(verb: Verb) -> Verb:
-    options = (
+    """What ``plan`` and ``run`` take: a study, its levels, and what ``_run_options`` adds."""
+    levels = (
         click.argument("study"),
+        click.option(
+            "--paper", is_flag=True, help="A built-in study at the paper's levels, or these shares of the source."
+        ),
+        click.option("--epochs", is_flag=True, help="Equal passes over each subset, instead of equal examples seen."),
+    )
+    verb = _run_options(verb)
+    for option in reversed(levels):
+        verb = option(verb)
+    return verb
+
+
+def _run_options(verb: Verb) -> Verb:
+    options = (
         click.option("--source", metavar="SPEC", help="Images to pre-train on."),
         click.option("--target", "targets", metavar="SPEC", multiple=True, help="Images to transfer to; repeatable."),
         click.option(
@@ -233,6 +247,42 @@ def run(study: str, **options: Any) -> None:
     code, lines = _run(_wanted(study, options), shlex.join(words))
     _show("\n".join(lines))
     sys.exit(code)
+
+
+@app.command()
+@_run_options
+@click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/paper.html).")
+def paper(out: Path | None, **options: Any) -> None:
+    """Run all seven questions of Huh et al. (2016) at the paper's levels, and set its findings beside yours.
+
+    On ImageNet the levels are the paper's, on other sources the same shares of images and classes. Networks that several
+    questions share are trained once. Where conditions differ in images, a second run compares at equal passes over the
+    subset, so that more data can be told from more training.
+
+    \b
+    Example:
+      transferlab paper --source toy --target "toy?task=unseen" --target digits --seeds 3
+    """
+    from transferlab.answers.published import findings
+    from transferlab.outcomes.store import Store
+    from transferlab.questions import AT_EPOCHS, PAPER
+    from transferlab.report.gather import all_answers
+    from transferlab.report.page import check_out
+    from transferlab.runners.prepare import Wanted
+
+    store: Path = options["store"]
+    out = out or store / "paper.html"
+    if out.parent != store:
+        check_out(out)
+    command = shlex.join(["transferlab", *sys.argv[1:]])
+    runs = [(name, False) for name in PAPER] + [(name, True) for name in AT_EPOCHS]
+    codes = [_run(Wanted(name, paper=True, epochs=epochs, **options), command)[0] for name, epochs in runs]
+    answered = [a for a in all_answers(Store.open(store, create=False)) if a.name.startswith("paper-")]
+    for found in findings(answered):
+        _show(f"{found.name}: {found.says}. {found.claim}\n  the paper  {found.published}\n  here       {found.here}")
+    _report(store, out, "html")
+    _show(f"\nReport: {out}")
+    sys.exit(max(codes))
 
 
 @app.command()

@@ -9,7 +9,7 @@ are. The bounds are ours, chosen before any of our own runs was looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -48,8 +48,14 @@ class Finding:
 def findings(studies: Sequence[StudyAnswers]) -> list[Finding]:
     """Every finding whose study is among these; of two studies of one name the later one counts."""
     named = {study.name: study for study in studies}
-    rows = [(rule, named[PREFIX + name]) for name, rule in _RULES if PREFIX + name in named]
-    return [rule(study) for rule, study in rows]
+    found: list[Finding] = []
+    for name, rule in _RULES:
+        if study := named.get(PREFIX + name):
+            found.append(rule(study))
+        if study := named.get(f"{PREFIX}{name}-epochs"):
+            one = rule(study)
+            found.append(replace(one, name=f"{one.name}, at equal passes"))
+    return found
 
 
 def _half_costs_little(study: StudyAnswers) -> Finding:

@@ -48,6 +48,8 @@ PAPER: dict[str, Question] = {
     "more-data": more_data.paper,
 }
 
+AT_EPOCHS = ("images-per-class", "more-data")  # whose conditions differ in images: also at equal passes over them
+
 
 def load(name: str, *, paper: bool = False) -> Question | Study:
     """A built-in question by name, or the ``study`` that a Python file defines.

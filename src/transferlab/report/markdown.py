@@ -13,20 +13,30 @@ from transferlab.report.figures import guessing, named
 from transferlab.report.gather import ALARM
 
 if TYPE_CHECKING:
+    from transferlab.answers.published import Finding
     from transferlab.report.page import Picture, Section
 
 
-def write_markdown(sections: Sequence[Section], out: Path) -> None:
+def write_markdown(sections: Sequence[Section], findings: Sequence[Finding], out: Path) -> None:
     """Write ``out`` and its figures into the folder ``<stem>_figures``.
 
     Raises:
         UserError: a file cannot be written.
     """
     folder = out.with_name(f"{out.stem}_figures")
-    lines: list[str] = []
+    lines = list(_findings(findings))
     for number, section in enumerate(sections, 1):
         lines += _lines(section, folder, number)
     write_atomically(out, ("\n".join(lines) + "\n").encode())
+
+
+def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+    if findings:
+        yield "# The paper's findings, and these studies\n"
+        yield from _table(
+            ["finding", "the paper, as far as it could be read", "here, 95 % intervals over seeds", "says"],
+            [[f"{f.name}: {f.claim}", f.published, f.here, f.says] for f in findings],
+        )
 
 
 def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from transferlab.answers.published import findings
 from transferlab.answers.sentences import points, sentence
-from transferlab.answers.study import ConditionFacts, Missing, Score, StudyAnswers
+from transferlab.answers.study import ConditionFacts, Missing, Score, StudyAnswers, TargetFacts
 from transferlab.console import printable
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
@@ -126,10 +127,10 @@ def render(studies: Sequence[StudyAnswers], out: Path, form: Literal["html", "md
     if form == "md":
         from transferlab.report.markdown import write_markdown
 
-        write_markdown(sections, out)
+        write_markdown(sections, findings(studies), out)
         return
     title = f"transferlab: {', '.join(s.name for s in studies)}"
-    page = _template().render(studies=sections, title=title, warning=ALARM)
+    page = _template().render(studies=sections, findings=findings(studies), title=title, warning=ALARM)
     write_atomically(out, page.encode())
 
 
@@ -152,8 +153,8 @@ def _inert(value: object) -> object:
 def _section(study: StudyAnswers) -> Section:
     own = (s.protocol for s in study.scores if s.protocol != OWN_HEAD and s.condition != "scratch")
     protocols = list(dict.fromkeys(own)) or ["probe"]
-    plots = [_svg(figures.scores_figure(study, t, protocols[0]), figures.describe(study, t, protocols[0]), t.name)
-             for t in study.targets]  # fmt: skip
+    shown = [(t, next((p for p in protocols if _has(study, t, p)), protocols[0])) for t in study.targets]
+    plots = [_svg(figures.scores_figure(study, t, p), figures.describe(study, t, p), t.name) for t, p in shown]
     told = " ".join(sentence(e, study.unit) for e in study.estimates)
     forest = _svg(figures.forest_figure(study.estimates), f"Contrasts with their intervals: {told}", "contrasts")
     notes = list(dict.fromkeys([*study.notes, *(note for t in study.targets for note in t.notes)]))
@@ -187,17 +188,24 @@ def _counted(rest: Sequence[Missing]) -> str:
 def _main_table(study: StudyAnswers, protocol: str) -> Table:
     """The protocol that the answer compares, with scratch under its own, and accuracy on the source."""
     shown = [s for s in study.scores if s.protocol in (protocol, OWN_HEAD) or s.condition == "scratch"]
-    targets = (*((t.name, t.metric) for t in study.targets), (OWN, "held out, top1"))
+    measured = [(t.name, t.metric) for t in study.targets if _has(study, t, protocol) or len(study.targets) == 1]
+    targets = (*measured, (OWN, "held out, top1"))
     return Table(protocol, targets, _score_rows(study, shown, [t for t, _ in targets]))
 
 
 def _other_table(study: StudyAnswers, protocol: str) -> Table:
     shown = [s for s in study.scores if s.protocol == protocol]
-    rows = _score_rows(study, shown, [t.name for t in study.targets])
-    known = {figures.named(s.condition) for s in shown}
     measured = {s.target: s.metric for s in shown}
-    targets = tuple((t.name, measured.get(t.name, t.metric)) for t in study.targets)
+    targets = tuple((t.name, measured[t.name]) for t in study.targets if t.name in measured)
+    rows = _score_rows(study, shown, [name for name, _ in targets])
+    known = {figures.named(s.condition) for s in shown}
     return Table(protocol, targets, [r for r in rows if r.name in known])
+
+
+def _has(study: StudyAnswers, target: TargetFacts, protocol: str) -> bool:
+    """Whether a protocol says anything of a target; as long as there is no result, any may."""
+    measured = {s.target for s in study.scores if s.protocol == protocol}
+    return target.name in measured or not measured
 
 
 def _score_rows(study: StudyAnswers, scores: Sequence[Score], targets: Sequence[str]) -> list[Row]:
