@@ -153,8 +153,10 @@ def _part(size: tuple[int, int], crop: Crop | None) -> Part:
         side = min(size)
         return (size[0] - side) / 2, (size[1] - side) / 2, side
     if size != crop.of:
-        raise BadImage(f"not of the size that its annotation gives ({size[0]}x{size[1]}, not {crop.of[0]}x{crop.of[1]})")
-    return crop.left, crop.top, crop.side
+        raise BadImage(
+            f"not of the size that its annotation gives ({size[0]}x{size[1]}, not {crop.of[0]}x{crop.of[1]})"
+        )
+    return crop.corners
 
 
 def _reduced(image: Image.Image, at_least_px: int, part: Part) -> Part:

@@ -144,7 +144,7 @@ def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
         else:
             held = [data.nbytes, "array", data.dtype.str, data.shape]
             contents.append(data.tobytes())
-        crop = item.crop and [item.crop.left, item.crop.top, item.crop.side, item.crop.of]
+        crop = item.crop and [*item.crop.corners, item.crop.of]
         facts.append([item.key, item.label, item.split, item.unscored, crop, *held])
     pipe.write(f"{json.dumps(facts)}\n".encode() + b"".join(contents))
     pipe.flush()

@@ -57,6 +57,10 @@ class Crop:
     side: float
     of: tuple[int, int]
 
+    @property
+    def corners(self) -> tuple[float, float, float]:
+        return self.left, self.top, self.side
+
 
 @dataclass(frozen=True, eq=False)
 class Item:

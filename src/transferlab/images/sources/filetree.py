@@ -117,14 +117,20 @@ def tree_of(root: Path, where: str, passing_over: Set[str] = frozenset()) -> Tre
 
 
 def listed(
-    tree: Tree, name: str, rows: Sequence[Row], *, taxonomy: Taxonomy | None = None, notes: Sequence[str] = ()
+    tree: Tree,
+    name: str,
+    rows: Sequence[Row],
+    *,
+    classes: Sequence[str] = (),
+    taxonomy: Taxonomy | None = None,
+    notes: Sequence[str] = (),
 ) -> Source:
     """The source of images that are files of a tree, each with one class; all of them must be there.
 
     Args:
         name: of the format and for display.
         rows: in the order in which the source gives them.
-        taxonomy: its leaves are the classes; without one the classes are those of the rows, sorted.
+        classes: in class-index order; none are those of the rows, sorted.
     """
     parts = [
         digest([[file, *tree.files[file], label, split] for file, label, split in rows[start : start + ROWS]])
@@ -132,7 +138,7 @@ def listed(
     ]
     return Source(
         name=name,
-        classes=class_order(label for _, label, _ in rows) if taxonomy is None else taxonomy.leaves,
+        classes=tuple(classes) or class_order(label for _, label, _ in rows),
         fingerprint=digest(name, parts),
         items=partial(_items, tree, rows),
         taxonomy=taxonomy,
