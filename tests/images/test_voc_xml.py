@@ -40,7 +40,9 @@ def test_declared_encodings_are_read(encoding: str) -> None:
 
 
 LAUGHS = "<!DOCTYPE a [<!ENTITY b 'ha'><!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;'>]><annotation>&c;</annotation>"
-OUTSIDE = "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><annotation><object><name>&x;</name></object></annotation>"
+OUTSIDE = (
+    "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><annotation><object><name>&x;</name></object></annotation>"
+)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,9 @@ def test_hostile_and_damaged_files_are_told_by_name(data: bytes, message: str) -
     ],
 )  # fmt: skip
 def test_boxes_that_cannot_be_are_reported(box: tuple[int, ...] | None, size: str, flaw: str) -> None:
-    corners = "".join(f"<{tag}>{v}</{tag}>" for tag, v in zip(("xmin", "ymin", "xmax", "ymax"), box or (), strict=False))
+    corners = "".join(
+        f"<{tag}>{v}</{tag}>" for tag, v in zip(("xmin", "ymin", "xmax", "ymax"), box or (), strict=False)
+    )
     found = read(document(f"<name>dog</name>{f'<bndbox>{corners}</bndbox>' if box else ''}", size=size))
     (told,) = flaws(found)
     assert told.startswith("object 1 (dog) ") and flaw in told

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from transferlab.images.source import Source, at_hand
+from transferlab.identity import digest
+from transferlab.images.source import Item, Source, Unreadable, at_hand
 from transferlab.images.sources import SOURCES
-from transferlab.images.sources.wnids import imagenet1k_wnids
 
 WriteTree = Callable[[Path, Mapping[str, "bytes | str"]], Path]
-WNIDS = imagenet1k_wnids()
 
 
 @pytest.fixture
@@ -59,7 +58,9 @@ def opened() -> Callable[..., Source]:
             assert tuple(first.taxonomy.leaves) == tuple(first.classes)
         return first
 
-    def facts(item):
-        return item.key, item.label, item.split, item.unscored, item.crop, at_hand(item.data)
+    def facts(item: Item) -> list[object]:
+        data = at_hand(item.data)
+        assert not isinstance(data, Unreadable), data.reason
+        return [item.key, item.label, item.split, item.unscored, item.crop, digest(data)]
 
     return open_

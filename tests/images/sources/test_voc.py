@@ -83,7 +83,9 @@ def test_a_pack_and_a_target_keep_what_is_not_scored(tmp_path: Path, write_tree:
 def test_without_test_labels_val_is_the_test_split(tmp_path: Path, write_tree: Write) -> None:
     files = classification(("train", "val"), "VOC2012") | {"VOC2012/ImageSets/Main/test.txt": "2008_000001\n"}
     root = write_tree(tmp_path / "VOCdevkit", files)
-    pack = write_pack(open_source(parse_spec(f"voc:{root}")), tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None)
+    pack = write_pack(
+        open_source(parse_spec(f"voc:{root}")), tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None
+    )
     assert np.bincount(pack.split).tolist()[2] == 22 and pack.split.tolist().count(1) > 0
     assert any("there are no test labels" in remark for remark in remarks(pack))
 
@@ -92,7 +94,9 @@ def test_labels_are_derived_from_annotations_where_there_are_no_lists(
     tmp_path: Path, write_tree: Write, opened: Open
 ) -> None:
     files: Files = {f"VOC2007/JPEGImages/{n}.jpg": jpeg(n) for n in range(3)}
-    files["VOC2007/Annotations/0.xml"] = xml(("cat", "1 1 9 9", False), ("cat", "1 1 9 9", True), ("dog", "1 1 9 9", True))
+    files["VOC2007/Annotations/0.xml"] = xml(
+        ("cat", "1 1 9 9", False), ("cat", "1 1 9 9", True), ("dog", "1 1 9 9", True)
+    )
     files["VOC2007/Annotations/1.xml"] = xml(("dog", "1 1 9 9", False), ("bird", "1 1 9 9", True))
     files["VOC2007/Annotations/2.xml"] = xml()
     source = opened("voc", write_tree(tmp_path, files))
@@ -162,7 +166,11 @@ def actions() -> Files:
     ids = {"train": [f"2010_{n:06d}" for n in range(10)], "val": ["2011_000001", "2011_000002"]}
     for split, names in ids.items():
         for place, action in enumerate(ACTIONS):
-            lines = [f"{name} {which}  {1 if which == 2 and n == place else -1}" for n, name in enumerate(names) for which in (2, 3)]
+            lines = [
+                f"{name} {which}  {1 if which == 2 and n == place else -1}"
+                for n, name in enumerate(names)
+                for which in (2, 3)
+            ]
             files[f"VOC2012/ImageSets/Action/{action}_{split}.txt"] = "\n".join(lines)
         files[f"VOC2012/ImageSets/Action/{split}.txt"] = "\n".join(names)
         for n, name in enumerate(names):

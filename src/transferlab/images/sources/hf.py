@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,17 +43,16 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     """
     root, where = existing(path, "hf"), f"hf:{path}"
     try:
-        import pyarrow as pa
+        import pyarrow  # noqa: F401  # pyright: ignore[reportUnusedImport]  # whether it is there
     except ImportError as error:
         raise UserError("reading this needs pyarrow", where, "pip install 'transferlab[hf]'") from error
     files = _files(root, where)
-    try:
+    with _telling(files[0], where):
         columns, several = _columns(files[0], options, where)
-        of_files = {
-            file: [v for batch in _batches(file, [columns.label]) for v in _values(batch, columns)] for file in files
-        }
-    except (cast("type[Exception]", pa.ArrowException), OSError, LookupError) as error:
-        raise _damaged(error, where) from error
+    of_files: dict[Path, list[Any]] = {}
+    for file in files:
+        with _telling(file, where):
+            of_files[file] = [value for batch in _batches(file, [columns.label]) for value in _values(batch, columns)]
     empty = [file for file, values in of_files.items() if columns.names and set(map(str, values)) == {"-1"}]
     files = [file for file in files if file not in empty]
     labels = [_label(value, columns) for file in files for value in of_files[file]]
@@ -74,13 +74,11 @@ def read(path: str, options: Mapping[str, str]) -> Source:
 
 
 def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iterator[Item]:
-    import pyarrow as pa
-
     for file in files:
         split = _split(file, root)
         name = file.relative_to(root).as_posix() if root.is_dir() else file.name
         number = 0
-        try:
+        with _telling(file, where):
             for batch in _batches(file, [columns.image, columns.label]):
                 pairs = zip(batch.column(columns.image).to_pylist(), _values(batch, columns), strict=True)
                 for image, value in pairs:
@@ -88,8 +86,6 @@ def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iter
                     _must_fit(image, label, columns, f"{where}: {name}")
                     yield Item(f"{name}/{number:07d}", _content(image), label, split)
                     number += 1
-        except (cast("type[Exception]", pa.ArrowException), OSError, LookupError) as error:
-            raise _damaged(error, where) from error
 
 
 def _must_fit(image: Any, label: str | tuple[str, ...], columns: _Columns, where: str) -> None:
@@ -207,5 +203,15 @@ def _label(value: Any, columns: _Columns) -> str | tuple[str, ...]:
     return tuple(name(v) for v in cast("list[Any]", value)) if isinstance(value, list) else name(value)
 
 
-def _damaged(error: Exception, where: str) -> UserError:
-    return UserError(f"the set cannot be read: {(str(error).splitlines() or ['?'])[0]}", where, "save it again")
+@contextmanager
+def _telling(file: Path, where: str) -> Generator[None]:
+    """Raises UserError with the file's name for what pyarrow raises on damage."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (cast("type[Exception]", pa.ArrowException), OSError, LookupError) as error:
+        reason = (str(error).splitlines() or ["?"])[0]
+        raise UserError(
+            f"{file.name} cannot be read: {reason}", where, "get it again, or save the set again"
+        ) from error

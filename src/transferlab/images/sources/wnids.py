@@ -38,8 +38,6 @@ def named(label: str, names: tuple[str, ...] | None, where: str) -> str:
         return label
     if not (label.isascii() and label.isdigit() and int(label) < len(names)):
         raise UserError(
-            f"the label {label!r} is no place in the class list",
-            where,
-            f"with classes=… labels go from 0 to {len(names) - 1}",
+            f"the label {label!r} is no place in the list of classes", where, f"places go from 0 to {len(names) - 1}"
         )
     return names[int(label)]
