@@ -67,7 +67,8 @@ def app() -> None:
       transferlab report lab --out report.html
 
     A SPEC names images: toy, digits, pack:DIR, or FORMAT:PATH[?key=value&...] with the formats imagefolder, wds,
-    csv, npz, torchvision and hf.
+    csv, npz, torchvision and hf, or those of data sets as they are published: imagenet, tiny-imagenet, voc, sun397,
+    places365, cifar100, omniglot and inaturalist (docs/data-sets.md).
     """
 
 
@@ -133,8 +134,9 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
 
     \b
-    Example:
+    Examples:
       transferlab pack imagefolder:photos photos.pack --size 64
+      transferlab pack 'voc:VOCdevkit?year=2012&task=action' actions.pack --size 128
     """
     from transferlab.images.pack import remarks, write_pack
     from transferlab.images.spec import open_source, parse_spec

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +131,16 @@ def test_a_class_list_must_fit_the_set(tmp_path: Path, png: Png) -> None:
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(UserError, match="the label 'cat' is no place in the list of classes"):
         read(str(tmp_path / "t.parquet"), {"classes": "imagenet-1k"})
+
+
+def test_two_classes_of_one_name_are_not_merged(tmp_path: Path, png: Png) -> None:
+    """ImageNet-1k has two cranes."""
+    features = {"label": {"names": ["crane", "crane"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"image": [png(0), png(1)], "label": [0, 1]}).replace_schema_metadata(metadata)
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="two classes of the set are called 'crane'.*classes=imagenet-1k"):
+        read(str(tmp_path / "t.parquet"), {})
 
 
 def test_parquet_files_that_are_cut_short_or_have_other_columns_are_told(tmp_path: Path, png: Png) -> None:

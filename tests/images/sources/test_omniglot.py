@@ -57,6 +57,14 @@ def test_several_sets_are_read_together_as_zips_and_folders(tmp_path: Path, open
     assert {str(i.label).split("/")[0] for i in source.items()} == {"Greek", "Latin", "Bengali", "Korean"}
 
 
+def test_a_drawing_of_two_sets_is_taken_once(tmp_path: Path, opened: Open) -> None:
+    archive(tmp_path, "images_background_small1", 136)
+    archive(tmp_path, "images_background_small2", 156)
+    source = opened("omniglot", tmp_path)
+    assert len(source.classes) == 156 and source.n_images == 156 * 20
+    assert any("2,720 drawings lie in two of the sets" in note for note in source.notes)
+
+
 @pytest.mark.parametrize(
     ("n", "change", "message"),
     [
@@ -83,5 +91,5 @@ def test_a_folder_without_sets_or_a_damaged_zip_is_told(tmp_path: Path) -> None:
 
 def test_the_genuine_sets_are_read(real_data: Path, opened: Open) -> None:
     source = opened("omniglot", real_data / "omniglot")
-    assert len(source.classes) == 136 + 156 and source.n_images == 2720 + 3120
+    assert len(source.classes) == 242 and source.n_images == 242 * 20  # Greek and Latin lie in both sets
     assert source.taxonomy is not None and len(source.taxonomy.leaves_under("Greek")) == 24

@@ -162,7 +162,7 @@ def _items(tree: Tree, rows: Sequence[Row]) -> Iterator[Item]:
 
 def _walked(root: Path, where: str, passing_over: Set[str]) -> Tree:
     found: dict[str, tuple[int, int]] = {}
-    paths: dict[str, str] = {}
+    odd: dict[str, str] = {}  # paths of names that are not UTF-8: all others follow from their names
     seen: set[tuple[int, int]] = set()
     waiting = deque([root])  # linked folders wait until all real ones are read, so that those keep their names
     n_links = n_special = 0
@@ -187,10 +187,12 @@ def _walked(root: Path, where: str, passing_over: Set[str]) -> Tree:
                     n_special += 1
                     continue
                 name = printable(f"{within}{file}")
-                found[name], paths[name] = (facts.st_size, facts.st_mtime_ns), path
+                found[name] = facts.st_size, facts.st_mtime_ns
+                if name != f"{within}{file}":
+                    odd[name] = path
     notes = [f"{n_links} links to folders that were read already were passed over"] if n_links else []
     notes += [f"{n_special} dangling links or special files were passed over"] if n_special else []
-    return Tree(where, dict(sorted(found.items())), lambda name: content_of(Path(paths[name])), notes)
+    return Tree(where, dict(sorted(found.items())), lambda name: content_of(Path(odd.get(name) or root / name)), notes)
 
 
 def _zipped(path: Path, where: str, passing_over: Set[str]) -> Tree:

@@ -174,6 +174,13 @@ def _columns(file: Path, options: Mapping[str, str], where: str) -> tuple[_Colum
         raise UserError(
             f"the set names {len(names)} classes", where, f"the class list has {len(listed)}: leave out classes=…"
         )
+    if listed is None and names is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(
+            f"two classes of the set are called {twice!r}",
+            where,
+            "for ImageNet-1k add classes=imagenet-1k: wnids differ",
+        )
     return _Columns(image, label, listed or names, listed is not None), several
 
 

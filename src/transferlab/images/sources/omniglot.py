@@ -25,8 +25,8 @@ N_DRAWINGS = 20
 def read(path: str, options: Mapping[str, str]) -> Source:
     """A class is ALPHABET/CHARACTER, the alphabets are the taxonomy; there are no splits.
 
-    PATH is one of the sets, as a folder or a zip, or a folder that holds some; the small sets are left out beside the
-    whole one, which has them.
+    PATH is one of the sets, as a folder or a zip, or a folder that holds some; a drawing that lies in two of them, as
+    the two small sets share alphabets with each other and with the whole one, is taken once.
 
     Raises:
         UserError: no set; characters or drawings that are missing.
@@ -39,22 +39,25 @@ def read(path: str, options: Mapping[str, str]) -> Source:
             "there is no images_background or images_evaluation", where, "expected folders or zips of theirs"
         )
     trees = {name: tree_of(file, where) for name, file in found.items()}
-    notes = [note for tree in trees.values() for note in tree.notes]
-    rows: list[Row] = []
+    rows: dict[str, Row] = {}  # by their names below the set: the small sets share alphabets
+    n_drawings = 0
     for name, tree in trees.items():
-        rows += _of_set(name, tree)
-    classes = class_order(label for _, label, _ in rows)
-    return listed(_joined(where, trees), "omniglot", rows, classes=classes, taxonomy=from_folders(classes), notes=notes)
+        of_set = _of_set(name, tree)
+        n_drawings += len(of_set)
+        for row in of_set:
+            rows.setdefault(row[0].partition("/")[2], row)
+    notes = [note for tree in trees.values() for note in tree.notes]
+    if n_drawings > len(rows):
+        notes.append(f"{n_drawings - len(rows):,} drawings lie in two of the sets and were taken once")
+    classes = class_order(label for _, label, _ in rows.values())
+    return listed(_joined(where, trees), "omniglot", list(rows.values()), classes=classes, taxonomy=from_folders(classes),
+                  notes=notes)  # fmt: skip
 
 
 def _sets(root: Path) -> dict[str, Path]:
-    found = {
-        name: next(p for p in (root / name, root / f"{name}.zip") if p.exists())
-        for name in SETS
-        if (root / name).is_dir() or (root / f"{name}.zip").is_file()
-    }
-    whole = "images_background" in found
-    return {name: file for name, file in found.items() if not (whole and "small" in name)}
+    """The sets that a folder holds, each as a folder or a zip."""
+    found = {name: next((p for p in (root / name, root / f"{name}.zip") if p.exists()), None) for name in SETS}
+    return {name: file for name, file in found.items() if file is not None}
 
 
 def _of_set(name: str, tree: Tree) -> list[Row]:
