@@ -48,7 +48,7 @@ print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_m
 def main() -> None:
     words = argparse.ArgumentParser()
     words.add_argument("folder", type=Path)
-    words.add_argument("--copies", type=int, default=60)
+    words.add_argument("--copies", type=int, default=80)
     words.add_argument("--rounds", type=int, default=3)
     wanted = words.parse_args()
     machine = here("cpu")
