@@ -78,9 +78,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as held:
         scratch = Path(held)
         few, many = scratch / "few", scratch / "many"
-        n_few = _linked(wanted.folder, few) if wanted.folder else _write_photographs(few, wanted.images)
+        n_few = linked(wanted.folder, few) if wanted.folder else _write_photographs(few, wanted.images)
         for number in range(4):  # four times the images by hard links: other names, so other images
-            _linked(few, many, f"{number}-")
+            linked(few, many, f"{number}-")
         for number in range(wanted.rounds):
             print(f"round {number + 1} of {wanted.rounds} …", file=sys.stderr)
             for size in SIZES:
@@ -100,12 +100,12 @@ def main() -> None:
 
 def _one_round(rows: dict[str, list[float]], few: Path, many: Path, n_few: int, size: int, n_cores: int) -> None:
     """Bare and packing turn by turn; the rate is of the larger set, its start included."""
-    bare = n_few / float(_output([sys.executable, "-c", BARE, str(few), str(size)]))
+    bare = n_few / float(output([sys.executable, "-c", BARE, str(few), str(size)]))
     out = few.parent / "pack"
-    _, few_mib = _packed(few, out, size)
+    _, few_mib = packed(few, out, size)
     shutil.rmtree(out)
-    seconds, many_mib = _packed(many, out, size)
-    again, _ = _packed(many, out, size)
+    seconds, many_mib = packed(many, out, size)
+    again, _ = packed(many, out, size)
     shutil.rmtree(out)
     rate = 4 * n_few / seconds
     found = {
@@ -120,17 +120,17 @@ def _one_round(rows: dict[str, list[float]], few: Path, many: Path, n_few: int, 
         rows.setdefault(f"{size} px: {name}", []).append(value)
 
 
-def _packed(folder: Path, out: Path, size: int) -> tuple[float, float]:
+def packed(folder: Path, out: Path, size: int) -> tuple[float, float]:
     """Seconds of the command from start to end, and the largest resident memory of any of its processes in MiB."""
     command = [sys.executable, "-m", "transferlab", "pack", f"imagefolder:{folder}", str(out), "--size", str(size)]
     program = "import subprocess, sys, resource; subprocess.run(sys.argv[1:], check=True, capture_output=True); " \
               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"  # fmt: skip
     begun = time.perf_counter()
-    kib = float(_output([sys.executable, "-c", program, *command]))
+    kib = float(output([sys.executable, "-c", program, *command]))
     return time.perf_counter() - begun, kib / 1024
 
 
-def _output(command: Sequence[str]) -> str:
+def output(command: Sequence[str]) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -151,7 +151,7 @@ def _write_photographs(folder: Path, n_images: int) -> int:
     return n_each * len(names)
 
 
-def _linked(source: Path, folder: Path, prefix: str = "") -> int:
+def linked(source: Path, folder: Path, prefix: str = "") -> int:
     """The files of a tree again, as hard links or copies, each with a prefix before its name; how many."""
     files = [file for file in sorted(source.rglob("*")) if file.is_file()]
     for file in files:
@@ -169,7 +169,7 @@ def _opening(scratch: Path) -> float:
     out = scratch / "million"
     if not out.exists():
         _write_million(scratch / "staging", out)
-    return float(_output([sys.executable, "-c", OPEN, str(out)]))
+    return float(output([sys.executable, "-c", OPEN, str(out)]))
 
 
 def _write_million(staging: Path, out: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from transferlab.console import Display, duration, printable, say
-from transferlab.errors import UserError
+from transferlab.errors import ImpossibleQuestion, UserError
 
 if TYPE_CHECKING:
     from transferlab.runners.prepare import Prepared, Wanted
@@ -67,7 +67,8 @@ def app() -> None:
       transferlab report lab --out report.html
 
     A SPEC names images: toy, digits, pack:DIR, or FORMAT:PATH[?key=value&...] with the formats imagefolder, wds,
-    csv, npz, torchvision and hf.
+    csv, npz, torchvision and hf, or those of data sets as they are published: imagenet, tiny-imagenet, voc, sun397,
+    places365, cifar100, omniglot and inaturalist (docs/data-sets.md).
     """
 
 
@@ -147,8 +148,9 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
 
     \b
-    Example:
+    Examples:
       transferlab pack imagefolder:photos photos.pack --size 64
+      transferlab pack 'voc:VOCdevkit?year=2012&task=action' actions.pack --size 128
     """
     from transferlab.images.pack import remarks, write_pack
     from transferlab.images.spec import open_source, parse_spec
@@ -276,13 +278,20 @@ def paper(out: Path | None, **options: Any) -> None:
         check_out(out)
     command = shlex.join(["transferlab", *sys.argv[1:]])
     runs = [(name, False) for name in PAPER] + [(name, True) for name in AT_EPOCHS]
-    codes = [_run(Wanted(name, paper=True, epochs=epochs, **options), command)[0] for name, epochs in runs]
+    codes: list[int] = []
+    left_out: list[str] = []
+    for name, epochs in runs:
+        try:
+            codes.append(_run(Wanted(name, paper=True, epochs=epochs, **options), command)[0])
+        except ImpossibleQuestion as reason:
+            left_out.append(f"{name} cannot be asked of these images: {reason}")
+            say(left_out[-1])
     answered = [a for a in all_answers(Store.open(store, create=False)) if a.name.startswith("paper-")]
     for found in findings(answered):
         _show(f"{found.name}: {found.says}. {found.claim}\n  the paper  {found.published}\n  here       {found.here}")
     _report(store, out, "html")
-    _show(f"\nReport: {out}")
-    sys.exit(max(codes))
+    _show("\n".join(["", *left_out, f"Report: {out}"]))
+    sys.exit(max(codes, default=DONE))
 
 
 @app.command()

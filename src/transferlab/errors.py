@@ -18,3 +18,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what} ({self.where}): {self.remedy}."
+
+
+class ImpossibleQuestion(UserError):
+    """A built-in question that these images leave no room for: too few classes, a flat taxonomy, nothing in common."""

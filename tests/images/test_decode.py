@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from transferlab.images.decode import MAX_PIXELS, BadImage, decode, quiet
-from transferlab.images.source import Unreadable
+from transferlab.images.source import Crop, Unreadable
 
 ORANGE = (230, 120, 20)
 
@@ -46,6 +46,20 @@ def test_an_image_of_the_wanted_size_is_kept_to_the_bit() -> None:
     pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (16, 16, 3), np.uint8)
     assert (decode(encoded(Image.fromarray(pixels), "PNG"), 16) == pixels).all()
     assert (decode(pixels, 16) == pixels).all()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [8, 30, 60])
+def test_a_crop_gives_what_cutting_first_gives(form: str, size: int) -> None:
+    """Also where a large JPEG is decoded at a reduced scale: the part's own side counts for that, not the image's."""
+    image = pattern(900, 600)
+    options = {"quality": 98, "subsampling": 0} if form == "JPEG" else {}
+    found = decode(encoded(image, form, **options), size, crop=Crop(310, 80, 400, (900, 600)))
+    cut = decode(encoded(image.crop((310, 80, 710, 480)), "PNG"), size)
+    inside = np.abs(found.astype(int) - cut)[2:-2, 2:-2]  # scaling looks a little past the edges of what is not cut off
+    assert inside.max() <= 1 if form == "PNG" else inside.mean() < 1
+    with pytest.raises(BadImage, match=r"not of the size that its annotation gives \(900x600, not 600x900\)"):
+        decode(encoded(image, form, **options), size, crop=Crop(310, 80, 400, (600, 900)))
 
 
 def test_grey_arrays_become_rgb() -> None:

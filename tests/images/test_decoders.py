@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from transferlab.images.decoders import Decoders, decode_items
-from transferlab.images.source import Item, OnDisk, Unreadable
+from transferlab.images.source import Crop, Item, OnDisk, Unreadable
 
 
 def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: Callable[..., bytes]) -> None:
@@ -27,6 +27,8 @@ def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: C
         Item("gone\n\u00e9\U0001f600", OnDisk(tmp_path / "gone", 1), "dog", None),
         Item("grey", np.eye(7, dtype=np.uint8), ("cat", "dog"), "val"),
         Item("transposed", transposed, (), "test"),
+        Item("part", png(3, (30, 20), noise=True), ("cat",), "train", ("dog",), Crop(2.5, 1.0, 9.25, (30, 20))),
+        Item("other size", png(3), "cat", None, crop=Crop(0, 0, 8, (30, 20))),
         Item("floats", np.zeros((3, 3)), "cat", None),  # type: ignore[arg-type]
         Item("none", Unreadable("no reason"), "cat", None),
         Item("empty", b"", "cat", None),
@@ -36,8 +38,8 @@ def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: C
         again = decoders.decode(items[:1])
     here = decode_items(items, 8, FileLock(tmp_path / "turn"))
     assert (there.pixels, there.rows, there.bad) == (here.pixels, here.rows, here.bad)
-    assert len(there.pixels) == 4 * 8 * 8 * 3 and there.rows.count(b"\n") == 4
-    assert [key for key, _ in there.bad] == ["gone\n\u00e9\U0001f600", "floats", "none", "empty"]
+    assert len(there.pixels) == 5 * 8 * 8 * 3 and there.rows.count(b"\n") == 5
+    assert [key for key, _ in there.bad] == ["gone\n\u00e9\U0001f600", "other size", "floats", "none", "empty"]
     assert again.rows == there.rows.splitlines(keepends=True)[0]
 
 

@@ -7,6 +7,7 @@ import io
 import shutil
 import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,91 @@ def hf(folder: Path) -> str:
     return f"hf:{folder}/set.parquet"
 
 
+def imagenet(folder: Path) -> str:
+    wnids = ("n01440764", "n01443537")
+    for i, name in enumerate(CLASSES):
+        path = folder / ("val" if i > 9 else "train") / wnids[int(name)] / f"{i}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(i))
+    return f"imagenet:{folder}?partial=yes&resplit=yes"
+
+
+def tiny_imagenet(folder: Path) -> str:
+    lists: dict[str, str] = {"wnids.txt": "n0\nn1\n", "val/val_annotations.txt": ""}
+    for i, name in enumerate(CLASSES):
+        if i < 8:
+            path, list_, row = f"train/n{name}/images/{i}.JPEG", f"train/n{name}/n{name}_boxes.txt", f"{i}.JPEG"
+        else:
+            path, list_, row = f"val/images/{i}.JPEG", "val/val_annotations.txt", f"{i}.JPEG\tn{name}"
+        lists[list_] = lists.get(list_, "") + f"{row}\t0\t0\t9\t9\n"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(png(i))
+    for list_, text in lists.items():
+        (folder / list_).write_text(text)
+    return f"tiny-imagenet:{folder}?resplit=yes"
+
+
+def voc(folder: Path) -> str:
+    for i, name in enumerate(CLASSES):
+        for kind, content in (("JPEGImages", png(i)), ("Annotations", b"<annotation><object><name>%b</name>"
+                                                       b"</object></annotation>" % name.encode())):  # fmt: skip
+            (folder / kind).mkdir(exist_ok=True)
+            (folder / kind / f"{i}.{'jpg' if kind == 'JPEGImages' else 'xml'}").write_bytes(content)
+    return f"voc:{folder}"
+
+
+def scenes(folder: Path) -> list[str]:
+    """Images of two scenes; their paths below the folder."""
+    paths = [f"/{'ab'[int(name)]}/{'ab'[int(name)]}bey/{i}.jpg" for i, name in enumerate(CLASSES)]
+    for i, path in enumerate(paths):
+        (folder / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path[1:]).write_bytes(png(i))
+    return paths
+
+
+def sun397(folder: Path) -> str:
+    paths = scenes(folder)
+    (folder / "ClassName.txt").write_text("/a/abey\n/b/bbey\n")
+    (folder / "Training_01.txt").write_text("\n".join(paths[:8]))
+    (folder / "Testing_01.txt").write_text("\n".join(paths[8:]))
+    return f"sun397:{folder}"
+
+
+def places365(folder: Path) -> str:
+    paths = scenes(folder / "data_256")
+    (folder / "val_256").mkdir()
+    for i in (10, 11):
+        (folder / "data_256" / paths[i][1:]).rename(folder / "val_256" / f"{i}.jpg")
+    (folder / "categories_places365.txt").write_text("/a/abey 0\n/b/bbey 1\n")
+    (folder / "places365_train_standard.txt").write_text("".join(f"{p} {i % 2}\n" for i, p in enumerate(paths[:10])))
+    (folder / "places365_val.txt").write_text("10.jpg 0\n11.jpg 1\n")
+    return f"places365:{folder}?resplit=yes"
+
+
+def cifar100(folder: Path) -> str:
+    rows = [bytes([0, int(name)]) + bytes([i]) * 3072 for i, name in enumerate(CLASSES)]
+    for file, held in (("train.bin", b"".join(rows[:8])), ("test.bin", b"".join(rows[8:])),
+                       ("fine_label_names.txt", b"cat\ndog\n"), ("coarse_label_names.txt", b"beasts\n")):  # fmt: skip
+        (folder / file).write_bytes(held)
+    return f"cifar100:{folder}"
+
+
+def omniglot(folder: Path) -> str:
+    with zipfile.ZipFile(folder / "images_background_small1.zip", "w") as file:
+        for k in range(136):
+            for drawer in range(20):
+                file.writestr(f"images_background_small1/A{k % 5}/character{k // 5:02d}/{k}_{drawer}.png", png(k % N))
+    return f"omniglot:{folder}"
+
+
+def inaturalist(folder: Path) -> str:
+    for i, name in enumerate(CLASSES):
+        path = folder / ("val" if i > 9 else "train") / f"0000{name}_A_B_C_D_E_G_{'xy'[int(name)]}" / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(i))
+    return f"inaturalist:{folder}?resplit=yes"
+
+
 EXAMPLES: dict[str, Callable[[Path], str]] = {
     "imagefolder": imagefolder,
     "wds": wds,
@@ -86,6 +172,14 @@ EXAMPLES: dict[str, Callable[[Path], str]] = {
     "npz": npz,
     "torchvision": torchvision,
     "hf": hf,
+    "imagenet": imagenet,
+    "tiny-imagenet": tiny_imagenet,
+    "voc": voc,
+    "sun397": sun397,
+    "places365": places365,
+    "cifar100": cifar100,
+    "omniglot": omniglot,
+    "inaturalist": inaturalist,
     "digits": lambda _: "digits",
     "toy": lambda _: "toy?task=scenes&images_per_class=6",
 }
@@ -117,7 +211,9 @@ def test_items_come_in_one_order_with_unique_names_and_known_classes(
     assert first == again
     assert len({key for key, _, _ in first}) == len(first) >= N
     assert source.n_images in (None, len(first))
-    assert {label for _, label, _ in first} == set(source.classes)
+    assert {name for _, label, _ in first for name in ((label,) if isinstance(label, str) else label)} == set(
+        source.classes
+    )
     assert {split for _, _, split in first} <= {"train", "val", "test", None}
     if source.taxonomy is not None:
         assert tuple(source.taxonomy.leaves) == tuple(source.classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import threading
 import warnings
@@ -18,7 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from transferlab.images.source import Data, Unreadable, at_hand
+from transferlab.images.source import Crop, Data, Unreadable, at_hand
 
 # No EPS, PDF or anything else that would start another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -29,6 +30,7 @@ DECODER = f"Pillow {Image.__version__}"
 
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 _ORIENTATION_TAG = 0x0112
+Part = tuple[float, float, float]  # left, top and side of a square
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,7 +48,9 @@ class BadImage(ValueError):
     """An image that cannot be used; its text is the reason in a few words, particulars in brackets at its end."""
 
 
-def decode(data: Data, size_px: int, turn: AbstractContextManager[object] | None = None) -> NDArray[np.uint8]:
+def decode(
+    data: Data, size_px: int, turn: AbstractContextManager[object] | None = None, crop: Crop | None = None
+) -> NDArray[np.uint8]:
     """Decode, bring to RGB, scale the shorter side to ``size_px``, crop the centre.
 
     EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; palettes, CMYK and
@@ -58,6 +62,7 @@ def decode(data: Data, size_px: int, turn: AbstractContextManager[object] | None
         data: a file or its bytes, or pixels uint8 [h, w] or [h, w, 3], or the reason why there are none.
         size_px: wanted side, at least 1.
         turn: is entered while an image of many pixels is decoded; None is a lock of this process.
+        crop: a square to take instead of the centre.
 
     Returns:
         uint8 [size_px, size_px, 3].
@@ -69,16 +74,16 @@ def decode(data: Data, size_px: int, turn: AbstractContextManager[object] | None
     if isinstance(data, Unreadable):
         raise BadImage(data.reason)
     if not isinstance(data, bytes):
-        return _decode_array(data, size_px)
+        return _decode_array(data, size_px, crop)
     if not data:
         raise BadImage("empty file")
     try:
         with quiet():
             image = _opened(data)
-            extent = _reduced(image, REDUCED * size_px)
+            part = _reduced(image, REDUCED * size_px, _part(image.size, crop))
             with (turn or _LARGE) if image.width * image.height > LARGE_PIXELS else nullcontext():
                 upright = _UPRIGHT.get(_orientation(image))
-                return _rgb(_square(_plain(image), size_px, extent), upright)
+                return _rgb(_square(_plain(image), size_px, part), upright)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -122,12 +127,12 @@ _QUIET: list[None] = []  # one entry for each thread inside
 _CATCHER: list[warnings.catch_warnings[None]] = []
 
 
-def _decode_array(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+def _decode_array(pixels: NDArray[np.uint8], size_px: int, crop: Crop | None) -> NDArray[np.uint8]:
     fits = pixels.dtype == np.uint8 and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
     if not fits or not pixels.size:
         raise BadImage(f"not pixels (shape {pixels.shape}, {pixels.dtype})")
     image = Image.fromarray(pixels)
-    return _rgb(_square(image, size_px, image.size), None)
+    return _rgb(_square(image, size_px, _part(image.size, crop)), None)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -142,14 +147,31 @@ def _opened(data: bytes) -> Image.Image:
     return image
 
 
-def _reduced(image: Image.Image, at_least_px: int) -> tuple[float, float]:
-    """Have a large JPEG decoded at a half, quarter or eighth of its size; returns the extent of its content.
+def _part(size: tuple[int, int], crop: Crop | None) -> Part:
+    """The square that is meant: the centre, or what a crop says of an image of this very size."""
+    if crop is None:
+        side = min(size)
+        return (size[0] - side) / 2, (size[1] - side) / 2, side
+    if size != crop.of:
+        raise BadImage(
+            f"not of the size that its annotation gives ({size[0]}x{size[1]}, not {crop.of[0]}x{crop.of[1]})"
+        )
+    return crop.corners
 
-    The extent is not whole where the size is no multiple of 8; to take the reduced image's size instead would shift
-    the content by up to half a pixel (3 of 255 levels on average on photographs).
+
+def _reduced(image: Image.Image, at_least_px: int, part: Part) -> Part:
+    """Have a large JPEG decoded at a half, quarter or eighth of its size; returns where the part then lies.
+
+    That is not whole where the size is no multiple of 8; to count in the reduced image's whole pixels instead would
+    shift the content by up to half a pixel (3 of 255 levels on average on photographs).
     """
-    drafted = image.draft("RGB", (at_least_px, at_least_px)) if isinstance(image, JpegImageFile) else None
-    return image.size if drafted is None else drafted[1][2:]
+    if not isinstance(image, JpegImageFile):
+        return part
+    width = image.width
+    wanted_px = math.ceil(at_least_px * min(image.size) / part[2])
+    drafted = image.draft("RGB", (wanted_px, wanted_px))
+    scale = 1 if drafted is None else width / drafted[1][2]
+    return part[0] / scale, part[1] / scale, part[2] / scale
 
 
 def _orientation(image: Image.Image) -> int:
@@ -183,13 +205,11 @@ def _from_floats(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(values * scale).astype(np.uint8)
 
 
-def _square(image: Image.Image, size_px: int, extent: tuple[float, float]) -> Image.Image:
-    """The centre, scaled in the same pass, which touches only the pixels that stay."""
-    width, height = extent
-    if (width, height) == (size_px, size_px):
+def _square(image: Image.Image, size_px: int, part: Part) -> Image.Image:
+    """The part, scaled in the same pass, which touches only the pixels that stay."""
+    left, top, side = part
+    if image.size == (size_px, size_px) and side == size_px:
         return image
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
     return image.resize((size_px, size_px), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
 
 

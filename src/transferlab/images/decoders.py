@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from transferlab.identity import digest
 from transferlab.images.decode import BadImage, decode, quiet
-from transferlab.images.source import Item, OnDisk, Unreadable, at_hand
+from transferlab.images.source import Crop, Item, OnDisk, Unreadable, at_hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Result:
 
     Args:
         pixels: uint8 [n_good, s, s, 3], as bytes.
-        rows: for each good image a line of JSON: key, label, split, image id, hash of its pixels.
+        rows: for each good image a line of JSON: key, label, split, image id, hash of its pixels, and the classes that
+            are not scored if there are any.
         bad: key and reason of the others.
     """
 
@@ -53,13 +54,14 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
         for item in items:
             data = at_hand(item.data)
             try:
-                square = decode(data, size_px, turn)
+                square = decode(data, size_px, turn, item.crop)
             except BadImage as error:
                 bad.append((item.key, str(error)))
                 continue
             image_id = int(digest(item.key, data), 16) >> 64
             pixels.append(square.tobytes())
-            rows.append(json.dumps([item.key, item.label, item.split, image_id, digest(square)]))
+            unscored = [item.unscored] if item.unscored else []
+            rows.append(json.dumps([item.key, item.label, item.split, image_id, digest(square), *unscored]))
     return Result(b"".join(pixels), "".join(f"{row}\n" for row in rows).encode(), bad)
 
 
@@ -143,7 +145,8 @@ def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
         else:
             held = [data.nbytes, "array", data.dtype.str, data.shape]
             contents.append(data.tobytes())
-        facts.append([item.key, item.label, item.split, *held])
+        crop = item.crop and [*item.crop.corners, item.crop.of]
+        facts.append([item.key, item.label, item.split, item.unscored, crop, *held])
     pipe.write(f"{json.dumps(facts)}\n".encode() + b"".join(contents))
     pipe.flush()
 
@@ -152,9 +155,10 @@ def _receive(pipe: IO[bytes]) -> list[Item]:
     """What ``_send`` sent; nothing at the pipe's end."""
     line = pipe.readline()
     items: list[Item] = []
-    for key, label, split, n_bytes, *kind in json.loads(line) if line else ():
+    for key, label, split, unscored, crop, n_bytes, *kind in json.loads(line) if line else ():
         data = _data(_exactly(pipe, n_bytes), *kind)
-        items.append(Item(key, data, label if isinstance(label, str) else tuple(label), split))
+        part = crop and Crop(*crop[:3], of=tuple(crop[3]))
+        items.append(Item(key, data, label if isinstance(label, str) else tuple(label), split, tuple(unscored), part))
     return items
 
 

@@ -239,7 +239,9 @@ def _labels(source: Source, decoded: Decoded) -> Labels:
         labels = np.zeros((n, len(index)), np.int8)
         for row, found in enumerate(decoded.labels):
             labels[row, [index[name] for name in found]] = 1
-        counts = labels.sum(axis=0, dtype=np.int64)
+        for row, names in decoded.unscored.items():
+            labels[row, [index[name] for name in names]] = -1
+        counts = (labels > 0).sum(axis=0)
     else:
         labels = np.fromiter((index[str(label)] for label in decoded.labels), np.int32, n)
         counts = np.bincount(labels, minlength=len(index))

@@ -44,6 +44,24 @@ def at_hand(data: Data) -> AtHand:
         return Unreadable(f"cannot be read ({error.strerror})")
 
 
+@dataclass(frozen=True)
+class Crop:
+    """A square part of an image: its left and upper edge and its side, in pixels of the file as it is stored.
+
+    Args:
+        of: width and height that the file must have for these to mean anything.
+    """
+
+    left: float
+    top: float
+    side: float
+    of: tuple[int, int]
+
+    @property
+    def corners(self) -> tuple[float, float, float]:
+        return self.left, self.top, self.side
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """One labelled image, not yet decoded.
@@ -54,12 +72,16 @@ class Item:
             are none.
         label: class id, or several for multi-label sources.
         split: "train", "val", "test", or None where the format gives none.
+        unscored: class ids of a multi-label source that are neither right nor wrong here.
+        crop: the part that is meant; None is all of it.
     """
 
     key: str
     data: Data
     label: str | tuple[str, ...]
     split: SplitName | None
+    unscored: tuple[str, ...] = ()
+    crop: Crop | None = None
 
 
 class LateClasses(Sequence[str]):

@@ -84,7 +84,8 @@ def open_source(spec: Spec) -> Source:
     if "taxonomy" not in spec.options and {"prune", "join_roots"} & set(spec.options):
         raise UserError("prune and join_roots concern a taxonomy file", spec.text, "add taxonomy=FILE")
     source = form.read(spec.path, {key: value for key, value in spec.options.items() if key in form.options})
-    if spec.options.get("taxonomy") == "wordnet":
+    of_wordnet = form.has_wnids or spec.options.get("classes") == "imagenet-1k"
+    if spec.options.get("taxonomy", "wordnet" if of_wordnet else "") == "wordnet":
         source = _in_wordnet(spec, source)
     elif "taxonomy" in spec.options:
         file = Path(spec.options["taxonomy"]).expanduser()

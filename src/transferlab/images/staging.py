@@ -8,7 +8,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -35,6 +35,7 @@ class Decoded:
     Args:
         images: file of uint8 [n, s, s, 3].
         keys: n names. labels: n class ids, or tuples of them. splits: n split names or None.
+        unscored: row to class ids that are neither right nor wrong there, where there are any.
         image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], hashes of the decoded pixels.
         bad: (key, reason) of each image that could not be decoded.
     """
@@ -46,6 +47,7 @@ class Decoded:
     image_ids: NDArray[np.uint64]
     pixel_hashes: NDArray[np.uint64]
     bad: list[tuple[str, str]]
+    unscored: dict[int, tuple[str, ...]] = field(default_factory=dict[int, "tuple[str, ...]"])
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     return _read(folder)
 
 
-_PlainRow = tuple[str, "str | list[str]", "str | None", int, str]
+_PlainRow = tuple[str, "str | list[str]", "str | None", int, str, *tuple[list[str], ...]]
 
 
 def _remaining(source: Source, done: _Done) -> Iterator[Item]:
@@ -181,11 +183,14 @@ def _read(folder: Path) -> Decoded:
     keys: list[str] = []
     labels: list[str | tuple[str, ...]] = []
     splits: list[str | None] = []
+    unscored: dict[int, tuple[str, ...]] = {}
     ids, hashes = array("Q"), bytearray()
     same: dict[Any, Any] = {}  # one object for equal labels and splits: a million images then take 100 MB, not 400
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
-            key, label, split, image_id, pixel_hash = cast(_PlainRow, json.loads(row))
+            key, label, split, image_id, pixel_hash, *more = cast(_PlainRow, json.loads(row))
+            if more:
+                unscored[len(keys)] = tuple(more[0])
             found = tuple(label) if isinstance(label, list) else label
             keys.append(key)
             labels.append(same.setdefault(found, found))
@@ -194,4 +199,4 @@ def _read(folder: Path) -> Decoded:
             hashes += bytes.fromhex(pixel_hash)
     bad = [(key, reason) for line in _journal(folder) for key, reason in line["bad"]]
     of_pixels = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
-    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), of_pixels, bad)
+    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), of_pixels, bad, unscored)

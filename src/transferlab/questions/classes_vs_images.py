@@ -55,7 +55,7 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     for fewer, more in ways:
         names = [f"{n:,} classes × {each:,}" for n, each in (fewer, more)]
         conditions |= {name: designs.classes_by_images(*way) for name, way in zip(names, (fewer, more), strict=True)}
-        contrasts.append(compare(*names))
+        contrasts.append(compare(names[0], names[1]))
     told = [f"{n * each:,}" for _, (n, each) in ways]
     return replace(
         study(source, targets),

@@ -11,7 +11,7 @@ from typing import Literal
 from transferlab.designs import SubsetFacts, facts
 from transferlab.engine.recipes import RECIPES, small_width
 from transferlab.engine.recipes import recipe as named_recipe
-from transferlab.errors import UserError
+from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.identity import plain
 from transferlab.images.sources.listing import existing
 from transferlab.images.spec import parse_spec
@@ -92,7 +92,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     _check_source(source, source_text)
     found_packs = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
     obtained = list({pack.digest: (known, pack) for known, pack in found_packs}.values())  # equal images, one target
-    study = found if isinstance(found, Study) else found(source, [pack for _, pack in obtained])
+    study = found if isinstance(found, Study) else _posed(found, source, [pack for _, pack in obtained])
     recipe = _recipe(study.recipe, wanted, size, source, built_in=not isinstance(found, Study))
     study = replace(
         study,
@@ -120,6 +120,13 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
     return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), sizes, earlier)
+
+
+def _posed(question: Question, source: Pack, targets: Sequence[Pack]) -> Study:
+    try:
+        return question(source, targets)
+    except UserError as error:
+        raise ImpossibleQuestion(error.what, error.where, error.remedy) from error
 
 
 def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,6 +90,68 @@ def test_an_image_without_bytes_is_named_not_followed(tmp_path: Path, png: Png) 
     rows = {"image": [{"bytes": None, "path": "/etc/passwd"}, {"bytes": png(), "path": None}], "label": ["a", "b"]}
     pq.write_table(pa.table(rows), tmp_path / "t.parquet")
     assert isinstance(facts(read(str(tmp_path / "t.parquet"), {}))[0][0], Unreadable)
+
+
+def imagenet(png: Png, rows: list[tuple[str, int]]) -> Any:
+    """Rows as ImageNet-1k's files have them: 1000 names, and files that end in wnids."""
+    names = [f"name {n}" for n in range(1000)]
+    images = [{"bytes": png(n), "path": path} for n, (path, _) in enumerate(rows)]
+    features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=names)})
+    return datasets.Dataset.from_dict({"image": images, "label": [label for _, label in rows]}, features=features)
+
+
+def test_labels_become_wnids_by_a_class_list_and_agree_with_the_files_names(tmp_path: Path, png: Png) -> None:
+    (tmp_path / "data").mkdir()
+    rows = {
+        "train": [("n01440764_10026_n01440764.JPEG", 0), ("n15075141_1_n15075141.JPEG", 999)],
+        "validation": [("ILSVRC2012_val_00000293_n01443537.JPEG", 1)],
+        "test": [("ILSVRC2012_test_00000001.JPEG", -1)],
+    }
+    for split, of_split in rows.items():
+        imagenet(png, of_split).to_parquet(str(tmp_path / "data" / f"{split}-00000-of-00001.parquet"))
+    source = read(str(tmp_path), {"classes": "imagenet-1k"})
+    assert [(label, split) for _, label, split in facts(source)] == [
+        ("n01440764", "train"), ("n15075141", "train"), ("n01443537", "val")
+    ]  # fmt: skip
+    assert source.classes == ("n01440764", "n01443537", "n15075141") and source.n_images == 3
+    assert list(source.notes) == ["test-00000-of-00001.parquet was left out: it has no labels"]
+    assert source.fingerprint != read(str(tmp_path), {}).fingerprint
+    imagenet(png, [("n01440764_10026_n01440764.JPEG", 7)]).to_parquet(
+        str(tmp_path / "data/train-00000-of-00001.parquet")
+    )
+    with pytest.raises(UserError, match=r"n01440764_10026_n01440764.JPEG has the label of n\d+ .*train-00000-of-00001"):
+        facts(read(str(tmp_path), {"classes": "imagenet-1k"}))
+
+
+def test_a_class_list_must_fit_the_set(tmp_path: Path, png: Png) -> None:
+    made(png).to_parquet(str(tmp_path / "set.parquet"))
+    with pytest.raises(UserError, match="the set names 2 classes.*the class list has 1000"):
+        read(str(tmp_path / "set.parquet"), {"classes": "imagenet-1k"})
+    table = pa.table({"image": [png(0)], "label": ["cat"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="the label 'cat' is no place in the list of classes"):
+        read(str(tmp_path / "t.parquet"), {"classes": "imagenet-1k"})
+
+
+def test_two_classes_of_one_name_are_not_merged(tmp_path: Path, png: Png) -> None:
+    """ImageNet-1k has two cranes."""
+    features = {"label": {"names": ["crane", "crane"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"image": [png(0), png(1)], "label": [0, 1]}).replace_schema_metadata(metadata)
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="two classes of the set are called 'crane'.*classes=imagenet-1k"):
+        read(str(tmp_path / "t.parquet"), {})
+
+
+def test_parquet_files_that_are_cut_short_or_have_other_columns_are_told(tmp_path: Path, png: Png) -> None:
+    made(png, 150).to_parquet(str(tmp_path / "a.parquet"))
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="b.parquet cannot be read"):
+        read(str(tmp_path), {})
+    pq.write_table(pa.table({"other": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match="b.parquet cannot be read"):
+        read(str(tmp_path), {})
 
 
 def test_sets_that_cannot_be_used_are_told(tmp_path: Path, png: Png) -> None:

@@ -123,3 +123,20 @@ def test_the_fingerprint_needs_no_pass_over_the_shards(tmp_path: Path) -> None:
     first = read(str(tmp_path), {}).fingerprint
     os.utime(tmp_path / "train-0.tar", ns=(1, 1))
     assert read(str(tmp_path), {}).fingerprint != first
+
+
+def test_integer_labels_become_wnids_by_a_class_list(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "imagenet1k-train-0000.tar", pairs(png, "0", "999"))
+    shard(tmp_path / "imagenet1k-validation-00.tar", pairs(png, "1"))
+    source = read(str(tmp_path), {"classes": "imagenet-1k"})
+    assert [(label, split) for _, label, split in facts(source)] == [
+        ("n01440764", "train"), ("n15075141", "train"), ("n01443537", "val")
+    ]  # fmt: skip
+    assert list(source.classes) == ["n01440764", "n01443537", "n15075141"]
+    assert source.fingerprint != read(str(tmp_path), {}).fingerprint
+    for label in ("1000", "-1", "cat"):
+        shard(tmp_path / "imagenet1k-train-0000.tar", pairs(png, label))
+        with pytest.raises(UserError, match=rf"the label '{label}' is no place .*train-0000.tar.*from 0 to 999"):
+            facts(read(str(tmp_path), {"classes": "imagenet-1k"}))
+    with pytest.raises(UserError, match="the one list is classes=imagenet-1k"):
+        read(str(tmp_path), {"classes": "imagenet-21k"})

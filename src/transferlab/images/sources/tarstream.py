@@ -20,6 +20,8 @@ GZIP = b"\x1f\x8b"
 # Of a pax header, what changes a member's name or content; a header with anything else (times, owners) says nothing here.
 _TELLING = (b"path=", b"size=", b"GNU.sparse", b"hdrcharset=")
 
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)  # what reading an archive raises if it is
+
 Wanted = Callable[[str, int], bool]
 
 
@@ -37,24 +39,29 @@ def files(archive: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
         zipped = raw.read(2) == GZIP
     opened = gzip.open(archive) if zipped else archive.open("rb", buffering=0)  # noqa: SIM115
     with opened, io.BufferedReader(cast(Any, opened), BUFFER) as stream:
-        header = stream.read(BLOCK)
-        while plain := _plain(header):
-            name, size, kind = plain
-            padded = -(-size // BLOCK) * BLOCK
-            if kind == tarfile.XHDTYPE:
-                said = _exactly(stream, padded)
-                if any(word in said for word in _TELLING):
-                    header += said
-                    break
-            elif wanted(name, size):
-                yield name, _exactly(stream, padded)[:size]
-            else:
-                _skip(stream, padded)
-            header = stream.read(BLOCK)
+        yield from members(stream, wanted)
+
+
+def members(stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    """As ``files``, of an archive that is open: a stream that begins with it and can skip forwards."""
+    header = stream.read(BLOCK)
+    while plain := _plain(header):
+        name, size, kind = plain
+        padded = -(-size // BLOCK) * BLOCK
+        if kind == tarfile.XHDTYPE:
+            said = _exactly(stream, padded)
+            if any(word in said for word in _TELLING):
+                header += said
+                break
+        elif wanted(name, size):
+            yield name, _exactly(stream, padded)[:size]
         else:
-            if not header.strip(b"\0") and (len(header) == BLOCK or stream.tell()):
-                return  # the end, with its block of zeros or without
-        yield from _others(header, stream, wanted)
+            _skip(stream, padded)
+        header = stream.read(BLOCK)
+    else:
+        if not header.strip(b"\0") and (len(header) == BLOCK or stream.tell()):
+            return  # the end, with its block of zeros or without
+    yield from _others(header, stream, wanted)
 
 
 def _plain(header: bytes) -> tuple[str, int, bytes] | None:

@@ -29,12 +29,12 @@ STL = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship
 
 
 def read_arrays(name: str, root: Path, where: str) -> Source:
-    """One of ARRAYS.
+    """One of ARRAYS or OTHERS.
 
     Raises:
         UserError: files that are not there or not what they should be.
     """
-    files, load = ARRAYS[name]
+    files, load = ARRAYS[name] if name in ARRAYS else OTHERS[name]
     folder = next((f for f in (root / files[0].rpartition("/")[0], root) if f.is_dir()), root)
     names = [file.rpartition("/")[2] for file in files]
     paths = [next((p for p in (folder / n, folder / f"{n}.gz") if p.is_file()), folder / n) for n in names]
@@ -80,9 +80,35 @@ def _cifar100(paths: list[Path]) -> Loaded:
     parts = [(_chw(part["data"]), _whole(part["fine_labels"])) for part in (train, test)]
     fine, coarse = _texts(meta["fine_label_names"]), _texts(meta["coarse_label_names"])
     pairs: set[tuple[int, int]] = {*zip(train["fine_labels"], train["coarse_labels"], strict=True)}
-    edges = [(fine[a], f"group:{coarse[b]}") for a, b in sorted(pairs)] + [(f"group:{c}", "all") for c in coarse]
-    taxonomy = build(edges, fine, {f"group:{group}": group for group in coarse})
-    return (parts[0], parts[1]), fine, taxonomy
+    return (parts[0], parts[1]), fine, _superclasses(pairs, fine, coarse)
+
+
+def _cifar100_binary(paths: list[Path]) -> Loaded:
+    """Rows of a byte for the superclass, one for the class, and the pixels by colour, row, column."""
+    fine, coarse = (_texts(path.read_text(encoding="utf-8").split()) for path in paths[2:])
+    parts: list[Part] = []
+    pairs: set[tuple[int, int]] = set()
+    for path in paths[:2]:
+        held = np.frombuffer(path.read_bytes(), np.uint8)
+        if not len(held) or len(held) % 3074:
+            raise ValueError(f"{path.name} has {len(held):,} bytes, no multiple of an image's 3,074")
+        rows = held.reshape(-1, 3074)
+        if rows[:, 0].max() >= len(coarse) or rows[:, 1].max() >= len(fine):
+            raise ValueError(f"{path.name} has labels outside of the {len(coarse)} and {len(fine)} that are named")
+        parts.append(
+            (np.ascontiguousarray(rows[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), _whole(rows[:, 1]))
+        )
+        pairs |= {(int(b), int(a)) for a, b in np.unique(rows[:, :2], axis=0)}
+    return (parts[0], parts[1]), fine, _superclasses(pairs, fine, coarse)
+
+
+def _superclasses(pairs: set[tuple[int, int]], fine: tuple[str, ...], coarse: tuple[str, ...]) -> Taxonomy:
+    """CIFAR-100's taxonomy, from pairs of a fine and a coarse label."""
+    if len({a for a, _ in pairs}) < len(pairs):
+        raise ValueError("a class lies in two superclasses")
+    edges = [(fine[a], f"group:{coarse[b]}") for a, b in sorted(pairs)]
+    edges += [(f"group:{coarse[b]}", "all") for b in sorted({b for _, b in pairs})]
+    return build(edges, fine, {f"group:{group}": group for group in coarse})
 
 
 def _mnist(classes: tuple[str, ...], paths: list[Path]) -> Loaded:
@@ -110,6 +136,7 @@ def _stl10(paths: list[Path]) -> Loaded:
 
 _IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 _BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+_BINARY = ("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt")
 ARRAYS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
     "cifar10": (tuple(f"cifar-10-batches-py/{name}" for name in _BATCHES), _cifar10),
     "cifar100": (tuple(f"cifar-100-python/{name}" for name in ("train", "test", "meta")), _cifar100),
@@ -118,6 +145,11 @@ ARRAYS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
     "kmnist": (tuple(f"KMNIST/raw/{name}" for name in _IDX), partial(_mnist, KUZUSHIJI)),
     "svhn": (("train_32x32.mat", "test_32x32.mat"), _svhn),
     "stl10": (tuple(f"stl10_binary/{s}_{k}.bin" for s in ("train", "test") for k in ("X", "y")), _stl10),
+}
+
+# What torchvision has no name for.
+OTHERS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
+    "cifar100-binary": (tuple(f"cifar-100-binary/{name}" for name in _BINARY), _cifar100_binary),
 }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
-import zlib
 from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,36 +19,41 @@ from transferlab.images.sources.listing import (
     existing,
     fingerprint,
 )  # fmt: skip
+from transferlab.images.sources.wnids import class_names, named
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 MAX_LABEL_BYTES = 4096
 _WANTED = IMAGE_SUFFIXES | {".cls"}
-_DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """A folder of shards, or one shard; the split is how a shard's name begins (``train-000.tar.gz``).
+    """A folder of shards, or one shard; the split is the first word of a shard's name that is one.
 
-    Labels are UTF-8 text. Members are read one after another and never extracted; links and devices are passed over.
+    So ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training. Labels are UTF-8 text; by the option
+    ``classes=imagenet-1k`` they are whole numbers that stand for ImageNet-1k's wnids in their usual order. Members are read one after another and never extracted; links and devices are passed over.
 
     Raises:
-        UserError: no shards, a damaged shard, an image without a label or the reverse, a key twice in a shard.
+        UserError: no shards, a damaged shard, an image without a label or the reverse, a key twice in a shard, a
+            label that is no place in the class list.
     """
+    names = class_names(options, f"wds:{path}")
     root = existing(path, "wds")
     files = [root] if root.is_file() else sorted(root.iterdir())
     shards = [f for f in files if f.is_file() and not f.name.startswith(".") and f.name.endswith(SHARD_SUFFIXES)]
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
-    classes = LateClasses(lambda: class_order(label for shard in shards for label in _labels(shard)))
+    classes = LateClasses(
+        lambda: class_order(named(label, names, str(shard)) for shard in shards for label in _labels(shard))
+    )
     return Source(
         name=root.name.split(".")[0],
         classes=classes,
-        fingerprint=digest("wds", fingerprint(shards, root if root.is_dir() else root.parent)),
-        items=partial(_items, shards, classes),
+        fingerprint=digest("wds", fingerprint(shards, root if root.is_dir() else root.parent), *(names or ())),
+        items=partial(_items, shards, classes, names),
     )
 
 
-def _items(shards: list[Path], classes: LateClasses) -> Iterator[Item]:
+def _items(shards: list[Path], classes: LateClasses, names: tuple[str, ...] | None) -> Iterator[Item]:
     labels: set[str] = set()
     for shard in shards:
         split = _split(shard)
@@ -60,6 +63,7 @@ def _items(shards: list[Path], classes: LateClasses) -> Iterator[Item]:
             if key in seen:
                 raise UserError(f"the key {key!r} occurs twice", str(shard), "give every image a key of its own")
             seen.add(key)
+            label = named(label, names, str(shard))
             labels.add(label)
             yield Item(f"{stem}/{key}", image, label, split)
     classes.found(class_order(labels))  # a pass over the shards less
@@ -106,7 +110,7 @@ def _members(shard: Path, suffixes: Set[str]) -> Iterator[tuple[str, str, bytes]
     try:
         for name, content in tarstream.files(shard, wanted):
             yield *_key_and_suffix(name), content
-    except _DAMAGED as error:
+    except tarstream.DAMAGED as error:
         raise UserError(f"the shard cannot be read to its end: {error}", str(shard), "copy it again") from error
 
 
@@ -148,4 +152,5 @@ def _stem(shard: Path) -> str:
 
 
 def _split(shard: Path) -> str | None:
-    return SPLIT_NAMES.get(re.split(r"[^a-z]", shard.name.lower(), maxsplit=1)[0])
+    words = re.split(r"[^a-z]", shard.name.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)

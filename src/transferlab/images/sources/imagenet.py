@@ -1,0 +1,222 @@
+"""``imagenet:PATH``: ILSVRC-2012 (ImageNet-1k) as its archives, its usual folders and Kaggle lay it out.
+
+Layouts: the development kit's readme (ILSVRC2012_devkit_t12), torchvision's ``datasets.ImageNet``, Caffe's
+``get_ilsvrc_aux.sh`` (``val.txt``, ``synsets.txt``), Kaggle's "ImageNet Object Localization Challenge". Parquet files of
+Hugging Face are read by ``hf:PATH?classes=imagenet-1k``, WebDataset shards by ``wds:PATH?classes=imagenet-1k``.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from transferlab.errors import UserError
+from transferlab.images.source import Source
+from transferlab.images.sources import imagenet_tars
+from transferlab.images.sources.filetree import Row, Tree, listed, may_be_image, tree_of
+from transferlab.images.sources.listing import existing
+from transferlab.images.sources.wnids import imagenet1k_wnids
+
+N_TRAIN, N_VAL = 1_281_167, 50_000
+BASES = ("", "ILSVRC/Data/CLS-LOC/", "Data/CLS-LOC/", "CLS-LOC/")  # of train/ and val/
+KIT = "ILSVRC2012_devkit_t12/data/"
+LISTS = ("", KIT, "ILSVRC2012_devkit_t12/", "devkit/data/", "devkit/", "data/", "ILSVRC/")
+TRUTH, META, KAGGLE, CAFFE = (
+    "ILSVRC2012_validation_ground_truth.txt", "meta.mat", "LOC_val_solution.csv", "val.txt",
+)  # fmt: skip
+PARTIAL = ", or add partial=yes to use what is there"
+PASSED_OVER = frozenset({"Annotations", "ImageSets", "test"})  # boxes and images without labels
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the validation images show.
+
+    Args:
+        told_by: the list's file.
+        wnids: file name without its ending to wnid.
+    """
+
+    told_by: str
+    wnids: Mapping[str, str]
+
+
+def read(path: str, options: Mapping[str, str]) -> Source:
+    """The 1000 classes by wnid, in the usual order; ``train`` and ``val`` are those splits.
+
+    PATH holds ``train/<wnid>`` and ``val``, in wnid folders or flat with one of the lists that label it: the
+    development kit's (a folder, or its archive), Kaggle's, Caffe's. Or it holds the two image archives. All images must
+    be there: as many of each class as ``meta.mat`` says, else 1,281,167, and 50,000 or what the list names; with
+    ``partial=yes`` whatever is there will do.
+
+    Raises:
+        UserError: no such layout; classes or images that are missing, empty or unknown; a list that is missing or
+            disagrees with the images.
+    """
+    root, where = existing(path, "imagenet"), f"imagenet:{path}"
+    partial = options.get("partial", "no")
+    if partial not in ("yes", "no"):
+        raise UserError(f"partial={partial} is neither yes nor no", where, "write partial=yes")
+    tree = tree_of(root, where, PASSED_OVER)
+    if imagenet_tars.KIT in tree.files:
+        tree = imagenet_tars.with_kit(tree, root / imagenet_tars.KIT, {f"{KIT}{TRUTH}", f"{KIT}{META}"})
+    counts = _train_counts(tree)
+    base = next((b for b in BASES if any(name.startswith(f"{b}train/") for name in tree.files)), None)
+    if base is None and imagenet_tars.TRAIN in tree.files:
+        truth = _truth(tree)
+        return imagenet_tars.read(root, tree, truth.told_by, truth.wnids, counts)
+    if base is None:
+        raise UserError("there is no folder train with images", where, f"expected train/{imagenet1k_wnids()[0]}/*.JPEG")
+    train, val = _in_folders(tree, f"{base}train/"), _val(tree, f"{base}val/", partial=partial == "yes")
+    notes = _complete(tree, train, counts, partial=partial == "yes")
+    seen = {label for _, label, _ in train}
+    kept = [row for row in val if row[1] in seen]
+    if len(kept) < len(val):
+        notes.append(f"{len(val) - len(kept):,} validation images of classes without training images were left out")
+    classes = [wnid for wnid in imagenet1k_wnids() if wnid in seen]
+    return listed(tree, "imagenet", [*train, *kept], classes=classes, notes=notes)
+
+
+def _in_folders(tree: Tree, prefix: str) -> list[Row]:
+    """Images in folders named by wnids."""
+    split = prefix.rstrip("/").rpartition("/")[2]
+    names = [name for name in tree.files if name.startswith(prefix) and may_be_image(name)]
+    folders = [name[len(prefix) :].rpartition("/")[0] for name in names]
+    known = set(imagenet1k_wnids())
+    if unknown := [name for name, folder in zip(names, folders, strict=True) if folder not in known]:
+        raise UserError(
+            f"{unknown[0]} lies in no folder of the 1000 classes of ImageNet-1k", tree.where,
+            f"expected folders such as {prefix}{imagenet1k_wnids()[0]}; other sets are read by imagefolder:PATH",
+        )  # fmt: skip
+    return [(name, folder, split) for name, folder in zip(names, folders, strict=True)]
+
+
+def _val(tree: Tree, prefix: str, *, partial: bool) -> list[Row]:
+    """Validation images, in folders or by a list; where there are both they must agree."""
+    names = [name for name in tree.files if name.startswith(prefix) and may_be_image(name)]
+    in_folders = any("/" in name[len(prefix) :] for name in names)
+    lists = [n for n in (KAGGLE, META if tree.first_of(LISTS, TRUTH) else TRUTH, CAFFE) if tree.first_of(LISTS, n)]
+    if not names or (in_folders and not lists):
+        if len(names) != N_VAL and not partial:
+            raise UserError(
+                f"{prefix} holds {len(names):,} images, {N_VAL:,} were expected", tree.where, f"copy the rest{PARTIAL}"
+            )
+        return _in_folders(tree, prefix)
+    truth = _truth(tree)
+    stems = [name.rpartition("/")[2].rpartition(".")[0] for name in names]
+    if unknown := [stem for stem in stems if stem not in truth.wnids]:
+        raise UserError(
+            f"{truth.told_by} has no label for {len(unknown):,} images of {prefix}, for example {unknown[0]}.JPEG",
+            tree.where, f"it names {len(truth.wnids):,}: get the list that belongs to these images",
+        )  # fmt: skip
+    if (absent := sorted(truth.wnids.keys() - set(stems))) and not partial:
+        raise UserError(
+            f"{truth.told_by} names {len(truth.wnids):,} images and {prefix} holds {len(names):,}: missing is for example "
+            f"{absent[0]}.JPEG", tree.where, f"copy the rest{PARTIAL}"
+        )  # fmt: skip
+    rows: list[Row] = [(name, truth.wnids[stem], "val") for name, stem in zip(names, stems, strict=True)]
+    if in_folders and (odd := sorted(set(_in_folders(tree, prefix)) ^ set(rows))):
+        raise UserError(
+            f"{truth.told_by} does not agree with the folder of {odd[0][0]}", tree.where, "sort the images again"
+        )
+    return rows
+
+
+def _truth(tree: Tree) -> Truth:
+    """The list that labels the validation images, the first that is there."""
+    if name := tree.first_of(LISTS, KAGGLE):
+        rows = [line.split(",", 1) for line in tree.lines(name)[1:]]
+        return _checked(tree, name, [(row[0], (row[-1].split() or [""])[0]) for row in rows])
+    if name := tree.first_of(LISTS, TRUTH):
+        ids = {str(number): wnid for number, (wnid, _) in _meta(tree).items()}
+        rows = tree.rows(name, 1)
+        return _checked(
+            tree, name, [(f"ILSVRC2012_val_{n:08d}", ids.get(row[0], row[0])) for n, row in enumerate(rows, 1)]
+        )
+    if name := tree.first_of(LISTS, CAFFE):
+        order = tree.first_of(LISTS, "synsets.txt")
+        wnids = [row[0] for row in tree.rows(order, 1)] if order else imagenet1k_wnids()
+        places = {str(place): wnid for place, wnid in enumerate(wnids)}
+        rows = tree.rows(name, 2)
+        return _checked(
+            tree, name, [(file.rpartition("/")[2].rpartition(".")[0], places.get(place, place)) for file, place in rows]
+        )
+    raise UserError(
+        "the validation images are flat and no list labels them", tree.where,
+        f"lay beside train and val one of: the development kit ({imagenet_tars.KIT}, or {TRUTH} and {META}), Kaggle's "
+        f"{KAGGLE}, Caffe's {CAFFE}",
+    )  # fmt: skip
+
+
+def _checked(tree: Tree, name: str, pairs: Sequence[tuple[str, str]]) -> Truth:
+    known = set(imagenet1k_wnids())
+    for file, wnid in pairs:
+        if wnid not in known:
+            raise UserError(
+                f"{name} gives {file} the label {wnid!r}", tree.where, "expected one of ImageNet-1k's 1000 classes"
+            )
+    if len(truth := dict(pairs)) < len(pairs):
+        raise UserError(f"{name} names an image twice", tree.where, "get the list again")
+    return Truth(name, truth)
+
+
+def _meta(tree: Tree) -> dict[int, tuple[str, int]]:
+    """ILSVRC2012_ID, 1 to 1000, to wnid and number of training images: an order of its own, not that of the wnids."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    name = tree.first_of(LISTS, META)
+    if name is None:
+        raise UserError(
+            f"{META} is not there", tree.where, f"{TRUTH} counts classes in its order: copy the whole development kit"
+        )
+    try:
+        synsets = cast("Any", loadmat)(io.BytesIO(tree.data(name)), squeeze_me=True)["synsets"]
+        columns = [synsets[key].tolist() for key in ("ILSVRC2012_ID", "WNID", "num_train_images")]
+        found = {int(n): (str(wnid), int(count)) for n, wnid, count in zip(*columns, strict=True) if int(n) <= 1000}
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        zlib.error,
+        MatReadError,
+    ) as error:
+        raise UserError(f"{name} cannot be read: {error}", tree.where, "get the development kit again") from error
+    if sorted(wnid for wnid, _ in found.values()) != list(imagenet1k_wnids()):
+        raise UserError(
+            f"{name} does not name the 1000 classes of ImageNet-1k with the IDs 1 to 1000", tree.where,
+            "get the development kit of ILSVRC-2012",
+        )  # fmt: skip
+    return found
+
+
+def _train_counts(tree: Tree) -> dict[str, int]:
+    """How many training images each class must have; empty where no file says it."""
+    return dict(_meta(tree).values()) if tree.first_of(LISTS, META) else {}
+
+
+def _complete(tree: Tree, train: list[Row], counts: Mapping[str, int], *, partial: bool) -> list[str]:
+    """Notes on what a partial copy lacks; an error if it must be whole."""
+    found = Counter(label for _, label, _ in train)
+    lacking = [wnid for wnid in imagenet1k_wnids() if not found[wnid]]
+    faults: list[str] = []
+    if lacking:
+        faults.append(f"train has images of {1000 - len(lacking)} of 1,000 classes, none for example of {lacking[0]}")
+    short = [wnid for wnid in counts if found[wnid] != counts[wnid] and found[wnid]]
+    if short:
+        faults.append(
+            f"train/{short[0]} holds {found[short[0]]:,} images, {counts[short[0]]:,} were expected by {META}"
+            + (f" (and {len(short) - 1:,} other classes differ)" if len(short) > 1 else "")
+        )
+    if not counts and len(train) != N_TRAIN:
+        faults.append(f"train holds {len(train):,} images, {N_TRAIN:,} were expected")
+    if faults and not partial:
+        raise UserError("; ".join(faults), tree.where, f"copy the rest{PARTIAL}")
+    return faults

@@ -1,0 +1,264 @@
+"""``voc:PATH``: PASCAL VOC 2007 to 2012, for the classification of images or of people's actions.
+
+Layout and rules: the development kits' documentation (host.robots.ox.ac.uk/pascal/VOC/voc2007 and voc2012,
+htmldoc/devkit_doc.html) and its code (VOCinit.m; example_action.m, which counts objects from 1 and leaves out "other").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from transferlab.errors import UserError
+from transferlab.identity import digest
+from transferlab.images.source import Crop, Item, Source, Unreadable
+from transferlab.images.sources.filetree import Tree, tree_of
+from transferlab.images.sources.listing import class_order, existing
+from transferlab.images.voc_xml import Annotation, flaw_of, parse
+
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
+    "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+ACTIONS = (
+    "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running", "takingphoto",
+    "usingcomputer", "walking",
+)  # fmt: skip
+OFFICIAL = re.compile(r"VOC20(07|08|09|10|11|12)")  # folders that must have all of these lists
+SPLITS = ("train", "val", "test")
+MARGIN = 0.1  # of a box's longer side, around it: what a person holds or rides lies partly outside of the box
+PASSED_OVER = frozenset({"SegmentationClass", "SegmentationObject", "Layout", "Segmentation"})
+
+
+@dataclass(frozen=True)
+class _Example:
+    """An image or person: its file, place among the file's objects (0 for all of it), split, classes, its part."""
+
+    image: str
+    place: int
+    split: str | None
+    present: tuple[str, ...]
+    unscored: tuple[str, ...] = ()
+    crop: Crop | None = None
+    flaw: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.image}#{self.place}" if self.place else self.image
+
+
+@dataclass(frozen=True)
+class _Home:
+    """The folder VOC<year> in its tree.
+
+    Args:
+        prefix: "" or what its files' names begin with, up to a "/".
+        name: its last part.
+    """
+
+    tree: Tree
+    prefix: str
+    name: str
+
+    def image(self, image_id: str) -> str:
+        return f"{self.prefix}JPEGImages/{image_id}.jpg"
+
+    def annotation(self, image_id: str) -> Annotation:
+        name = f"{self.prefix}Annotations/{image_id}.xml"
+        return parse(self.tree.data(name), name, self.tree.where)
+
+
+def read(path: str, options: Mapping[str, str]) -> Source:
+    """Images with several labels each, or, with ``task=action``, people with their actions.
+
+    PATH holds ``JPEGImages``, or a ``VOCdevkit`` with ``VOC<year>`` below it; ``year`` chooses one of several.
+    Labels come from the lists in ``ImageSets/Main`` (1 present, -1 absent, 0 difficult: not scored), or by the same
+    rule from the annotations where there are no lists. People are the boxes that the lists in ``ImageSets/Action``
+    name, cut out as squares of 1.2 times the box's longer side that stay inside the image. Without test labels the
+    list ``val`` is the test split.
+
+    Raises:
+        UserError: lists or annotations that are missing, disagree with each other or with the images, a box that a
+            list names and the annotation does not have.
+    """
+    where = f"voc:{path}"
+    task = options.get("task", "classification")
+    if task not in ("classification", "action"):
+        raise UserError(f"there is no task {task!r}", where, "tasks are classification and action")
+    root = existing(path, "voc")
+    home = _home(tree_of(root, where, PASSED_OVER), root.resolve().name, options.get("year", ""))
+    notes = list(home.tree.notes)
+    if task == "action":
+        classes, examples = _of_people(home, notes)
+    else:
+        classes, examples = _listed(home, "Main", CLASSES, notes) or _derived(home, notes)
+    stamps = [
+        [e.key, *home.tree.files[e.image], e.split, e.present, e.unscored, e.flaw, *(e.crop.corners if e.crop else ())]
+        for e in examples
+    ]
+    return Source(
+        name=home.name.lower() + ("-actions" if task == "action" else ""),
+        classes=classes,
+        fingerprint=digest("voc", task, list(classes), stamps),
+        items=partial(_items, home.tree, examples),
+        n_images=len(examples),
+        multi_label=True,
+        notes=tuple(notes),
+    )
+
+
+_Labelled = tuple[tuple[str, ...], list[_Example]]  # classes, and what carries them
+
+
+def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
+    for e in examples:
+        data = Unreadable(f"a person without a usable box ({e.flaw})") if e.flaw else tree.content(e.image)
+        yield Item(e.key, data, e.present, e.split, e.unscored, e.crop)
+
+
+def _home(tree: Tree, root_name: str, year: str) -> _Home:
+    found = sorted({name[: name.index("JPEGImages/")] for name in tree.files if "JPEGImages/" in f"/{name}"})
+    if year:
+        found = [home for home in found if f"/{home}".endswith(f"/VOC{year}/")]
+    if not found:
+        raise UserError(
+            f"there is no folder VOC{year or '<year>'}/JPEGImages", tree.where, "give VOCdevkit or VOC<year>"
+        )
+    if len(found) > 1:
+        raise UserError(
+            f"{len(found)} folders hold JPEGImages: {', '.join(found)}", tree.where,
+            "choose one with ?year=2007, and lay training and test data of one year into one folder",
+        )  # fmt: skip
+    return _Home(tree, found[0], found[0].rstrip("/").rpartition("/")[2] or root_name)
+
+
+def _listed(home: _Home, kind: str, official: tuple[str, ...], notes: list[str]) -> _Labelled | None:
+    """What the lists of one class and one split each say; nothing where there are none."""
+    folder = f"{home.prefix}ImageSets/{kind}/"
+    found: dict[str, set[str]] = {}
+    for name in home.tree.files:
+        if name.startswith(folder) and (told := re.fullmatch(r"(.+)_(train|val|test)\.txt", name[len(folder) :])):
+            found.setdefault(told[2], set()).add(told[1])
+    names = class_order(name for told in found.values() for name in told if name != "other")
+    if not names:
+        return None
+    if kind == "Action" or OFFICIAL.fullmatch(home.name):
+        names = official
+    splits = [split for split in SPLITS if split in found]
+    if "train" not in splits:
+        raise UserError(f"{folder}{names[0]}_train.txt is not there", home.tree.where, "copy all of ImageSets")
+    as_split = _as_splits(splits, f"{folder}*_val.txt", notes)
+    examples: list[_Example] = []
+    for split in splits:
+        flags = {name: _flags(home.tree, f"{folder}{name}_{split}.txt", kind) for name in names}
+        _must_agree(home, {f"{folder}{name}_{split}.txt": told for name, told in flags.items()})
+        for image_id, place in flags[names[0]]:
+            told = {name: flags[name][image_id, place] for name in names}
+            present = tuple(name for name, flag in told.items() if flag == 1)
+            unscored = tuple(name for name, flag in told.items() if flag == 0)
+            examples.append(_Example(home.image(image_id), place, as_split[split], present, unscored))
+    notes.append(f"labels are those of the lists in ImageSets/{kind}")
+    return names, examples
+
+
+def _flags(tree: Tree, name: str, kind: str) -> dict[tuple[str, int], int]:
+    """Image and place of its object to 1, 0 or -1."""
+    flags: dict[tuple[str, int], int] = {}
+    for number, (image_id, *place, flag) in enumerate(tree.rows(name, 3 if kind == "Action" else 2), 1):
+        if flag not in ("1", "0", "-1") or not all(p.isascii() and p.isdigit() and int(p) > 0 for p in place):
+            raise UserError(
+                f"line {number} of {name} is {' '.join((image_id, *place, flag))!r}", tree.where,
+                "an image, for actions the number of its object, and 1, 0 or -1 were expected",
+            )  # fmt: skip
+        key = image_id, int(place[0]) if place else 0
+        if key in flags:
+            raise UserError(f"line {number} of {name} names {image_id} a second time", tree.where, "get the list again")
+        flags[key] = int(flag)
+    return flags
+
+
+def _must_agree(home: _Home, lists: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
+    """All lists of a split name the same examples, and their images are there."""
+    first, *others = lists
+    for name in others:
+        if odd := sorted(set(lists[name]) ^ set(lists[first])):
+            raise UserError(
+                f"{name} and {first} do not name the same images, for example {odd[0][0]}", home.tree.where,
+                "get the lists again",
+            )  # fmt: skip
+    home.tree.must_have(list(dict.fromkeys(home.image(image_id) for image_id, _ in lists[first])), first)
+
+
+def _as_splits(splits: Sequence[str], val: str, notes: list[str]) -> dict[str, str]:
+    """What each list serves as: to be a target, a set needs a test split."""
+    if "test" in splits or "val" not in splits:
+        return {split: split for split in splits}
+    notes.append(f"there are no test labels, so the images of {val} are the test split")
+    return {"train": "train", "val": "test"}
+
+
+def _derived(home: _Home, notes: list[str]) -> _Labelled:
+    """Labels from the annotations: a class is present if one of its objects is not difficult."""
+    tree = home.tree
+    notes.append("labels are derived from Annotations, since ImageSets/Main has no lists of classes")
+    folder = f"{home.prefix}ImageSets/Main/"
+    splits = [split for split in SPLITS if f"{folder}{split}.txt" in tree.files]
+    ids = {split: [row[0] for row in tree.rows(f"{folder}{split}.txt", 1)] for split in splits}
+    if "test" in ids and not any(f"{home.prefix}Annotations/{i}.xml" in tree.files for i in ids["test"]):
+        del ids["test"]  # published without labels
+        splits.remove("test")
+    for split, of_split in ids.items():
+        tree.must_have([home.image(i) for i in of_split], f"{folder}{split}.txt")
+    as_split: Mapping[str, str | None] = _as_splits(splits, f"{folder}val.txt", notes)
+    if not ids:
+        names = [name.rpartition("/")[2] for name in tree.files if name.startswith(f"{home.prefix}Annotations/")]
+        ids, as_split = {"": [n.removesuffix(".xml") for n in names if n.endswith(".xml")]}, {"": None}
+        tree.must_have([home.image(i) for i in ids[""]], f"{home.prefix}Annotations")
+    examples: list[_Example] = []
+    for split, of_split in ids.items():
+        for image_id in of_split:
+            objects = home.annotation(image_id).objects
+            present = {one.name for one in objects if not one.difficult}
+            unscored = {one.name for one in objects} - present
+            examples.append(
+                _Example(home.image(image_id), 0, as_split[split], tuple(sorted(present)), tuple(sorted(unscored)))
+            )
+    classes = class_order(name for example in examples for name in example.present)
+    return classes, [replace(e, unscored=tuple(n for n in e.unscored if n in classes)) for e in examples]
+
+
+def _of_people(home: _Home, notes: list[str]) -> _Labelled:
+    found = _listed(home, "Action", ACTIONS, notes)
+    if found is None:
+        raise UserError(
+            f"{home.prefix}ImageSets/Action/jumping_train.txt is not there", home.tree.where,
+            "actions need the lists of VOC 2010 to 2012 in ImageSets/Action",
+        )  # fmt: skip
+    notes.append(
+        "each image is a person: a square of 1.2 times the longer side of the given box, kept inside the image"
+    )
+    return found[0], [_located(home, example) for example in found[1]]
+
+
+def _located(home: _Home, example: _Example) -> _Example:
+    """A person with the part of the image that shows it, or with what is wrong with the box."""
+    image_id = example.image.rpartition("/")[2].removesuffix(".jpg")
+    annotation = home.annotation(image_id)
+    told = f"object {example.place} of {home.prefix}Annotations/{image_id}.xml"
+    if example.place > len(annotation.objects) or annotation.objects[example.place - 1].name != "person":
+        raise UserError(f"{told} is no person", home.tree.where, "get annotations and lists of one year")
+    one = annotation.objects[example.place - 1]
+    if flaw := flaw_of(one, annotation.size):
+        return replace(example, flaw=f"{told} {flaw}")
+    assert one.box is not None and annotation.size is not None, "else there were a flaw"
+    return replace(example, crop=_crop(one.box, annotation.size))
+
+
+def _crop(box: tuple[float, float, float, float], size: tuple[int, int]) -> Crop:
+    """A square around a box, with its margin, moved and if need be shrunk so that it stays inside the image."""
+    left, top, right, bottom = box[0] - 1, box[1] - 1, box[2], box[3]
+    side = min((1 + 2 * MARGIN) * max(right - left, bottom - top), *size)
+    x, y = (left + right - side) / 2, (top + bottom - side) / 2
+    return Crop(min(max(x, 0), size[0] - side), min(max(y, 0), size[1] - side), side, size)

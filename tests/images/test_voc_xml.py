@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+from transferlab.errors import UserError
+from transferlab.images.voc_xml import Annotation, VocObject, flaws, parse
+
+BOX = "<bndbox><xmin>1</xmin><ymin>2.5</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"
+SIZE = "<size><width>30</width><height>40</height><depth>3</depth></size>"
+
+
+def document(*objects: str, size: str = SIZE) -> bytes:
+    inner = "".join(f"<object>{one}</object>" for one in objects)
+    return f"<annotation>{size}{inner}</annotation>".encode()
+
+
+def read(data: bytes) -> Annotation:
+    return parse(data, "Annotations/1.xml", "voc:here")
+
+
+def test_every_field_of_an_object_is_read() -> None:
+    found = read(document(
+        f"<name>person</name><pose>Left</pose><truncated>1</truncated><difficult>0</difficult>{BOX}"
+        "<part><name>head</name><bndbox><xmin>7</xmin><ymin>7</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>"
+        "<actions><jumping>1</jumping><other>0</other></actions>",
+        f"<name>dog</name><difficult>1</difficult>{BOX}",
+    ))  # fmt: skip
+    assert found == Annotation((30, 40), (
+        VocObject("person", (1, 2.5, 30, 40), False, True, "Left", {"jumping": True, "other": False}),
+        VocObject("dog", (1, 2.5, 30, 40), True, False, ""),
+    ))  # fmt: skip
+    assert flaws(found) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1252"])
+def test_declared_encodings_are_read(encoding: str) -> None:
+    text = f"<?xml version='1.0' encoding='{encoding.removesuffix('-sig')}'?><annotation><object><name>Kätzchen</name>{BOX}"
+    (one,) = read(f"{text}</object></annotation>".encode(encoding)).objects
+    assert one.name == "Kätzchen"
+
+
+LAUGHS = "<!DOCTYPE a [<!ENTITY b 'ha'><!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;'>]><annotation>&c;</annotation>"
+OUTSIDE = (
+    "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><annotation><object><name>&x;</name></object></annotation>"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (LAUGHS.encode(), "declares a document type"),
+        (OUTSIDE.encode(), "declares a document type"),
+        (b"<!DOCTYPE annotation SYSTEM 'http://localhost/x.dtd'><annotation/>", "declares a document type"),
+        ("<annotation><object><name>Kätzchen</name></object></annotation>".encode("latin-1"), "invalid token.*UTF-8"),
+        (b"<?xml version='1.0' encoding='no-such'?><annotation/>", "is no annotation of PASCAL VOC"),
+        (b"<annotation><object>", "is no annotation of PASCAL VOC: (no element|unclosed)"),
+        (b"", "no element found"),
+        (b"\0" * 100, "is no annotation"),
+        (b"<html/>", "it is a document of 'html'"),
+        (b"<annotation>" + b" " * (1 << 24) + b"</annotation>", "it has 16,777,241 bytes"),
+        (document("<name> </name>"), "an object has no name"),
+        (document("<name>dog</name><bndbox><xmin>1</xmin></bndbox>"), "ymin is ''"),
+        (document(f"<name>dog</name>{BOX.replace('30', 'nan')}"), "xmax is 'nan'"),
+        (document("<name>dog</name><difficult>maybe</difficult>"), "difficult is 'maybe', neither 0 nor 1"),
+        (document("<name>dog</name><actions><jumping>2</jumping></actions>"), "jumping is '2'"),
+        (document(size="<size><width>wide</width></size>"), "width is 'wide'"),
+    ],
+)  # fmt: skip
+def test_hostile_and_damaged_files_are_told_by_name(data: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=rf"Annotations/1.xml .*{message}"):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "flaw"),
+    [
+        ((30, 2, 1, 40), SIZE, "swapped corners 30 2 1 40"),
+        ((1, 40, 30, 2), SIZE, "swapped corners"),
+        ((5, 2, 5, 40), SIZE, "a box without area 5 2 5 40"),
+        ((0, 2, 30, 40), SIZE, "leaves the image of 30x40"),
+        ((1, 2, 31, 40), SIZE, "leaves the image of 30x40"),
+        ((1, 2, 30, 40), "", "unknown size"),
+        ((1, 2, 30, 40), "<size><width>0</width><height>0</height></size>", "unknown size"),
+        (None, SIZE, "has no box"),
+    ],
+)  # fmt: skip
+def test_boxes_that_cannot_be_are_reported(box: tuple[int, ...] | None, size: str, flaw: str) -> None:
+    corners = "".join(
+        f"<{tag}>{v}</{tag}>" for tag, v in zip(("xmin", "ymin", "xmax", "ymax"), box or (), strict=False)
+    )
+    found = read(document(f"<name>dog</name>{f'<bndbox>{corners}</bndbox>' if box else ''}", size=size))
+    (told,) = flaws(found)
+    assert told.startswith("object 1 (dog) ") and flaw in told
