@@ -71,7 +71,7 @@ def _half_costs_little(study: StudyAnswers) -> Finding:
         "note on the figure differ); transfer falls more slowly than accuracy on ImageNet.",
         _minus(of_source, of_targets), (0.0, np.inf),
         f"from {whole.n_images:,} to {half.n_images:,} images the targets lose {points(_mean(of_targets))} % of their score "
-        f"and the source's own task {points(_mean(of_source))} %, more by {{}}",
+        f"and the source's own task {points(_mean(of_source))} %, a difference of {{}} points",
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def _few_labels_cost_little(study: StudyAnswers) -> Finding:
         "127 instead of 1,000 labels cost 2.8 points of detection mAP (project page); on at least one task fewer are better.",
         loss, (-np.inf, SMALL_LOSS),
         f"{few.n_labels} labels (in effect {few.effective_labels:.1f}) instead of {whole.n_labels} lose, of the gain over random "
-        f"features, {{}}; fewer are surely better on {', '.join(better) or 'no target'}",
+        f"features, {{}} %; fewer are surely better on {', '.join(better) or 'no target'}",
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _coarse_labels_suffice(study: StudyAnswers) -> Finding:
         "Networks trained on coarse labels separate the 1,000 classes by nearest neighbours; the values are not known to us.",
         _minus(coarse, floor), (0.0, np.inf),
         f"by nearest neighbours, features of {few.n_labels} labels tell the {whole.n_labels} classes apart at {points(_mean(coarse))} %, "
-        f"those of the classes themselves at {points(_mean(fine))}, random ones at {points(_mean(floor))}; coarse over random {{}}",
+        f"those of the classes themselves at {points(_mean(fine))}, random ones at {points(_mean(floor))}; coarse over random {{}} points",
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def _fewer_classes(study: StudyAnswers) -> Finding:
     return _finding(
         "F4", "At one budget, fewer classes with more images each are slightly better.",
         "Fewer classes with more images each are slightly better; budgets and values are not known to us.",
-        _minus(_over_targets(study, fewer), _over_targets(study, more)), (0.0, np.inf), f"{fewer} against {more}: {{}}",
+        _minus(_over_targets(study, fewer), _over_targets(study, more)), (0.0, np.inf), f"{fewer} against {more}: {{}} points",
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _without_its_classes(study: StudyAnswers) -> Finding:
     return _finding(
         "F5, classes", "Leaving out the target's own classes hardly matters.",
         "771 classes without PASCAL's are nearly as good on PASCAL detection as all 1,000.",
-        _minus(_over_targets(study, without), _over_targets(study, whole)), (-NEARLY, np.inf), f"{without} against {whole}: {{}}",
+        _minus(_over_targets(study, without), _over_targets(study, whole)), (-NEARLY, np.inf), f"{without} against {whole}: {{}} points",
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _more_can_fail(study: StudyAnswers) -> Finding:
     return _finding(
         "F5, more data", "More data do not always help.",
         "Adding data blindly does not always help and can hurt; values are not known to us.",
-        gains[least], (-np.inf, NEARLY), f"{whole} against {least}, the least gain of {len(parts)}: {{}}",
+        gains[least], (-np.inf, NEARLY), f"{whole} against {least}, the least gain of {len(parts)}: {{}} points",
     )  # fmt: skip
 
 
@@ -158,12 +158,12 @@ def _finding(name: str, claim: str, published: str, per_seed: Seeds, bound: tupl
         return Finding(name, claim, published, "cannot tell", None, "not run yet")
     value = of_seeds(np.array([per_seed[seed] for seed in sorted(per_seed)]))
     if value.low is None or value.high is None:
-        told = f"{points(value.value, signed=True)} points, with too few seeds for an interval"
+        told = f"{points(value.value, signed=True)} (under three seeds there is no interval)"
         return Finding(name, claim, published, "cannot tell", value, here.format(told))
     low, high = bound
     inside, outside = value.low > low and value.high < high, value.high <= low or value.low >= high
     says: Says = "agrees" if inside else "disagrees" if outside else "cannot tell"
-    told = f"{points(value.value, signed=True)} points ({points(value.low, signed=True)} to {points(value.high, signed=True)})"
+    told = f"{points(value.value, signed=True)} ({points(value.low, signed=True)} to {points(value.high, signed=True)})"
     return Finding(name, claim, published, says, value, here.format(told))
 
 

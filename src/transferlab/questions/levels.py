@@ -20,6 +20,7 @@ from transferlab.taxonomy import classlists
 IMAGES, OF_IMAGES = (50, 125, 250, 500), 1000
 LABELS, OF_LABELS = (9, 79, 486, 753, 918), 1000
 BUDGETS = (500_000, 250_000, 125_000)  # of about a million images
+UNEVEN = 0.02  # how much of a budget may be lost to whole numbers
 MERGE_PASS = 1
 AN_EIGHTH = 127 / 1000
 
@@ -92,8 +93,8 @@ def label_sets(source: Pack) -> dict[str, Design]:
 def budgets(source: Pack) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """For each budget (fewer classes, images of each) and (all classes, images of each), the largest budget first.
 
-    Fewer classes give as many images each as the smallest class has; both ways then come to the same number of
-    images, up to one for each class.
+    Fewer classes give as many images each as the smallest class has, or nearly: whole numbers of classes and images
+    come to the same budget within 2 %.
 
     Raises:
         UserError: too few classes or images to divide.
@@ -104,8 +105,10 @@ def budgets(source: Pack) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     for budget in BUDGETS:
         each = budget // OF_IMAGES if is_imagenet(source) else budget * most // (OF_LABELS * OF_IMAGES)
         n_fewer = -(-each * n_classes // most)
-        if each >= 1 and 2 <= n_fewer < n_classes:
-            found.append(((n_fewer, each * n_classes // n_fewer), (n_classes, each)))
+        fewer, more = (n_fewer, each * n_classes // max(1, n_fewer)), (n_classes, each)
+        alike = np.prod(fewer) >= (1 - UNEVEN) * np.prod(more)
+        if each >= 1 and 2 <= n_fewer < n_classes and alike:
+            found.append((fewer, more))
     if not found:
         raise UserError(
             f"{n_classes} classes of at least {most} training images leave no room to divide a budget", source.name,
