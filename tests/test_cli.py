@@ -220,6 +220,12 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a pack that is too small": (["pack", "imagefolder:photos", "p", "--size", "3"], "from 8 to 1024"),
     "a pack without a size": (["pack", "imagefolder:photos", "p"], "Missing option '--size'"),
     "a picture into a file": (["sheet", "imagefolder:photos", "--out", "file/x.png"], "cannot be written"),
+    "copies in images that are not there": (["leakage", *SPECS[:3], "imagefolder:nowhere"], "nowhere"),
+    "copies at an impossible size": (["leakage", *SPECS, "--size", "4"], "from 8 to 1024"),
+    "copies without a target": (["leakage", *SPECS[:2]], "Missing option '--target'"),
+    "a picture of copies onto a folder": (["leakage", *SPECS, "--out", "photos"], "this is a folder"),
+    "copies in a folder of other things": (["leakage", *SPECS, "--store", "other"], "not empty"),
+    "copies in a target without a test split": (["leakage", *SPECS[:3], "imagefolder:untested", "--size", "16"], "no test"),
     "an unknown command": (["rnu"], "No such command 'rnu'"),
     "an unknown option": (["run", PER_CLASS, "--sorce", "x"], "--source"),
     "an argument too many": (["status", "lab"], "unexpected extra argument"),
@@ -399,6 +405,16 @@ def test_odd_names_of_classes_are_kept_apart_and_never_act(
     assert said.code == 0, said.err
     assert all(line.isprintable() for line in (said.out + said.err).splitlines())
     assert "72 images, 24 labels" in said.out
+
+
+def test_copies_are_told_in_words_and_as_json(world: Path, tmp_path: Path, call: Call) -> None:
+    shutil.copytree(world / "task", tmp_path / "task")
+    shutil.copy(world / "photos/animal/cat/0.png", tmp_path / "task/p/copy.png")
+    words = ["leakage", *SPECS[:3], f"imagefolder:{tmp_path}/task", "--size", "16", "--store", str(tmp_path / "lab")]
+    said = call(*words, "--out", str(tmp_path / "pairs.png"))
+    assert said.code == 0 and "task: " in said.out and "are copies" in said.out and "pairs.png" in said.out
+    (pair,) = [each for each in json.loads(call(*words, "--format", "json").out) if each["exact"]]
+    assert (pair["image"], pair["like"]) == ("p/copy.png", "animal/cat/0.png")
 
 
 def test_a_pack_is_made_once_and_another_is_not_overwritten(world: Path, tmp_path: Path, call: Call) -> None:

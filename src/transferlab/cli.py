@@ -217,6 +217,44 @@ def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> N
 
 
 @app.command()
+@click.option("--source", metavar="SPEC", required=True, help="Images that are pre-trained on.")
+@click.option(
+    "--target", "targets", metavar="SPEC", multiple=True, required=True, help="Images to transfer to; repeatable."
+)
+@click.option("--size", type=int, default=32, show_default=True, help="Side of the images in pixels.")
+@click.option("--out", type=click.Path(path_type=Path), help="A picture of the pairs, a PNG file.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_store_option
+def leakage(
+    source: str, targets: tuple[str, ...], size: int, out: Path | None, form: Literal["text", "json"], store: Path
+) -> None:
+    """Look for a target's images in the source, exact and near copies; STORE keeps them for the report.
+
+    \b
+    Example:
+      transferlab leakage --source toy --target "toy?task=unseen" --out pairs.png
+    """
+    import json
+
+    from transferlab.answers.sentences import leaked
+    from transferlab.outcomes.store import Store
+    from transferlab.runners.leakage import audit, check, draw, pairs
+
+    check((source, *targets), size, out)
+    with Display() as display:
+        progress = {"packing": display.packing, "looking": display.looking}
+        audits = audit(Store.open(store, create=True), source, targets, size, progress)
+    if out is not None:
+        draw(audits, out)
+    if form == "json":
+        click.echo(json.dumps(pairs(audits), indent=1))
+        return
+    _show("\n".join(line for each in audits for line in leaked(each.found)))
+    if out is not None:
+        _show(str(out))
+
+
+@app.command()
 @_study_options
 def plan(study: str, **options: Any) -> None:
     """Say what a study would train and transfer, what is done already, and how long the rest takes.

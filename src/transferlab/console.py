@@ -72,6 +72,10 @@ class Display:
         """Images of a pack, decoded so far and in all."""
         self.count(f"pack {text}", done, total, unit="images")
 
+    def looking(self, text: str, done: int, total: int | None) -> None:
+        """Images compared for likeness, so far and in all."""
+        self.count(f"compare {text}", done, total, unit="images")
+
     def count(self, title: str, done: int, total: int | None, *, unit: str, note: str = "") -> None:
         """Any count that grows; its rate and time left are worked out here."""
         title, note = printable(title), printable(note)

@@ -48,7 +48,7 @@ def of_seeds(per_seed: Floats, example_variance: float = 0.0, confidence: float 
     if n < LEAST_SEEDS:
         return Interval(value, None, None, None)
     seed_variance = float(per_seed.var(ddof=1)) / n
-    t, z = _t(0.5 + confidence / 2, n - 1), _z(0.5 + confidence / 2)
+    t, z = student(0.5 + confidence / 2, n - 1), _z(0.5 + confidence / 2)
     half = float(np.sqrt(t**2 * seed_variance + z**2 * example_variance))
     return Interval(value, value - half, value + half, _p_value(value, seed_variance, example_variance, n),
                     seed_variance, example_variance)  # fmt: skip
@@ -122,7 +122,7 @@ def seeds_to_decide(interval: Interval, n_seeds: int, margin: float, most: int =
         return None
     spread = interval.seed_variance * n_seeds
     for total in range(n_seeds + 1, n_seeds + most + 1):
-        t = _t(0.975, total - 1)
+        t = student(0.975, total - 1)
         half = float(np.sqrt(t**2 * spread / total + 1.96**2 * interval.example_variance))
         if half < abs(interval.value) or abs(interval.value) + half < margin:
             return total - n_seeds
@@ -136,7 +136,7 @@ def _p_value(value: float, seed_variance: float, example_variance: float, n: int
     low, high = 1e-12, 1.0
     for _ in range(60):
         middle = (low * high) ** 0.5 if low > 0 else high / 2
-        t, z = -_t(middle / 2, n - 1), -_z(middle / 2)
+        t, z = -student(middle / 2, n - 1), -_z(middle / 2)
         if t**2 * seed_variance + z**2 * example_variance > value**2:
             low = middle
         else:
@@ -144,7 +144,7 @@ def _p_value(value: float, seed_variance: float, example_variance: float, n: int
     return high
 
 
-def _t(share: float, freedom: int) -> float:
+def student(share: float, freedom: int) -> float:
     """Student's t below which this share lies; scipy.special is many times quicker than scipy.stats here."""
     from scipy import special  # takes longer to load than all that plans, lists or prints tables without an interval
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from transferlab.answers.division import Division
+from transferlab.answers.leakage import Found, Leakage
+from transferlab.answers.scaling import Forecast
 from transferlab.specs import Contrast, Estimate
 
 
@@ -19,7 +22,7 @@ def points(value: float, *, signed: bool = False) -> str:
 def sentence(estimate: Estimate, unit: str = "") -> str:
     """One estimate as a plain sentence with its interval and verdict; ``unit`` follows numeric levels."""
     subject, base = sides(estimate.contrast, unit)
-    where = f"on {estimate.target}" if estimate.target != "mean over these targets" else "on average over these targets"
+    where = _where(estimate.target)
     if estimate.n_seeds == 0:
         return f"{subject} against {base} {where}: no seed has all of it yet."
     seeds = f"{estimate.n_seeds} seed{'s' if estimate.n_seeds > 1 else ''}"
@@ -80,3 +83,86 @@ def sides(contrast: Contrast, unit: str = "") -> tuple[str, str]:
     """What is compared with what, in words; a numeric level gets its unit once, where it is first named."""
     first, base = _named(contrast, 1), _named(contrast, -1)
     return (f"{first} {unit}" if unit and first.replace(".", "", 1).isdigit() else first), base
+
+
+def foretold(forecast: Forecast, unit: str = "") -> str:
+    """What twice the images would bring, or why that cannot be said, with how the laws did on the largest size."""
+    where = _where(forecast.target)
+    doubled = f"doubling to {2 * forecast.sizes[-1]:,.0f} {unit}".strip()
+    if forecast.check is None or forecast.next is None:
+        return f"What {doubled} would bring {where} cannot be said: {forecast.cannot}."
+    check = forecast.check
+    tried = (
+        f"fitted without {check.size:,.0f} the laws foretold {points(check.low)} to {points(check.high)} % there, "
+        f"{points(check.measured)} % was measured"
+    )
+    if forecast.cannot:
+        return f"What {doubled} would bring {where} cannot be said: {forecast.cannot} ({tried})."
+    _, low, high = forecast.gain
+    nothing = ", so that it may bring nothing" if low < 0 else ""
+    return (
+        f"{doubled[0].upper()}{doubled[1:]} would bring {points(low, signed=True)} to {points(high, signed=True)} points "
+        f"{where}{nothing} (95 % prediction interval over {forecast.n_seeds} seeds; {tried})."
+    )
+
+
+def divided(division: Division) -> str:
+    """The best way to spend a budget of images, what it means for a larger one, and whether that one agrees."""
+    where, few, many = _where(division.target), division.ways[0], division.ways[-1]
+    said = f"At {division.budget:,.0f} images {where}"
+    span = f"{_way(few.classes, few.images)} and {_way(many.classes, many.images)}"
+    if division.kind == "cannot":
+        return f"{said}: the best division cannot be said; it takes three ratios and three seeds."
+    if division.kind == "flat":
+        return f"{said}: cannot tell which division is best; any two between {span} lie within {points(division.within)} points."
+    if division.kind != "best":
+        end = many if division.kind == "more classes" else few
+        return f"{said}: the {division.kind} the better, up to {_way(end.classes, end.images)}, the last measured."
+    low, high = ((division.budget * ratio) ** 0.5 for ratio in (division.low, division.high))
+    text = f"{said} the best is about {_way(*division.best_at(division.budget))} ({low:,.0f} to {high:,.0f} classes)"
+    return f"{text}{_verified(division)}."
+
+
+def _verified(division: Division) -> str:
+    checked = division.verified
+    if checked is None:
+        classes, images = division.best_at(4 * division.budget)
+        return f"; at four times as many that ratio means {_way(classes, images)}, which was not measured"
+    told, difference = division.best_at(checked.budget), checked.difference
+    text = f"; at {checked.budget:,.0f} that ratio means {_way(*told)}; measured there: "
+    text += f"{_way(checked.nearest.classes, checked.nearest.images)} against {_way(checked.other.classes, checked.other.images)}"
+    text += f" {points(difference.value, signed=True)} points"
+    if difference.low is None or difference.high is None:
+        return f"{text}, no interval under three seeds"
+    verdict = "agrees" if difference.low > 0 else "disagrees" if difference.high < 0 else "cannot tell"
+    return f"{text} ({points(difference.low, signed=True)} to {points(difference.high, signed=True)}): {verdict}"
+
+
+def leaked(found: Leakage) -> list[str]:
+    """What of a target lies in the source, and what of its test lies among its own other images."""
+    test, train, within = found.test, found.train, found.within
+    others = f" and {_alike(train, 'training and validation images')}" if train.n else ""
+    lines = [
+        f"{found.target}: {_alike(test, 'test images')}{others} are copies of images among the source's "
+        f"{found.n_source:,} for training.",
+        f"{found.target}: {_alike(within, 'test images')} are copies of its own training or validation images.",
+    ]
+    if test.n_plain:
+        lines.append(
+            f"{found.target}: {test.n_plain:,} test images have too little contrast to be compared but for equal pixels."
+        )
+    return lines
+
+
+def _alike(found: Found, what: str) -> str:
+    n, exact = len(found.rows), sum(found.exact)
+    share = f" ({100 * n / found.n:.1f} %; {exact:,} exact)" if n else ""
+    return f"{n:,} of {found.n:,} {what}{share}"
+
+
+def _way(classes: float, images: float) -> str:
+    return f"{classes:,.0f} classes × {images:,.0f} images"
+
+
+def _where(target: str) -> str:
+    return "on average over these targets" if target == "mean over these targets" else f"on {target}"

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.answers.division import Division
+from transferlab.answers.leakage import Leakage
+from transferlab.answers.scaling import Forecast
 from transferlab.specs import Estimate
 
 
@@ -87,6 +90,10 @@ class StudyAnswers:
         protocol: label and value pairs that describe training and transfer, in order.
         provenance: label and value pairs: versions, hardware, hashes, seconds, exact command.
         notes: sentences on the data: skipped files, duplicates across splits, lengths compared.
+        forecasts: what twice the images per class would bring, where the conditions are numbers of them.
+        divisions: the best ratio of classes to images, where the conditions divide budgets of images.
+        leakage: what ``transferlab leakage`` found between the source and the targets.
+        without: ``estimates`` again without the test images that are in the source; empty if there are none.
     """
 
     name: str
@@ -105,3 +112,7 @@ class StudyAnswers:
     protocol: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
+    divisions: tuple[Division, ...] = ()
+    leakage: tuple[Leakage, ...] = ()
+    without: tuple[Estimate, ...] = ()

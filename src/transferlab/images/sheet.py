@@ -23,8 +23,15 @@ def write_sheet(text: str, out: Path) -> None:
     Raises:
         UserError: whatever is wrong with the spec, or a file that cannot be written.
     """
-    groups = first_of_each(text)
-    sheet = contact_sheet(groups)
+    save(contact_sheet(first_of_each(text)), out)
+
+
+def save(sheet: Image.Image, out: Path) -> None:
+    """Write a picture as a PNG.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(out, "PNG", optimize=True)
@@ -59,12 +66,12 @@ def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
     return groups
 
 
-def contact_sheet(groups: dict[str, list[NDArray[np.uint8]]]) -> Image.Image:
-    """Blocks of images with their class's name above, as many columns as give a sheet wider than high."""
+def contact_sheet(groups: dict[str, list[NDArray[np.uint8]]], n_images: int = PER_CLASS) -> Image.Image:
+    """Blocks of n images with a name above, as many columns as give a sheet wider than high."""
     cell = SIDE_PX + GAP_PX
-    width, height = PER_CLASS * cell + 10, CAPTION_PX + cell + 8
+    width, height = n_images * cell + 10, CAPTION_PX + cell + 8
     columns = max(1, min(len(groups), round((1.6 * len(groups) * height / width) ** 0.5)))
-    sheet = Image.new("RGB", (columns * width + 8, -(-len(groups) // columns) * height + 8), GROUND)
+    sheet = Image.new("RGB", (columns * width + 8, max(1, -(-len(groups) // columns)) * height + 8), GROUND)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for number, (name, images) in enumerate(groups.items()):
         x, y = 8 + number % columns * width, 6 + number // columns * height

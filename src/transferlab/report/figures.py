@@ -56,15 +56,15 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
             means = 100 * np.nanmean(table[:, known], axis=0)
             axes.plot(np.array(places)[known], means, color=INK, linewidth=1.8, marker="D", markersize=5.5, zorder=4)
         _draw_controls(axes, study, target, protocol)
-        axes.set_xticks(places, [_short(name) for name in names])
+        axes.set_xticks(places, [short(name) for name in names])
         if len(names) > 4 and max(map(len, names)) > 8:
             axes.tick_params(axis="x", rotation=25)
         if study.unit:
-            axes.set_xlabel(_short(study.unit, 48))
+            axes.set_xlabel(short(study.unit, 48))
         axes.minorticks_off()
         axes.set_ylabel(f"{target.metric}, %")
-        axes.set_title(_short(target.name, 48), loc="left", color=INK, fontsize=11, fontweight="bold")
-        return _svg(figure)
+        axes.set_title(short(target.name, 48), loc="left", color=INK, fontsize=11, fontweight="bold")
+        return svg(figure)
 
 
 def forest_figure(estimates: Sequence[Estimate]) -> str:
@@ -83,12 +83,12 @@ def forest_figure(estimates: Sequence[Estimate]) -> str:
                 axes.plot([100 * e.low, 100 * e.high], [place, place], color=INK, linewidth=2.2 if sure else 1.1)
             axes.plot([100 * e.value], [place], marker="D" if sure else "o", markersize=6,
                       markerfacecolor=INK if sure else "white", markeredgecolor=INK)  # fmt: skip
-        labels = [f"{_short(e.contrast.name, 40)}\n{_short(e.target, 40)}" for e in reversed(estimates)]
+        labels = [f"{short(e.contrast.name, 40)}\n{short(e.target, 40)}" for e in reversed(estimates)]
         axes.set_yticks(range(len(estimates)), labels, fontsize=8)
         axes.set_xlabel("difference in points\n(filled: sure; band: the margin)", fontsize=9)
         axes.set_ylim(-0.6, max(len(estimates), 1) - 0.4)
         axes.grid(axis="y", visible=False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def shares_figure(study: StudyAnswers) -> str:
@@ -103,16 +103,16 @@ def shares_figure(study: StudyAnswers) -> str:
                 axes.barh(place, share, left=left, height=0.62, color=TINTS[i % 2], edgecolor="white", linewidth=0.5)
                 if share >= 14:
                     axes.text(
-                        left + share / 2, place, _short(name, int(share / 2.4)), ha="center", va="center", fontsize=8
+                        left + share / 2, place, short(name, int(share / 2.4)), ha="center", va="center", fontsize=8
                     )
                 left += share
             axes.barh(place, 100 - left, left=left, height=0.62, color=RULE, linewidth=0)  # too small to be seen alone
-        axes.set_yticks(range(len(drawn)), [f"{_short(c.name, 24)}\n{c.effective_labels:.1f} effective"
+        axes.set_yticks(range(len(drawn)), [f"{short(c.name, 24)}\n{c.effective_labels:.1f} effective"
                                             for c in reversed(drawn)], fontsize=8)  # fmt: skip
         axes.set_xlim(0, 100)
         axes.set_xlabel("share of the images, %", fontsize=9)
         axes.grid(axis="y", visible=False)
-        return _svg(figure)
+        return svg(figure)
 
 
 def describe_shares(study: StudyAnswers) -> str:
@@ -189,12 +189,14 @@ def _score(study: StudyAnswers, condition: str, seed: int, target: str, protocol
     return float("nan")
 
 
-def _short(text: str, most: int = 22) -> str:
+def short(text: str, most: int = 22) -> str:
+    """A name that fits its place in a figure."""
     kept = "".join(c if c.isprintable() else " " for c in text)
     return kept if len(kept) <= most else kept[: most - 1] + "…"
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as SVG text without a date."""
     held = io.StringIO()
     with warnings.catch_warnings():  # letters that its font lacks are drawn by the reader's
         warnings.filterwarnings("ignore", "Glyph .* missing from font")

@@ -16,6 +16,7 @@ from transferlab.errors import UserError
 from transferlab.images.pack import remarks
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
+from transferlab.report.beyond import Further, beyond, class_weights, target_view
 from transferlab.report.conditions import conditions
 from transferlab.runners.packs import find
 from transferlab.specs import (
@@ -30,7 +31,7 @@ from transferlab.specs import (
     restored,
 )
 from transferlab.transfer.metrics import mean_average_precision
-from transferlab.transfer.targets import Target, view
+from transferlab.transfer.targets import Target
 
 N_SAMPLES = 24
 OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
@@ -74,7 +75,7 @@ def answers(store: Store, identity: str) -> StudyAnswers:
         raise UserError("the stored study cannot be read", identity, "run the study's command again")
     records = {t.key: store.record(t.key) for t in plan.transfers}
     names = _target_names(plan)
-    facts = tuple(_target_facts(names[t.digest], _view(store, plan, t), _metrics_on(plan, t, records))
+    facts = tuple(_target_facts(names[t.digest], target_view(store, plan, t), _metrics_on(plan, t, records))
                   for t in plan.targets)  # fmt: skip
     compared = {t.cell.target for t in plan.transfers if t.cell.protocol == plan.protocols[0]}
     results = [_results(store, plan, t, f, records) for t, f in zip(plan.targets, facts, strict=True)
@@ -84,12 +85,15 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     if any(each.scores.get(FLOOR) for each in results):
         gain = Contrast(f"{plan.reference} against {FLOOR}", {plan.reference: 1.0, FLOOR: -1.0}, 0.0)
         explored = estimates([gain], results)
+    scores = tuple(_scores(store, plan, facts, records))
+    found = conditions(store, plan)
+    further = Further(store, plan, facts, found, results)
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
-        conditions=conditions(store, plan), targets=facts, scores=tuple(_scores(store, plan, facts, records)),
+        conditions=found, targets=facts, scores=scores,
         estimates=declared, exploratory=explored, checks=_checks(plan, results), missing=tuple(_missing(store, plan)),
         samples=_samples(store, plan), protocol=_protocol(plan), provenance=_provenance(store, plan, records),
-        notes=_notes(store, plan),
+        notes=_notes(store, plan), **beyond(further),
     )  # fmt: skip
 
 
@@ -130,14 +134,6 @@ def _row(plan: Plan, *cells: str | int | float) -> dict[str, str | int | float |
     return {"study": plan.name, "source": plan.source.name, **dict(zip(columns, cells, strict=True))}
 
 
-def _view(store: Store, plan: Plan, reference: PackRef) -> Target | None:
-    """The target's pack, if it is still there; answers do not need it."""
-    try:
-        return view(find(store, reference), own_classes=reference.digest == plan.source.digest)
-    except UserError:
-        return None
-
-
 def _metrics_on(plan: Plan, reference: PackRef, records: Mapping[str, dict[str, Any] | None]) -> set[str]:
     """The metrics that finished cells have on a target."""
     return {m for t in plan.transfers if t.cell.target == reference.digest for m in _metrics(records[t.key])}
@@ -174,7 +170,8 @@ def _results(
         else:
             rows[t.condition][t.seed] = held["right"]  # a byte an example; contrasts make floats of them, one at a time
         n_examples = len(next(iter(held.values())))
-    weights = _class_weights(store, plan, reference) if facts.metric == "mean class accuracy" else None
+    target = target_view(store, plan, reference) if facts.metric == "mean class accuracy" else None
+    weights = None if target is None else class_weights(target.pack.labels[target.test])
 
     def redrawn(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
         found, labels = ranked[condition, seed]
@@ -188,16 +185,6 @@ def _main_protocols(plan: Plan) -> tuple[Protocol, Protocol]:
     main = plan.protocols[0]
     own = [t.cell.protocol for t in plan.transfers if t.condition == "scratch"]
     return main, next((p for p in own if p.shots == main.shots), own[0] if own else main)
-
-
-def _class_weights(store: Store, plan: Plan, reference: PackRef) -> NDArray[np.float64] | None:
-    """Weights with which the mean over examples is the mean over classes."""
-    target = _view(store, plan, reference)
-    if target is None:
-        return None
-    labels = target.pack.labels[target.test]
-    counts = np.bincount(labels)
-    return 1.0 / counts[labels] / (counts > 0).sum()
 
 
 def _scores(

@@ -14,7 +14,9 @@ from transferlab.report.gather import ALARM
 
 if TYPE_CHECKING:
     from transferlab.answers.published import Finding
-    from transferlab.report.page import Picture, Section
+    from transferlab.report.more import More
+    from transferlab.report.page import Section
+    from transferlab.report.pictures import Picture
 
 
 def write_markdown(sections: Sequence[Section], findings: Sequence[Finding], out: Path) -> None:
@@ -69,6 +71,8 @@ def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:
         yield "Exploratory, not declared before running:\n"
         yield from (f"- {_text(line)}" for line in section.exploratory)
         yield ""
+    for part in section.more:
+        yield from _part(part, folder, f"{number}-{study.name}")
     yield "## Controls\n"
     yield from (f"- {_text(check.sentence)}" for check in study.checks)
     yield "\n## Subsets\n"
@@ -97,8 +101,21 @@ def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:
     yield ""
 
 
-def _figure(picture: Picture, folder: Path, name: str) -> str:
-    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] + ".svg"
+def _part(part: More, folder: Path, name: str) -> Iterator[str]:
+    yield f"## {part.title}\n"
+    yield from (f"{_text(line)}\n" for line in part.lines)
+    for i, picture in enumerate(part.figures):
+        yield _figure(picture, folder, f"{name}-{i}-{picture.name}")
+    if part.grid is not None:
+        yield f"{_text(part.grid.caption)}\n"
+        yield from _table(part.grid.head, part.grid.rows)
+    yield f"{_text(part.note)}\n"
+    for i, picture in enumerate(part.sheets):
+        yield _figure(picture, folder, f"{name}-pairs-{i}-{picture.name}", "png")
+
+
+def _figure(picture: Picture, folder: Path, name: str, ending: str = "svg") -> str:
+    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] + f".{ending}"
     write_atomically(folder / file, picture.data)
     return f"![{_text(picture.alt)}]({quote(folder.name)}/{file})\n"
 

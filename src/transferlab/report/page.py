@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +11,6 @@ from typing import Literal
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
-from PIL import Image
 
 from transferlab.answers.published import findings
 from transferlab.answers.sentences import points, sentence
@@ -24,6 +20,8 @@ from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
 from transferlab.report import figures
 from transferlab.report.gather import ALARM, FLOOR, OWN, OWN_HEAD, answer
+from transferlab.report.more import More, further
+from transferlab.report.pictures import Picture, sheet_picture, svg_picture
 from transferlab.specs import Estimate
 
 CONTROLS = {
@@ -33,16 +31,6 @@ CONTROLS = {
     "a/a": "A/A (the reference condition drawn and trained anew)",
 }
 MOST_MISSING = 60  # named one by one on the page; the rest is counted by reason
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image inside the page: its data URI, what it says in words, its name, and its bytes for a file."""
-
-    uri: str
-    alt: str
-    name: str
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -102,6 +90,7 @@ class Section:
     notes: list[str]
     missing: list[Missing]
     missing_more: str
+    more: list[More]
 
 
 def check_out(out: Path) -> None:
@@ -154,23 +143,23 @@ def _section(study: StudyAnswers) -> Section:
     own = (s.protocol for s in study.scores if s.protocol != OWN_HEAD and s.condition != "scratch")
     protocols = list(dict.fromkeys(own)) or ["probe"]
     shown = [(t, next((p for p in protocols if _has(study, t, p)), protocols[0])) for t in study.targets]
-    plots = [_svg(figures.scores_figure(study, t, p), figures.describe(study, t, p), t.name) for t, p in shown]
+    plots = [svg_picture(figures.scores_figure(study, t, p), figures.describe(study, t, p), t.name) for t, p in shown]
     told = " ".join(sentence(e, study.unit) for e in study.estimates)
-    forest = _svg(figures.forest_figure(study.estimates), f"Contrasts with their intervals: {told}", "contrasts")
+    forest = svg_picture(figures.forest_figure(study.estimates), f"Contrasts with their intervals: {told}", "contrasts")
     notes = list(dict.fromkeys([*study.notes, *(note for t in study.targets for note in t.notes)]))
     return Section(
         study, answer(study), [CONTROLS[c.name] for c in study.conditions if c.is_control], plots, forest, _shares(study),
         [_main_table(study, protocols[0]), *(_other_table(study, p) for p in protocols[1:])],
         [_contrast_row(e) for e in study.estimates], [sentence(e, study.unit) for e in study.exploratory],
-        [_sheet(name, images) for name, images in study.samples.items()], notes, list(study.missing[:MOST_MISSING]),
-        _counted(study.missing[MOST_MISSING:]),
+        [sheet_picture(name, images) for name, images in study.samples.items()], notes, list(study.missing[:MOST_MISSING]),
+        _counted(study.missing[MOST_MISSING:]), further(study),
     )  # fmt: skip
 
 
 def _shares(study: StudyAnswers) -> Picture | None:
     if not figures.with_shares(study):
         return None
-    return _svg(figures.shares_figure(study), figures.describe_shares(study), "shares of labels")
+    return svg_picture(figures.shares_figure(study), figures.describe_shares(study), "shares of labels")
 
 
 def _label_note(condition: ConditionFacts) -> str:
@@ -245,22 +234,3 @@ def _p(e: Estimate) -> str:
 
 def _seeds(e: Estimate) -> str:
     return f"{e.n_seeds}" + (f" ({e.n_missing} missing)" if e.n_missing else "")
-
-
-def _svg(text: str, alt: str, name: str) -> Picture:
-    data = text.encode()
-    return Picture(f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}", alt, name, data)
-
-
-def _sheet(name: str, images: NDArray[np.uint8]) -> Picture:
-    """Up to 24 images in rows of eight, as PNG."""
-    columns, side, gap = 8, images.shape[1], 1
-    n_rows = -(-len(images) // columns)
-    canvas = np.full((n_rows * (side + gap) - gap, columns * (side + gap) - gap, 3), 255, np.uint8)
-    for i, image in enumerate(images):
-        y, x = (i // columns) * (side + gap), (i % columns) * (side + gap)
-        canvas[y : y + side, x : x + side] = image
-    held = io.BytesIO()
-    Image.fromarray(canvas).save(held, "PNG", optimize=True)
-    uri = f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode()}"
-    return Picture(uri, f"Sample images of the condition {name}", name, held.getvalue())

@@ -1,0 +1,168 @@
+"""What the same runs say further: how many more images, what to collect next, whether the gain is leakage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.answers.contrast import MEAN, Results, estimates
+from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
+from transferlab.answers.leakage import Found, Leakage, from_findings, without
+from transferlab.answers.scaling import Forecast, forecast
+from transferlab.answers.study import ConditionFacts, TargetFacts
+from transferlab.errors import UserError
+from transferlab.images.decode import decode
+from transferlab.images.likeness import name_of_findings
+from transferlab.outcomes.store import Store
+from transferlab.runners.packs import find
+from transferlab.specs import PackRef, Plan
+from transferlab.transfer.targets import Target, view
+
+FLOOR = "random-features"
+N_PAIRS, PAIR_PX = 16, 48
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Further:
+    """What a report knows of a study when it asks for more than the declared contrasts; targets and results in order."""
+
+    store: Store
+    plan: Plan
+    facts: Sequence[TargetFacts]
+    conditions: Sequence[ConditionFacts]
+    results: Sequence[Results]
+
+
+def beyond(study: Further) -> dict[str, Any]:
+    """The fields of StudyAnswers that go past the declared contrasts."""
+    found = _leakage(study)
+    return {
+        "forecasts": _forecasts(study), "divisions": _divisions(study), "leakage": tuple(each for each, _ in found),
+        "without": _without(study, found),
+    }  # fmt: skip
+
+
+def target_view(store: Store, plan: Plan, reference: PackRef) -> Target | None:
+    """The target's pack, if it is still there; answers do not need it."""
+    try:
+        return view(find(store, reference), own_classes=reference.digest == plan.source.digest)
+    except UserError:
+        return None
+
+
+def class_weights(labels: NDArray[np.integer[Any]]) -> Floats:
+    """Weights with which the mean over examples is the mean over classes."""
+    counts = np.bincount(labels)
+    return 1.0 / counts[labels] / (counts > 0).sum()
+
+
+def _forecasts(study: Further) -> tuple[Forecast, ...]:
+    """For conditions that are numbers of images per class, by what their subsets really hold of each."""
+    shown = _shown(study, "images_per_class")
+    sizes = {c.name: c.n_images / c.n_labels for c in study.conditions if c.name in shown}
+    names = sorted(shown, key=lambda name: sizes[name])
+    if len({sizes[name] for name in names}) < 2:
+        return ()
+    rounded = [round(sizes[name], 1) for name in names]
+    return tuple(forecast(target, rounded, scores, floor) for target, scores, floor in _tables(study, names))
+
+
+def _divisions(study: Further) -> tuple[Division, ...]:
+    """The best ratio at the smallest budget that has enough of them, tried on the largest that has two."""
+    ways = {name: Way(int(knobs["n_classes"]), int(knobs["n_images"]))
+            for name, knobs in _shown(study, "classes_by_images").items()}  # fmt: skip
+    groups = budgets(ways)
+    small = next((group for group in groups if len({ways[name].ratio for name in group}) >= LEAST_RATIOS), None)
+    if small is None:
+        return ()
+    large = [group for group in groups[groups.index(small) + 1 :] if len(group) > 1]
+    found = {
+        target: divide(target, [ways[name] for name in small], scores) for target, scores, _ in _tables(study, small)
+    }
+    if large:
+        for target, scores, _ in _tables(study, large[-1]):
+            if found[target].kind == "best" and len(scores):
+                told = verify(found[target], [ways[name] for name in large[-1]], scores)
+                found[target] = replace(found[target], verified=told)
+    return tuple(found.values())
+
+
+def _shown(study: Further, design: str) -> dict[str, dict[str, Any]]:
+    """Conditions, if all are of one design, with its knobs."""
+    shown = {c.name: c.design for c in study.plan.conditions if not c.is_control}
+    fits = all(held is not None and held.name == design for held in shown.values())
+    return {name: dict(held.knobs) for name, held in shown.items() if held is not None} if fits else {}
+
+
+def _tables(study: Further, names: Sequence[str]) -> list[tuple[str, Floats, float]]:
+    """The mean over targets where there are several, then each: name, scores float [K, n], score of no pre-training.
+
+    Only seeds that have every condition count, on every target for the mean.
+    """
+    told: list[tuple[str, Floats, float]] = []
+    groups = [list(range(len(study.results)))] if len(study.results) > 1 else []
+    for group in [*groups, *([i] for i in range(len(study.results)))]:
+        chosen = [study.results[i] for i in group]
+        whole: list[set[int]] = [set(each.scores.get(name, {})) for each in chosen for name in names]
+        seeds = sorted(whole[0].intersection(*whole))
+        scores = np.zeros((len(seeds), len(names)))
+        for each in chosen:
+            scores += np.array([[each.scores[name][s] for name in names] for s in seeds]).reshape(scores.shape)
+        floor = sum(_floor(study, i) for i in group) / len(group)
+        told.append((MEAN if len(group) > 1 else chosen[0].target, scores / len(group), floor))
+    return told
+
+
+def _floor(study: Further, i: int) -> float:
+    """What a target's score is without pre-training: of random features, else of guessing."""
+    found = study.results[i].scores.get(FLOOR)
+    if found:
+        return sum(found.values()) / len(found)
+    return 0.0 if np.isnan(study.facts[i].chance) else study.facts[i].chance
+
+
+def _leakage(study: Further) -> list[tuple[Leakage, PackRef]]:
+    """What the store holds of each target, with pictures where the packs are still there."""
+    found: list[tuple[Leakage, PackRef]] = []
+    for reference, facts in zip(study.plan.targets, study.facts, strict=True):
+        kept = study.store.pack_index(name_of_findings(study.plan.source.digest, reference.digest))
+        if kept is not None:
+            told = from_findings(facts.name, kept)
+            found.append((replace(told, pairs=_pairs(study, reference, told.test)), reference))
+    return found
+
+
+def _pairs(study: Further, reference: PackRef, found: Found) -> NDArray[np.uint8] | None:
+    """Images of the target, each followed by its likeness, from the most to the least alike."""
+    try:
+        target, source = find(study.store, reference), find(study.store, study.plan.source)
+    except UserError:
+        return None
+    held = [decode(np.asarray(pack.images[row]), PAIR_PX)
+            for i in found.spread(N_PAIRS) for pack, row in ((target, found.rows[i]), (source, found.of[i]))]  # fmt: skip
+    return np.stack(held) if held else None
+
+
+def _without(study: Further, found: Sequence[tuple[Leakage, PackRef]]) -> tuple[Any, ...]:
+    """The declared contrasts again without test images that are in the source; none where nothing is left out."""
+    gone = {reference.digest: told.test.rows for told, reference in found if told.test.rows}
+    if not gone:
+        return ()
+    kept: list[Results] = []
+    for reference, results in zip(study.plan.targets, study.results, strict=True):
+        target = target_view(study.store, study.plan, reference) if reference.digest in gone else None
+        if target is None:
+            kept.append(results)
+            continue
+        rows = np.flatnonzero(~np.isin(target.test, gone[reference.digest]))
+        if not len(rows):
+            return ()
+        by_class = results.metric == "mean class accuracy"
+        weights = class_weights(target.pack.labels[target.test[rows]]) if by_class else None
+        kept.append(without(results, rows, weights))
+    return estimates(study.plan.contrasts, kept)

@@ -1,0 +1,133 @@
+"""Looks for a target's images in the source, and keeps what it found in the store, where reports read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.answers.leakage import Found, Leakage, from_findings
+from transferlab.errors import UserError
+from transferlab.images.decode import decode
+from transferlab.images.likeness import ALIKE, alike, name_of_findings
+from transferlab.images.pack import keys
+from transferlab.images.sheet import SIDE_PX, contact_sheet, save
+from transferlab.images.sources.listing import existing
+from transferlab.images.spec import parse_spec
+from transferlab.outcomes.store import Store
+from transferlab.runners import packs
+from transferlab.specs import TRAIN, Pack
+from transferlab.transfer.targets import view
+
+MOST_PAIRS = 60  # drawn
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What was found between a source and a target."""
+
+    source: Pack
+    target: Pack
+    found: Leakage
+
+
+def check(specs: Sequence[str], size_px: int, out: Path | None) -> None:
+    """Refuse what no image could make right, before a store is made or any image read.
+
+    Raises:
+        UserError: a spec that is none, a path that is not there, an impossible size, a picture onto a folder.
+    """
+    if not 8 <= size_px <= 1024:
+        raise UserError(
+            f"images of {size_px} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64"
+        )
+    if out is not None and out.is_dir():
+        raise UserError("this is a folder", str(out), "name a file in it, for example pairs.png")
+    for text in specs:
+        spec = parse_spec(text)
+        if spec.path:
+            existing(spec.path, spec.format)
+
+
+def audit(
+    store: Store, source: str, targets: Sequence[str], size_px: int, progress: dict[str, Progress]
+) -> list[Audit]:
+    """Compare each target with the source's training images, and its test images with its own others.
+
+    Args:
+        progress: ``packing`` is told the spec, images done and in all; ``looking`` the target and the same.
+
+    Raises:
+        UserError: whatever is wrong with a spec's images or its splits; a source without training images.
+    """
+    if not 8 <= size_px <= 1024:
+        raise UserError(
+            f"images of {size_px} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64"
+        )
+    known = [packs.obtain(store, text, size_px, skip_bad=False, progress=progress["packing"])[1]
+             for text in (source, *targets)]  # fmt: skip
+    if not (known[0].split == TRAIN).any():
+        raise UserError("the source has no training images", source, "add a train split, or ?resplit=yes")
+    for pack in known[1:]:
+        view(pack, own_classes=pack.digest == known[0].digest)  # a target without splits is told before any work
+    return [_audit(store, known[0], pack, progress["looking"]) for pack in known[1:]]
+
+
+def _audit(store: Store, source: Pack, pack: Pack, looking: Progress) -> Audit:
+    own = pack.digest == source.digest
+    target = view(pack, own_classes=own)
+    of_source = np.setdiff1d(source.rows(TRAIN), target.test).astype(np.int32) if own else source.rows(TRAIN)
+    others = np.sort(np.concatenate([target.train, target.val]))
+    asked = {"test": (target.test, source, of_source), "train": (others[:0] if own else others, source, of_source),
+             "within": (target.test, pack, others)}  # fmt: skip
+    lists = {name: _found(pack, rows, other, among, lambda done, of, name=name: looking(f"{pack.name}, {name}", done, of))
+             for name, (rows, other, among) in asked.items()}  # fmt: skip
+    findings = {"n_source": len(of_source), "alike": ALIKE, **{name: asdict(found) for name, found in lists.items()}}
+    store.write_pack_index(name_of_findings(source.digest, pack.digest), findings)
+    return Audit(source, pack, from_findings(pack.name, findings))
+
+
+def _found(
+    pack: Pack, rows: NDArray[np.int32], other: Pack, among: NDArray[np.int32], progress: Callable[[int, int], None]
+) -> Found:
+    found = alike((pack, rows), (other, among), progress)
+    return Found(len(rows), found.n_plain, tuple(found.rows.tolist()), tuple(found.of.tolist()),
+                 tuple(round(float(v), 4) for v in found.likeness), tuple(found.exact.tolist()))  # fmt: skip
+
+
+def pairs(audits: Sequence[Audit]) -> list[dict[str, str | float | bool]]:
+    """Every pair by the names that its images have in their sets."""
+    told: list[dict[str, str | float | bool]] = []
+    for each in audits:
+        own, theirs = keys(each.target.path), keys(each.source.path)
+        for name, found, among in (("test", each.found.test, theirs), ("train", each.found.train, theirs),
+                                   ("within", each.found.within, own)):  # fmt: skip
+            told += [{"target": each.found.target, "list": name, "image": own[row], "like": among[of],
+                      "likeness": likeness, "exact": exact}
+                     for row, of, likeness, exact in zip(found.rows, found.of, found.likeness, found.exact, strict=True)]  # fmt: skip
+    return told
+
+
+def draw(audits: Sequence[Audit], out: Path) -> None:
+    """Pairs side by side with their likeness, the most alike first, spread over all where there are many, as a PNG.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    groups: dict[str, list[NDArray[np.uint8]]] = {}
+    for each in audits:
+        for other, found in (
+            (each.source, each.found.test),
+            (each.source, each.found.train),
+            (each.target, each.found.within),
+        ):
+            for i in found.spread(MOST_PAIRS // len(audits) // 3 + 1):
+                images = (each.target.images[found.rows[i]], other.images[found.of[i]])
+                own = " own" if found is each.found.within else ""
+                caption = f"{each.found.target} {found.rows[i]}{own} {found.likeness[i]:.2f}"
+                groups[caption] = [decode(np.asarray(image), SIDE_PX) for image in images]
+    save(contact_sheet(groups, 2), out)
