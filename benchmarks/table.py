@@ -12,7 +12,8 @@ from typing import Any
 
 from measured import RESULTS, spread
 
-KINDS = ("cpu", "parity", "probe", "packs", "scale", "study", "quality")
+KINDS = ("cpu", "parity", "probe", "packs", "scale", "study", "quality", "anchor")
+ELSE = ("imagenet-pack",)  # results with tables of their own
 Row = tuple[str, str, int]  # what, figure, rounds
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     width = max(len(what) for what, _, _ in rows)
     for what, figure, n in rows:
         print(f"{what:<{width}}  {figure}, n = {n}")
-    others = [p for p in RESULTS.glob("*.json") if not any(p.stem.endswith(f"-{kind}") for kind in KINDS)]
+    others = [p for p in RESULTS.glob("*.json") if not p.stem.endswith(tuple(f"-{kind}" for kind in KINDS + ELSE))]
     for path in sorted(others)[-1:]:
         print(f"GPU, {path.stem}:")
         for what, figure in json.loads(path.read_text())["ratios"].items():
@@ -90,8 +91,18 @@ def of_quality(result: dict[str, Any]) -> Iterator[Row]:
         yield f"mean probe of {backbone} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
 
 
+def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
+    for state in ("untrained", "trained"):
+        means = [100 * statistics.mean(point[state].values()) for point in result["points"]]
+        yield (
+            f"mean probe of the plain network, {state} on {result['images']:,} images, %",
+            spread(means, ".1f"),
+            len(means),
+        )
+
+
 ROWS = {"cpu": of_cpu, "parity": of_parity, "probe": of_probe, "packs": of_packs, "scale": of_scale, "study": of_study,
-        "quality": of_quality}  # fmt: skip
+        "quality": of_quality, "anchor": of_anchor}  # fmt: skip
 
 if __name__ == "__main__":
     main()
