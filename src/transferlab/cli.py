@@ -103,6 +103,9 @@ def _run_options(verb: Verb) -> Verb:
         click.option("--size", type=int, help="Side of the images in pixels (32)."),
         click.option("--backbone", help="small, small:WIDTH, alexnet-caffe, timm:NAME or torchvision:NAME."),
         click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
+        click.option(
+            "--protocol", type=click.Choice(["probe", "knn", "finetune"]), help="How transfer is measured (probe)."
+        ),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
         click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them."),
         _store_option,

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferlab import Study, UserError, compare, designs, induction, probe
+from transferlab import Epochs, Examples, Study, UserError, compare, designs, induction, knn, probe, refit
 from transferlab.outcomes.store import Store
+from transferlab.plan import most_seen
 from transferlab.runners.estimate import describe
 from transferlab.runners.prepare import Wanted, prepare
 from transferlab.specs import Recipe
@@ -66,3 +67,19 @@ def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Wanted) -
     assert (recipe.backbone, recipe.image_px, recipe.schedule) == ("alexnet-caffe", 224, "steps")
     with pytest.raises(UserError, match="63 px or more"):
         prepare(replace(asked, size=32), lambda *_: None)
+
+
+def test_another_protocol_takes_the_place_of_the_studys_own_and_those_of_the_source_stay(wanted: Wanted) -> None:
+    assert isinstance(wanted.study, Study)
+    both = replace(wanted.study, targets=["source", *wanted.study.targets], protocols=[probe(), knn(), refit()])
+    plan = prepare(replace(wanted, study=both, protocol="finetune"), lambda *_: None).plan
+    assert [p.kind for p in plan.protocols] == ["finetune", "refit"]
+    assert prepare(replace(wanted, study=both), lambda *_: None).plan.protocols == (probe(), knn(), refit())
+
+
+def test_equal_passes_are_as_many_as_the_length_is_over_the_whole_source(wanted: Wanted) -> None:
+    assert isinstance(wanted.study, Study)
+    short = replace(wanted.study, recipe=replace(wanted.study.recipe, length=Examples(50)))
+    plan = prepare(replace(wanted, study=short, epochs=True), lambda *_: None).plan
+    assert (plan.name, plan.recipe.length) == ("study-epochs", Epochs(2.5))  # of 20 training images
+    assert [most_seen(plan.recipe, n) for n in (6, 20)] == [15, 50]

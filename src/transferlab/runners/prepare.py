@@ -20,7 +20,7 @@ from transferlab.plan import Place, check, check_seeds, make_plan, most_seen
 from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Recipe, Study, Subset, restored
+from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Protocol, Recipe, Study, Subset, restored
 from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
@@ -40,6 +40,7 @@ class Wanted:
     recipe: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     skip_bad: bool = False
+    protocol: Literal["probe", "knn", "finetune"] | None = None  # in place of the study's own; those of the source stay
     paper: bool = False  # a built-in question at the paper's levels
     epochs: bool = False  # at a fixed number of passes over each subset, not of examples seen
 
@@ -100,6 +101,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         source=source_text,
         seeds=study.seeds if wanted.seeds is None else wanted.seeds,
         recipe=_at_fixed_epochs(recipe, source) if wanted.epochs else recipe,
+        protocols=_protocols(study, wanted),
         targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(r.spec for r, _ in obtained)),
     )
     check(study)
@@ -189,6 +191,12 @@ def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_
     whole = RECIPES["small"].length
     most = whole.n if isinstance(whole, Examples) else 250_000
     return replace(chosen, length=Examples(min(most, max(25_000, 100 * n_train))))
+
+
+def _protocols(study: Study, wanted: Wanted) -> Sequence[Protocol]:
+    if wanted.protocol is None:
+        return study.protocols
+    return (Protocol(wanted.protocol), *(p for p in study.protocols if p.of_source))
 
 
 def _at_fixed_epochs(recipe: Recipe, source: Pack) -> Recipe:
