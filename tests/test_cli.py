@@ -21,7 +21,7 @@ from transferlab import cli
 from transferlab.errors import UserError
 from transferlab.images.pack import open_pack
 from transferlab.outcomes.store import Store
-from transferlab.questions import AT_EPOCHS, PAPER, QUESTIONS
+from transferlab.questions import QUESTIONS
 from transferlab.runners.prepare import Wanted, prepare
 
 SPECS = ["--source", "imagefolder:photos", "--target", "imagefolder:task"]
@@ -507,30 +507,3 @@ def test_a_reader_that_leaves_early_gets_no_traceback(world: Path) -> None:
     assert done.stdout == '[{"depth"'
     assert done.stderr == ""
     assert done.returncode in (0, 128 + signal.SIGPIPE)  # 0: all of it fitted into the pipe
-
-
-def test_the_paper_runs_on_the_toy_world_and_tells_its_findings(tmp_path: Path, call: Call) -> None:
-    lab = tmp_path / "lab"
-    words = ["paper", "--source", "toy?images_per_class=8", "--target", "digits", "--size", "16", "--backbone", "small:4",
-             "--seeds", "1", "--device", "cpu", "--store", str(lab)]  # fmt: skip
-    said = call(*words)
-    assert said.code == 0, said.err
-    for name in (
-        "F1: ",
-        "F1, at equal passes: ",
-        "F2: ",
-        "F3: ",
-        "F4: ",
-        "F5, more data: ",
-        "F5, more data, at equal passes: ",
-    ):
-        assert f"\n{name}cannot tell" in f"\n{said.out}"  # one seed has no interval
-    assert "exclude-target cannot be asked of these images: 0 of the source's 64 classes" in said.out
-    page = (lab / "paper.html").read_text()
-    assert "The paper&#39;s findings" in page or "The paper's findings" in page
-    plans = [str(held["name"]) for held in Store.open(lab, create=False).studies().values()]
-    assert sorted(plans) == sorted([f"paper-{name}" for name in PAPER if name != "exclude-target"]
-                                   + [f"paper-{name}-epochs" for name in AT_EPOCHS])  # fmt: skip
-    again = call(*words)
-    assert again.code == 0
-    assert again.err.count("nothing left to do") == len(plans)

@@ -71,19 +71,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     """
     found = load(wanted.study, paper=wanted.paper) if isinstance(wanted.study, str) else wanted.study
     machine = here(wanted.device)
-    own_px = (found.recipe if isinstance(found, Study) else named_recipe(wanted.recipe or "small")).image_px
-    size = own_px if wanted.size is None else wanted.size
-    if not 8 <= size <= 1024:
-        raise UserError(f"images of {size} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64")
-    source_text = wanted.source or (found.source if isinstance(found, Study) else "")
-    if not source_text:
-        raise UserError("the study has no source", _title(wanted), "name one, for example --source toy")
-    target_texts = list(wanted.targets)
-    if isinstance(found, Study):
-        target_texts = target_texts or list(found.targets)
-    if not target_texts and wanted.study != "coarse-to-fine":
-        raise UserError("the study has no target", _title(wanted), "name one, for example --target digits")
-    _check_words(found, wanted, size, [source_text, *target_texts])
+    size, source_text, target_texts = _asked(found, wanted)
     store = Store.open(wanted.store, create=True)
 
     def obtain(text: str) -> tuple[PackRef, Pack]:
@@ -122,6 +110,24 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
     return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), sizes, earlier)
+
+
+def _asked(found: Question | Study, wanted: Wanted) -> tuple[int, str, list[str]]:
+    """Size of the images, source and targets: what the user says, else the study; checked as far as words go."""
+    own_px = (found.recipe if isinstance(found, Study) else named_recipe(wanted.recipe or "small")).image_px
+    size = own_px if wanted.size is None else wanted.size
+    if not 8 <= size <= 1024:
+        raise UserError(f"images of {size} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64")
+    source_text = wanted.source or (found.source if isinstance(found, Study) else "")
+    if not source_text:
+        raise UserError("the study has no source", _title(wanted), "name one, for example --source toy")
+    target_texts = list(wanted.targets)
+    if isinstance(found, Study):
+        target_texts = target_texts or list(found.targets)
+    if not target_texts and wanted.study != "coarse-to-fine":
+        raise UserError("the study has no target", _title(wanted), "name one, for example --target digits")
+    _check_words(found, wanted, size, [source_text, *target_texts])
+    return size, source_text, target_texts
 
 
 def _posed(question: Question, source: Pack, targets: Sequence[Pack]) -> Study:

@@ -216,6 +216,7 @@ def _zipped(path: Path, where: str, passing_over: Set[str]) -> Tree:
             return Unreadable(f"file too large ({member.file_size:,} bytes)")
         try:
             return archive.read(member)
+        # Not implemented are, to zipfile, kinds of compression that it does not know.
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
             return Unreadable(f"damaged in the zip ({error})")
 

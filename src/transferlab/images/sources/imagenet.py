@@ -1,7 +1,7 @@
 """``imagenet:PATH``: ILSVRC-2012 (ImageNet-1k) as its archives, its usual folders and Kaggle lay it out.
 
-Layouts: the development kit's readme (ILSVRC2012_devkit_t12), torchvision's ``datasets.ImageNet``, Caffe's
-``get_ilsvrc_aux.sh`` (``val.txt``, ``synsets.txt``), Kaggle's "ImageNet Object Localization Challenge". Parquet files of
+Layouts: torchvision's ``datasets.ImageNet`` was read; the development kit (ILSVRC2012_devkit_t12), Caffe's lists
+(``val.txt``, ``synsets.txt``) and Kaggle's "ImageNet Object Localization Challenge" are from memory. Parquet files of
 Hugging Face are read by ``hf:PATH?classes=imagenet-1k``, WebDataset shards by ``wds:PATH?classes=imagenet-1k``.
 """
 
@@ -30,6 +30,9 @@ TRUTH, META, KAGGLE, CAFFE = (
 )  # fmt: skip
 PARTIAL = ", or add partial=yes to use what is there"
 PASSED_OVER = frozenset({"Annotations", "ImageSets", "test"})  # boxes and images without labels
+
+# What scipy raises on damaged files beside its own error; not implemented are those of MATLAB 7.3.
+UNREADABLE = (ValueError, LookupError, TypeError, OSError, EOFError, NotImplementedError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -178,16 +181,7 @@ def _meta(tree: Tree) -> dict[int, tuple[str, int]]:
         synsets = cast("Any", loadmat)(io.BytesIO(tree.data(name)), squeeze_me=True)["synsets"]
         columns = [synsets[key].tolist() for key in ("ILSVRC2012_ID", "WNID", "num_train_images")]
         found = {int(n): (str(wnid), int(count)) for n, wnid, count in zip(*columns, strict=True) if int(n) <= 1000}
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        zlib.error,
-        MatReadError,
-    ) as error:
+    except (*UNREADABLE, MatReadError) as error:
         raise UserError(f"{name} cannot be read: {error}", tree.where, "get the development kit again") from error
     if sorted(wnid for wnid, _ in found.values()) != list(imagenet1k_wnids()):
         raise UserError(

@@ -1,0 +1,30 @@
+"""The whole paper by one command, on the toy world at tiny sizes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from transferlab.outcomes.store import Store
+from transferlab.questions import AT_EPOCHS, PAPER
+
+
+def test_the_paper_runs_on_the_toy_world_and_tells_its_findings(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    words = ["paper", "--source", "toy?images_per_class=8", "--target", "digits", "--size", "16", "--backbone", "small:4",
+             "--seeds", "1", "--device", "cpu", "--store", str(lab)]  # fmt: skip
+    first, again = (subprocess.run([sys.executable, "-m", "transferlab", *words], capture_output=True, text=True, check=False)
+                    for _ in range(2))  # fmt: skip
+    assert first.returncode == 0, first.stderr
+    told = [line.split(". ")[0] for line in first.stdout.splitlines() if line.startswith("F")]
+    assert told == [f"{name}: cannot tell" for name in (  # one seed has no interval
+        "F1", "F1, at equal passes", "F2", "F3", "F4", "F5, more data", "F5, more data, at equal passes"
+    )]  # fmt: skip
+    assert "exclude-target cannot be asked of these images: 0 of the source's 64 classes" in first.stdout
+    assert "The paper's findings" in (lab / "paper.html").read_text()
+    plans = [str(held["name"]) for held in Store.open(lab, create=False).studies().values()]
+    assert sorted(plans) == sorted([f"paper-{name}" for name in PAPER if name != "exclude-target"]
+                                   + [f"paper-{name}-epochs" for name in AT_EPOCHS])  # fmt: skip
+    assert again.returncode == 0
+    assert again.stderr.count("nothing left to do") == len(plans)
