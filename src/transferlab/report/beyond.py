@@ -143,7 +143,7 @@ def _pairs(study: Further, reference: PackRef, found: Found) -> NDArray[np.uint8
         target, source = find(study.store, reference), find(study.store, study.plan.source)
     except UserError:
         return None
-    held = [decode(np.asarray(pack.images[row]), PAIR_PX)
+    held = [decode(np.asarray(pack.squares[row]), PAIR_PX)
             for i in found.spread(N_PAIRS) for pack, row in ((target, found.rows[i]), (source, found.of[i]))]  # fmt: skip
     return np.stack(held) if held else None
 

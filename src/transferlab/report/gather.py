@@ -287,7 +287,7 @@ def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]]:
             subset = store.read_subset(digests[0])
             order = np.argsort(subset.labels, kind="stable")
             chosen = order[np.linspace(0, len(order) - 1, min(N_SAMPLES, len(order))).round().astype(int)]
-            found[condition.name] = np.asarray(pack.images[subset.rows[chosen]])
+            found[condition.name] = np.asarray(pack.squares[subset.rows[chosen]])
     return found
 
 

@@ -236,7 +236,7 @@ def _head(bench: Bench, key: str, backbone: Backbone) -> nn.Linear:
 
 
 def _examples(pack: Pack, subset: Subset) -> Examples:
-    return Examples(pack.images, subset.rows, subset.labels, len(subset.label_names), pack.mean, pack.std)
+    return Examples(pack.squares, subset.rows, subset.labels, len(subset.label_names), pack.mean, pack.std)
 
 
 def _held_out(pack: Pack, subset: Subset) -> Examples | None:
@@ -247,7 +247,7 @@ def _held_out(pack: Pack, subset: Subset) -> Examples | None:
     labels = of_class[pack.labels[rows]]
     if not (labels >= 0).any():
         return None
-    return Examples(pack.images, rows[labels >= 0], labels[labels >= 0].astype("int32"), len(subset.label_names),
+    return Examples(pack.squares, rows[labels >= 0], labels[labels >= 0].astype("int32"), len(subset.label_names),
                     pack.mean, pack.std)  # fmt: skip
 
 

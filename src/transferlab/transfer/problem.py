@@ -96,7 +96,7 @@ class Problem:
         """The split as training examples; those of the test carry empty labels."""
         pack, rows = self.target.pack, self.rows(split)
         labels = np.zeros_like(pack.labels[rows]) if split == "test" else pack.labels[rows]
-        return Examples(pack.images, rows, labels, self.n_classes, self.network.mean, self.network.std)
+        return Examples(pack.squares, rows, labels, self.n_classes, self.network.mean, self.network.std)
 
     def rows(self, split: Split) -> np.ndarray:
         """Row numbers of a split, int32."""
