@@ -11,7 +11,7 @@ import numpy as np
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, write_pack
-from transferlab.images.publish import blocks, moments
+from transferlab.images.publish import blocks_of, moments
 from transferlab.images.spec import Spec, open_source, parse_spec
 from transferlab.outcomes.files import sync, told_as_users_mistake
 from transferlab.outcomes.store import Problem, Store
@@ -78,7 +78,7 @@ def problems(store: Store) -> Iterator[Problem]:
     for path in sorted(store.packs.glob("[0-9a-f]*")):
         try:
             pack = open_pack(path, check=True)
-            found = moments(blocks(path / "images.u8", pack.images.shape), pack.split == TRAIN)
+            found = moments(blocks_of(pack), pack.split == TRAIN)
             whole = pack.digest == path.name and np.allclose([pack.mean, pack.std], found, rtol=1e-5)
         except (UserError, ValueError, KeyError, TypeError, AttributeError):
             whole = False
