@@ -64,6 +64,7 @@ LATER: dict[str, set[str]] = {
     "sklearn": {"images"},
     "pyarrow": {"images", "outcomes"},
     "rich": {"console"},
+    "faster_coco_eval": {"transfer"},
 }
 WITH_TORCH = {
     "engine.alexnet", "engine.backbones", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
