@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
@@ -28,7 +28,7 @@ def chosen(options: Mapping[str, str]) -> Callable[[str], bool]:
     return rules.get(only, lambda name: name in names)
 
 
-def restricted(classes: Sequence[str], options: Mapping[str, str], where: str) -> tuple[str, ...]:
+def restricted(classes: Collection[str], options: Mapping[str, str], where: str) -> tuple[str, ...]:
     """The classes that the option keeps, in order.
 
     Raises:

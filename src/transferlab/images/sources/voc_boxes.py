@@ -15,7 +15,7 @@ from transferlab.images.boxes import classes_in
 from transferlab.images.source import Box, Item, Objects, Source, Unreadable
 from transferlab.images.sources.filetree import Tree, may_be_image
 from transferlab.images.sources.listing import class_order
-from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, Home, as_splits
+from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SPLITS, Home, as_splits
 from transferlab.images.voc_xml import VocObject
 
 MANY = 10  # of VOC's classes in one of its own folders: then it is VOC, and another name is a mistake
@@ -46,7 +46,7 @@ def read(home: Home, notes: list[str]) -> Source:
     known = _known(home, {box.label for e in examples for box in e.objects.boxes})
     if known:
         examples = [replace(e, objects=_of_classes(e.objects, known)) for e in examples]
-    examples, classes = counting(examples, notes)
+    examples, classes = _counting(examples, notes)
     if not classes:
         raise UserError(
             f"no object is annotated in {home.prefix}Annotations", home.tree.where, "copy the whole data set"
@@ -65,7 +65,7 @@ def read(home: Home, notes: list[str]) -> Source:
     )
 
 
-def counting(examples: Sequence[_Example], notes: list[str]) -> tuple[list[_Example], tuple[str, ...]]:
+def _counting(examples: Sequence[_Example], notes: list[str]) -> tuple[list[_Example], tuple[str, ...]]:
     """The classes of which an object counts, and the examples without objects of others."""
     told = {box.label for e in examples for box in e.objects.boxes}
     classes = class_order(name for e in examples for name in classes_in(e.objects.boxes)[0])
@@ -84,26 +84,17 @@ def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
 
 def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None]]:
     """Name in the lists, file and split of each image; the file is "" where there is none."""
-    tree, folder = home.tree, f"{home.prefix}ImageSets/Main/"
-    images = _images(home)
-    annotated = f"{home.prefix}Annotations/"
-    lists = {s: f"{folder}{s}.txt" for s in ("train", "val", "test") if f"{folder}{s}.txt" in tree.files}
-    if not {"train", "val"} & set(lists) and f"{folder}trainval.txt" in tree.files:
-        lists["train"] = f"{folder}trainval.txt"
+    tree, images = home.tree, _images(home)
+    annotated, main = f"{home.prefix}Annotations/", f"{home.prefix}ImageSets/Main/"
+    lists = {split: f"{main}{split}.txt" for split in SPLITS if f"{main}{split}.txt" in tree.files}
+    if not {"train", "val"} & set(lists) and f"{main}trainval.txt" in tree.files:
+        lists = {"train": f"{main}trainval.txt", **lists}
     ids = {split: [row[0] for row in tree.rows(name, 1)] for split, name in lists.items()}
     if "test" in ids and not any(f"{annotated}{i}.xml" in tree.files for i in ids["test"]):
         del ids["test"]
         notes.append(f"{lists['test']} is passed over, since none of its images is annotated")
-    seen: dict[str, str] = {}
-    for split, of_split in ids.items():
-        for image_id in of_split:
-            if image_id in seen:
-                raise UserError(
-                    f"{lists[split]} names {image_id}, which {seen[image_id]} named before", tree.where,
-                    "leave every image in one of the lists",
-                )  # fmt: skip
-            seen[image_id] = lists[split]
-    splits: Mapping[str, str | None] = as_splits(list(ids), f"{folder}val.txt", notes)
+    _must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
+    splits: Mapping[str, str | None] = as_splits(list(ids), f"{main}val.txt", notes)
     if not ids:
         below = [name[len(annotated) :] for name in tree.files if name.startswith(annotated)]
         every = {name.removesuffix(".xml") for name in below if name.endswith(".xml")} | set(images)
@@ -111,6 +102,17 @@ def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None
         notes.append("ImageSets/Main has no lists of images, so all of them are taken")
     for split, of_split in ids.items():
         yield from ((image_id, images.get(image_id, ""), splits[split]) for image_id in of_split)
+
+
+def _must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
+    """Raises UserError if an image is named twice, in one list or in two."""
+    seen: dict[str, str] = {}
+    for name, ids in lists.items():
+        for image_id in ids:
+            if image_id in seen:
+                raise UserError(f"{name} names {image_id}, which {seen[image_id]} named before", where,
+                                "leave every image in one of the lists, once")  # fmt: skip
+            seen[image_id] = name
 
 
 def _images(home: Home) -> dict[str, str]:

@@ -18,7 +18,6 @@ from transferlab.images.sources.listing import (
     IMAGE_SUFFIXES,
     MAX_FILE_BYTES,
     SPLIT_NAMES,
-    class_order,
     existing,
     fingerprint,
 )  # fmt: skip
@@ -33,8 +32,8 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     """A folder of shards, or one shard; the split is the first word of a shard's name that is one.
 
     So ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training. Labels are UTF-8 text; by the option
-    ``classes=imagenet-1k`` they are whole numbers that stand for ImageNet-1k's wnids in their usual order; ``only`` keeps some of them. Members are read one after another and never extracted;
-    links and devices are passed over. With ``boxes``, tables of one box an image, they are for localisation, and
+    ``classes=imagenet-1k`` they are whole numbers that stand for ImageNet-1k's wnids in their usual order; ``only`` keeps
+    some of them. Members are read one after another and never extracted; links and devices are passed over. With ``boxes``, tables of one box an image, they are for localisation, and
     ``boxes_px`` says the side of the square images that boxes count on, if those here are smaller copies.
 
     Raises:
@@ -49,17 +48,16 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
     only = {key: value for key, value in options.items() if key == "only"}
+    settled = partial(restricted, options=only, where=where)
     classes = LateClasses(
-        lambda: restricted(
-            list({named(label, names, str(shard)): None for shard in shards for label in _labels(shard)}), only, where
-        )
+        lambda: settled({named(label, names, str(shard)) for shard in shards for label in _labels(shard)})
     )
     stamp = fingerprint(shards, root if root.is_dir() else root.parent)
     plain = Source(
         name=root.name.split(".")[0],
         classes=classes,
         fingerprint=digest("wds", stamp, *(names or ()), *only.values()),
-        items=partial(_items, shards, classes, names, chosen(only)),
+        items=partial(_items, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
     )
     splits = {_split(shard) for shard in shards}
     return _with_boxes(plain, options, where, splits) if "boxes" in options else plain
@@ -88,7 +86,7 @@ def _with_boxes(plain: Source, options: Mapping[str, str], where: str, splits: S
 
 
 def _items(
-    shards: list[Path], classes: LateClasses, names: tuple[str, ...] | None, keeps: Callable[[str], bool]
+    shards: list[Path], names: tuple[str, ...] | None, keeps: Callable[[str], bool], found: Callable[[Set[str]], None]
 ) -> Iterator[Item]:
     labels: set[str] = set()
     for shard in shards:
@@ -104,7 +102,7 @@ def _items(
                 continue
             labels.add(label)
             yield Item(f"{stem}/{key}", image, label, split)
-    classes.found(class_order(labels))  # a pass over the shards less
+    found(labels)  # a pass over the shards less
 
 
 def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:
