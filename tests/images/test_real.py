@@ -75,12 +75,13 @@ def test_photographs_of_voc_are_read_with_their_boxes(real_data: Path, tmp_path:
 def test_blood_cells_have_two_boxes_without_area(real_data: Path, tmp_path: Path) -> None:
     text = f"voc:{real_data / 'bccd_voc'}?task=detection"
     with pytest.raises(
-        UserError, match=r"2 images and boxes, beside 364 good images, .*BloodImage_00338.jpg: a box without area"
+        UserError,
+        match=r"2 images or boxes cannot be used, beside 364 good images.*BloodImage_00338.jpg: box without area",
     ):
         packed(text, tmp_path / "pack", 64)
     pack = packed(text, tmp_path / "pack", 64, skip_bad=True)
     assert counts(pack) == [205, 87, 72] and pack.taxonomy.leaves == ("Platelets", "RBC", "WBC")
-    assert pack.notes["skipped"] == {"a box without area": 2} and pack.boxes is not None
+    assert pack.notes["skipped"] == {"box without area": 2} and pack.boxes is not None
     assert np.bincount(pack.boxes.labels).sum() == 4155 + 372 + 361 - 2
 
 

@@ -223,7 +223,7 @@ BAD: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "an annotation of an unknown image": ("coco.json", "kit", {"coco.json": changed(image_id=11)},
                                           "annotation 2 of .*coco.json is of image 11, which is not in it"),
     "an annotation of an unknown class": ("coco.json", "kit", {"coco.json": changed(category_id=8)},
-                                          "an object of an unknown class .category_id 8, annotation 2 of .*coco.json"),
+                                          "object of an unknown class .category_id 8, annotation 2 of .*coco.json"),
     "an annotation without a box": ("coco.json", "kit", {"coco.json": changed(bbox=[1, 2, 3])},
                                     r"the bbox of annotation 2 of .*coco.json is \[1, 2, 3\]"),
     "a negative width": ("coco.json", "kit", {"coco.json": changed(bbox=[9, 9, -3, 3])}, "dog.*000001.jpg has a box with swapped"),

@@ -25,7 +25,7 @@ def usable(objects: Objects, size: tuple[int, int]) -> tuple[list[Box], list[str
         flaw = box.flaw
         if not flaw and not (box.x0 < size[1] and box.y0 < size[0] and box.x1 > 0 and box.y1 > 0):
             corners = " ".join(f"{value:g}" for value in box[1:5])
-            flaw = f"a box outside of its image ({box.label}, edges {corners} in {size[1]}x{size[0]})"
+            flaw = f"box outside of its image ({box.label}, edges {corners} in {size[1]}x{size[0]})"
         if flaw:
             flaws.append(flaw)
         else:

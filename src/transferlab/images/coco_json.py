@@ -92,7 +92,7 @@ def read_set(path: Path, where: str) -> CocoSet:
                 f"{told} is of image {image_id}, which is not in it", where, "get images and annotations of one file"
             )
         if category not in categories:
-            flaws.setdefault(image_id, []).append(f"an object of an unknown class (category_id {category}, {told})")
+            flaws.setdefault(image_id, []).append(f"object of an unknown class (category_id {category}, {told})")
             continue
         boxes[image_id].append(box._replace(label=categories[category]))
     objects = {i.id: Objects(i.size, tuple(boxes[i.id]), tuple(flaws.get(i.id, ()))) for i in images}

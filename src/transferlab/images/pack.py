@@ -143,9 +143,8 @@ def remarks(pack: Pack) -> list[str]:
     said = [f"{pack.name}: splits {notes['split']}."] if "split" in notes else []
     said += [f"{pack.name}: {note}." for note in notes.get("source", [])]
     if skipped := notes.get("skipped"):
-        said.append(
-            f"{pack.name}: {'images or boxes' if pack.boxes else 'images'} left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}."
-        )
+        what = "images or boxes" if pack.boxes else "images"
+        said.append(f"{pack.name}: {what} left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}.")
     if found := notes.get("duplicates"):
         first = " = ".join(found["examples"][0])
         said.append(f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} of them across "
@@ -223,11 +222,9 @@ def _must_be_good(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
     shown = "; ".join(f"{key}: {reason}" for key, reason in bad[:EXAMPLES])
     more = f"; and {len(bad) - EXAMPLES} more" if len(bad) > EXAMPLES else ""
     counts = ", ".join(f"{n} {reason}" for reason, n in by_reason(bad).items())
-    whole = f"images and boxes, beside {len(decoded.keys)} good images," if source.metric else (
-        f"of {len(bad) + len(decoded.keys)} images"
-    )  # fmt: skip
+    n_good = len(decoded.keys)
     raise UserError(
-        f"{len(bad)} {whole} cannot be used ({counts})",
-        f"{source.name}: {shown}{more}",
-        "mend or remove them, or add --skip-bad to go on without them",
-    )
+        f"{len(bad)} images or boxes cannot be used, beside {n_good} good images ({counts})" if source.metric
+        else f"{len(bad)} of {len(bad) + n_good} images cannot be used ({counts})",
+        f"{source.name}: {shown}{more}", "mend or remove them, or add --skip-bad to go on without them",
+    )  # fmt: skip

@@ -82,9 +82,9 @@ class Box(NamedTuple):
         """Why it is no box, in a few words, or ""."""
         where = " ".join(f"{value:g}" for value in self[1:5])
         if self.x1 < self.x0 or self.y1 < self.y0:
-            return f"a box with swapped corners ({self.label}, edges {where})"
+            return f"box with swapped corners ({self.label}, edges {where})"
         if self.x1 == self.x0 or self.y1 == self.y0:
-            return f"a box without area ({self.label}, edges {where})"
+            return f"box without area ({self.label}, edges {where})"
         return ""
 
 

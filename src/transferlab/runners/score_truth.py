@@ -131,7 +131,7 @@ def _of_coco(file: Path) -> GroundTruth:
     boxes = [held.objects[image.id].boxes for image in held.images]
     flaws: Iterable[str] = (flaw for image in held.images for flaw in held.objects[image.id].flaws)
     if flaw := next(iter(flaws), ""):
-        raise UserError(f"there is {flaw}", where, "get annotations and categories of one file")
+        raise UserError(f"there is an {flaw}", where, "get annotations and categories of one file")
     for image, of_image in zip(held.images, boxes, strict=True):
         for box in of_image:
             _must_be_in_order(box, f"an object ({box.label}) of {image.file_name}", where)

@@ -89,7 +89,7 @@ def test_file_names_may_begin_further_up_or_further_down(folders: Path, opened: 
     held["images"][0]["file_name"] = "elsewhere/1.png"  # another image's name in another folder is not its file
     file.write_text(json.dumps(held))
     read(str(file), {"images": str(folders)})
-    with pytest.raises(UserError, match="1 images and boxes.*elsewhere/1.png: missing"):
+    with pytest.raises(UserError, match="1 images or boxes.*elsewhere/1.png: missing"):
         packed(f"coco:{file}?images={folders}", folders.parent / "pack")
 
 
@@ -109,10 +109,10 @@ def changed(what: str, place: int, **change: Any) -> Callable[[dict[str, Any]], 
 
 
 FLAWS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "an unknown class": (changed("annotations", 2, category_id=8), r"1.png: an object of an unknown class \(category_id 8, annotation 3"),
-    "no area": (changed("annotations", 2, bbox=[1, 2, 0, 4]), r"1.png: a box without area \(cat, edges 1 2 1 6\)"),
-    "swapped corners": (changed("annotations", 2, bbox=[5, 2, -4, 4]), r"1.png: a box with swapped corners \(cat, edges 5 2 1 6\)"),
-    "outside": (changed("annotations", 2, bbox=[16, 2, 4, 4]), r"1.png: a box outside of its image \(cat, edges 16 2 20 6 in 16x12\)"),
+    "an unknown class": (changed("annotations", 2, category_id=8), r"1.png: object of an unknown class \(category_id 8, annotation 3"),
+    "no area": (changed("annotations", 2, bbox=[1, 2, 0, 4]), r"1.png: box without area \(cat, edges 1 2 1 6\)"),
+    "swapped corners": (changed("annotations", 2, bbox=[5, 2, -4, 4]), r"1.png: box with swapped corners \(cat, edges 5 2 1 6\)"),
+    "outside": (changed("annotations", 2, bbox=[16, 2, 4, 4]), r"1.png: box outside of its image \(cat, edges 16 2 20 6 in 16x12\)"),
     "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size that its annotation gives"),
     "a missing image": (changed("images", 1, file_name="99.png"), r"99.png: missing \(the annotations name it\)"),
 }  # fmt: skip

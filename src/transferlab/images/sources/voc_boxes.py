@@ -152,11 +152,11 @@ def _example(home: Home, image_id: str, image: str, split: str | None) -> _Examp
 def flaw_of(one: VocObject) -> str:
     """What is wrong with an object's box whatever its image, or ""."""
     if one.box is None:
-        return "an object without a box"
+        return "object without a box"
     left, top, right, bottom = one.box
     if left > right or top > bottom:
-        return "a box with swapped corners"
-    return "a box without area" if left == right or top == bottom else ""
+        return "box with swapped corners"
+    return "box without area" if left == right or top == bottom else ""
 
 
 def box_of(label: str, box: tuple[float, float, float, float], *, difficult: bool) -> Box:
@@ -180,6 +180,6 @@ def _known(home: Home, told: Collection[str]) -> frozenset[str]:
 
 
 def _of_classes(objects: Objects, known: frozenset[str]) -> Objects:
-    odd = [f"an object of an unknown class ({box.label!r})" for box in objects.boxes if box.label not in known]
+    odd = [f"object of an unknown class ({box.label!r})" for box in objects.boxes if box.label not in known]
     kept = tuple(box for box in objects.boxes if box.label in known)
     return replace(objects, boxes=kept, flaws=(*objects.flaws, *odd)) if odd else objects

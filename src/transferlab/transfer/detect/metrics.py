@@ -171,7 +171,7 @@ def _matched(
     for detections, objects in _groups(truth, image, label):
         kept[detections[most:]] = most is None
         detections = detections[:most]
-        pair = _Pair(box[detections], truth.box[objects], truth.ignored[objects])
+        pair = _paired(box[detections], truth.box[objects], truth.ignored[objects])
         for of_iou, iou in zip(fate, ious, strict=True):
             told = of_iou[detections]
             match(pair, iou, told)
@@ -195,21 +195,27 @@ def _groups(
         yield own, objects[first:last]
 
 
+@dataclass(frozen=True, eq=False)
 class _Pair:
-    """The detections [j, 4] and objects [g, 4] of an image and class, and what areas they share, [j, g].
+    """The j detections and g objects of an image and class.
 
-    For COCO's rule objects that are ignored come last, as there.
+    Args:
+        shared, union: float64 [j, g], areas. area: float64 [j], of the detections. ignored: bool [g].
     """
 
-    def __init__(self, found: NDArray[np.float64], objects: NDArray[np.float64], ignored: NDArray[np.bool_]) -> None:
-        corner = np.maximum(found[:, None, :2], objects[None, :, :2])
-        sides = np.minimum(found[:, None, 2:], objects[None, :, 2:]) - corner
-        self.shared = np.where((sides > 0).all(2), sides.prod(2), 0.0)
-        self.area = (found[:, 2:] - found[:, :2]).prod(1)
-        of_objects = (objects[:, 2:] - objects[:, :2]).prod(1)
-        self.union = self.area[:, None] + of_objects - self.shared
-        self.ignored = ignored
-        self.order = np.argsort(ignored, kind="stable")
+    shared: NDArray[np.float64]
+    union: NDArray[np.float64]
+    area: NDArray[np.float64]
+    ignored: NDArray[np.bool_]
+
+
+def _paired(found: NDArray[np.float64], objects: NDArray[np.float64], ignored: NDArray[np.bool_]) -> _Pair:
+    """From edges [j, 4] and [g, 4]."""
+    corner = np.maximum(found[:, None, :2], objects[None, :, :2])
+    sides = np.minimum(found[:, None, 2:], objects[None, :, 2:]) - corner
+    shared = np.where((sides > 0).all(2), sides.prod(2), 0.0)
+    area, of_objects = ((edges[:, 2:] - edges[:, :2]).prod(1) for edges in (found, objects))
+    return _Pair(shared, area[:, None] + of_objects - shared, area, ignored)
 
 
 def _by_voc(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
@@ -229,7 +235,8 @@ def _by_voc(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
 def _by_coco(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
     """Write what becomes of each detection: the free object that it overlaps most, one that counts before ignored ones."""
     whole = np.where(pair.ignored, pair.area[:, None], pair.union)
-    overlap = np.divide(pair.shared, whole, out=np.zeros_like(pair.shared), where=pair.shared > 0)[:, pair.order]
+    overlap = np.divide(pair.shared, whole, out=np.zeros_like(pair.shared), where=pair.shared > 0)
+    overlap = overlap[:, np.argsort(pair.ignored, kind="stable")]
     n_counting = int((~pair.ignored).sum())
     taken = np.zeros(len(pair.ignored), bool)
     for i, row in enumerate(overlap):
