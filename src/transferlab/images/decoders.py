@@ -173,7 +173,7 @@ def _receive(pipe: IO[bytes]) -> list[Item]:
     return items
 
 
-def _objects(size: list[int] | None, boxes: list[list[Any]], flaws: list[str], reduced: bool) -> Objects:
+def _objects(size: tuple[int, int] | None, boxes: list[list[Any]], flaws: list[str], reduced: bool) -> Objects:
     return Objects(size and (size[0], size[1]), tuple(Box(*box) for box in boxes), tuple(flaws), reduced)
 
 

@@ -80,11 +80,11 @@ def _objects(pack: Pack, row: int | np.integer) -> Objects | None:
     held = pack.boxes
     if held is None:
         return None
-    own = range(int(held.first[row]), int(held.first[row + 1]))
-    names = pack.taxonomy.leaves
-    return Objects(
-        None, tuple(Box(names[held.labels[i]], *held.boxes[i].tolist(), bool(held.ignored[i])) for i in own)
-    )  # fmt: skip
+    boxes: list[Box] = []
+    for i in range(int(held.first[row]), int(held.first[row + 1])):
+        x0, y0, x1, y1 = held.boxes[i].tolist()
+        boxes.append(Box(pack.taxonomy.leaves[held.labels[i]], x0, y0, x1, y1, bool(held.ignored[i])))
+    return Objects(None, tuple(boxes))
 
 
 def _shown(data: Data, objects: Objects | None, name: str) -> NDArray[np.uint8]:

@@ -274,7 +274,7 @@ def coco_metrics(truth: Truth, found: Found) -> dict[str, float]:
     ])  # fmt: skip
     scored = COCOeval_faster(known, told, "bbox")
     scored.run()
-    values = [float(value) for value in scored.stats]
+    values: list[float] = np.asarray(scored.stats, np.float64).tolist()
     return {name: value if value >= 0 else float("nan") for name, value in zip(COCO_NAMES, values, strict=True)}
 
 
