@@ -226,8 +226,6 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a picture of copies onto a folder": (["leakage", *SPECS, "--out", "photos"], "this is a folder"),
     "copies in a folder of other things": (["leakage", *SPECS, "--store", "other"], "not empty"),
     "copies in a target without a test split": (["leakage", *SPECS[:3], "imagefolder:untested", "--size", "16"], "no test"),
-    "boxes as a source": (["plan", PER_CLASS, "--source", "toy?task=detection&images_per_class=12", *SPECS[2:], "--store", "x"],
-                          "several labels"),
     "no annotations to score against": (["score-detections", "--ground-truth", "nowhere", "--detections", "other", "--metric",
                                          "coco"], "no files comp?_det_<set>_<class>.txt here"),
     "no metric": (["score-detections", "--ground-truth", "other", "--detections", "file"], "Missing option '--metric'"),
@@ -549,6 +547,8 @@ def test_boxes_are_packed_drawn_and_scored(tmp_path: Path, monkeypatch: pytest.M
     assert said.code == 0 and "30 images with" in said.out and "4 classes, 64 px" in said.out, said.err
     assert "objects" in said.out and call("sheet", "pack:boxes", "--out", "sheet.png").code == 0
     assert call("taxonomy", "pack:boxes", "--cut", "0").code == 0
+    said = call("plan", PER_CLASS, "--source", "pack:boxes", "--target", "digits", "--store", "lab")
+    assert said.code == 2 and "a source with several labels an image cannot be subset by class" in said.err
     Path("voc/Annotations").mkdir(parents=True)
     box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
     Path("voc/Annotations/1.xml").write_text(f"<annotation><object><name>cat</name>{box}</object></annotation>")

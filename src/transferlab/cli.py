@@ -428,7 +428,7 @@ def score_detections(
     \b
     Examples:
       transferlab score-detections --ground-truth VOC2007 --detections results/Main --metric voc07
-      transferlab score-detections --ground-truth instances_val.json --detections results.json --metric coco
+      transferlab score-detections --ground-truth val.json --detections results.json --metric coco
     """
     from transferlab.runners.score import as_json, as_text, score
 

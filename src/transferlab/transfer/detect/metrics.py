@@ -234,22 +234,20 @@ def _by_voc(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
 
 def _by_coco(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
     """Write what becomes of each detection: the free object that it overlaps most, one that counts before ignored ones."""
+    told[pair.area < 0] = IGNORED  # swapped corners: as COCO has it, outside of every range of sizes
+    if not len(pair.ignored):
+        return
     whole = np.where(pair.ignored, pair.area[:, None], pair.union)
     overlap = np.divide(pair.shared, whole, out=np.zeros_like(pair.shared), where=pair.shared > 0)
-    overlap = overlap[:, np.argsort(pair.ignored, kind="stable")]
-    n_counting = int((~pair.ignored).sum())
-    taken = np.zeros(len(pair.ignored), bool)
-    for i, row in enumerate(overlap):
-        for part, fate in ((slice(0, n_counting), HIT), (slice(n_counting, None), IGNORED)):
-            free = np.where(taken[part], -1.0, row[part])
-            if len(free) and free.max() >= min(iou, 1 - 1e-10):
-                last = len(free) - 1 - int(free[::-1].argmax())  # of equal ones COCO takes the last
-                told[i] = fate
-                if fate == HIT:  # a crowd can be met again
-                    taken[last] = True
-                break
-        else:
-            told[i] = IGNORED if pair.area[i] < 0 else FALSE
+    counting, ignored = np.flatnonzero(~pair.ignored), np.flatnonzero(pair.ignored)
+    free = overlap[:, counting]
+    least = min(iou, 1 - 1e-10)
+    for i in np.flatnonzero(overlap.max(1) >= least).tolist():
+        if len(counting) and free[i].max() >= least:
+            told[i] = HIT
+            free[:, len(counting) - 1 - free[i, ::-1].argmax()] = -1  # of equal ones COCO takes the last
+        elif len(ignored) and overlap[i, ignored].max() >= least:
+            told[i] = IGNORED  # a crowd can be met again
 
 
 def coco_metrics(truth: Truth, found: Found) -> dict[str, float]:
