@@ -260,7 +260,7 @@ class Protocol:
     Shots count training and validation examples together.
     """
 
-    kind: Literal["probe", "knn", "finetune", "refit", "induction"]
+    kind: Literal["probe", "knn", "finetune", "refit", "induction", "detect"]
     shots: int | None = None
     knobs: Mapping[str, int | float | str] = field(default_factory=dict[str, "int | float | str"])
 
@@ -370,11 +370,12 @@ class ContrastRule:
 
 @dataclass(frozen=True)
 class PackRef:
-    """A pack as a plan names it: the spec that it came from, its digest and its display name."""
+    """A pack as a plan names it: the spec that it came from, its digest and its display name; whether it has boxes."""
 
     spec: str
     digest: str
     name: str
+    has_boxes: bool = False
 
 
 @dataclass(frozen=True)

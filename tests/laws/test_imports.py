@@ -58,7 +58,7 @@ NOW: dict[str, set[str]] = {
     "click": {"cli"},
 }
 LATER: dict[str, set[str]] = {
-    "torchvision": {"engine", "images"},
+    "torchvision": {"engine", "images", "transfer"},
     "timm": {"engine"},
     "scipy": {"answers", "images"},
     "sklearn": {"images"},
@@ -69,7 +69,8 @@ LATER: dict[str, set[str]] = {
 WITH_TORCH = {
     "engine.alexnet", "engine.backbones", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
     "engine.pixels", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
-    "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
+    "transfer.detect.maps", "transfer.detect.model", "transfer.detect.protocol", "transfer.detect.regions", "transfer.detect.scenes",
+    "transfer.detect.training", "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
     "runners.calibrate", "runners.networks", "runners.worker",
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from transferlab.engine.backbones import Backbone
 from transferlab.engine.batches import Examples, Images, Place, features
+from transferlab.engine.fit import Hooks
 from transferlab.specs import Protocol, Recipe
 from transferlab.transfer.targets import Target
 
@@ -36,6 +37,7 @@ class Problem:
 
     Args:
         cache: features by split and rows' bytes, shared by the protocols of one network and target.
+        hooks: progress and checkpoints of a protocol that trains for minutes.
     """
 
     network: Network
@@ -44,6 +46,7 @@ class Problem:
     seed: int
     place: Place
     cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
+    hooks: Hooks = field(default_factory=Hooks)
 
     @property
     def n_classes(self) -> int:
