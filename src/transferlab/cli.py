@@ -116,7 +116,7 @@ def _run_options(verb: Verb) -> Verb:
 @click.option("--store", default="demo-lab", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
 @click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/report.html).")
 def demo(store: Path, out: Path | None) -> None:
-    """Answer two questions on the toy world, from pixels to report, in a few minutes.
+    """Answer three questions on the toy world, from pixels to report, in a few minutes.
 
     \b
     Example:

@@ -20,7 +20,8 @@ from transferlab.plan import Place, check, check_seeds, make_plan, most_seen
 from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Recipe, Study, Subset, restored
+from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Protocol, Recipe, Study, Subset, restored
+from transferlab.transfer.protocols import detect, detect_knobs
 from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
@@ -102,6 +103,8 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         recipe=_at_fixed_epochs(recipe, source) if wanted.epochs else recipe,
         targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(r.spec for r, _ in obtained)),
     )
+    study = replace(study, protocols=_protocols(study, [reference for reference, _ in obtained]))
+    _check_maps(study)
     check(study)
     references = [r for r, _ in obtained]
     if SOURCE_ITSELF in study.targets:
@@ -154,8 +157,39 @@ def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequ
 
 
 def _check_source(source: Pack, text: str) -> None:
+    if source.boxes is not None:
+        raise UserError("the source has boxes, and networks are pre-trained on class labels", text,
+                        "give it as a target, and images with classes as the source")  # fmt: skip
     if not (source.split == TRAIN).any():
         raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
+
+
+def _protocols(study: Study, targets: Sequence[PackRef]) -> Sequence[Protocol]:
+    """The study's protocols; ``detect`` is added where a target has boxes, and others go where every target has.
+
+    Raises:
+        UserError: ``detect``, and no target has boxes.
+    """
+    detecting = [p for p in study.protocols if p.kind == "detect"]
+    if not any(target.has_boxes for target in targets):
+        if detecting:
+            raise UserError("detect needs a target with boxes", f"study {study.name!r}",
+                            "name one, for example --target 'voc:PATH?task=detection'")  # fmt: skip
+        return study.protocols
+    others = [p for p in study.protocols if p.kind != "detect"]
+    if all(target.has_boxes for target in targets) and SOURCE_ITSELF not in study.targets:
+        others = []
+    return (*others, *(detecting or [detect()]))
+
+
+def _check_maps(study: Study) -> None:
+    """Refuse backbones that no detector can be built around, before any is pre-trained; the small one is known to do."""
+    name, image_px = study.recipe.backbone, study.recipe.image_px
+    if any(p.kind == "detect" for p in study.protocols) and name.partition(":")[0] != "small":
+        from transferlab.engine.backbones import build  # loads torch
+        from transferlab.transfer.detect.maps import maps_of
+
+        maps_of(build(name, image_px, 0), image_px, name)
 
 
 def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> None:
@@ -163,7 +197,11 @@ def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> N
     for protocol in study.protocols:
         if protocol.kind == "induction":
             coarse_labels(source, protocol)
+        if protocol.kind == "detect":
+            detect_knobs(protocol)
     for target in targets:
+        if target.pack.boxes is not None:
+            continue
         for shots in {p.shots for p in study.protocols if p.shots is not None}:
             take_shots(target, shots, 0)
 
