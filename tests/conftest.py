@@ -10,13 +10,23 @@ import numpy as np
 import pytest
 
 from transferlab.identity import digest
-from transferlab.specs import TEST, TRAIN, VAL, Pack
+from transferlab.specs import TEST, TRAIN, VAL, Boxes, Pack, Ragged
 from transferlab.taxonomy.readers import from_folders
+from transferlab.taxonomy.tree import flat
 
 MakePack = Callable[..., Pack]
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 # A suite that a shell started in the background inherits an ignored Ctrl-C, and so would every command under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of genuine image sets beside the checkout."""
+    if not DATA.is_dir():
+        pytest.skip("the folder ../shared/data with genuine images is not here")
+    return DATA
 
 
 @pytest.fixture
@@ -44,5 +54,41 @@ def make_pack() -> MakePack:
         std = (images / 255).std((0, 1, 2)).astype(np.float32)
         return Pack(name, Path(name), images, held, split, ids, from_folders(leaves), mean, std,
                     digest(images, held, split, ids))  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def make_scenes() -> MakePack:
+    """A pack with boxes: one or two squares on noise in each image, classes by colour; originals are twice as large."""
+
+    def make(counts: tuple[int, int, int] = (24, 6, 16), *, k: int = 3, px: int = 48, seed: int = 0) -> Pack:
+        random = np.random.default_rng(seed)
+        n, colours = sum(counts), np.array([[230, 60, 40], [50, 210, 70], [60, 80, 240], [220, 210, 60]])[:k]
+        sizes = np.stack([random.integers(px * 2 // 3, px + 1, n), np.full(n, px)], 1).astype(np.int32)
+        pictures = [random.integers(90, 150, (h, w, 3)).astype(np.uint8) for h, w in sizes.tolist()]
+        boxes: list[list[float]] = []
+        labels: list[int] = []
+        first = [0]
+        for picture, (h, w) in zip(pictures, sizes.tolist(), strict=True):
+            for half in range(int(random.integers(1, 3))):  # one in each half, so that none hides another
+                side, label = int(random.integers(px // 5, px // 3)), int(random.integers(k))
+                x, y = int(random.integers(0, w // 2 - side)) + half * w // 2, int(random.integers(0, h - side))
+                picture[y : y + side, x : x + side] = colours[label]
+                boxes.append([x, y, x + side, y + side])
+                labels.append(label)
+            first.append(len(labels))
+        edges, of = np.array(boxes, np.float32), np.array(labels, np.int32)
+        nothing = np.zeros(len(of), bool)
+        present = np.zeros((n, k), np.int8)
+        present[np.repeat(np.arange(n), np.diff(first)), of] = 1
+        split = np.repeat([TRAIN, VAL, TEST], counts).astype(np.uint8)
+        ids = np.array([int(digest(seed, i)[:16], 16) for i in range(n)], np.uint64)
+        held = Boxes(np.array(first, np.int64), edges, of, nothing, nothing, edges.astype(np.float64) * 2, sizes * 2,
+                     (edges[:, 2:] - edges[:, :2]).prod(1).astype(np.float64) * 4)  # fmt: skip
+        ragged = Ragged(np.concatenate([picture.ravel() for picture in pictures]), sizes)
+        mean = np.full(3, 0.45, np.float32)
+        return Pack("scenes", Path("scenes"), ragged, present, split, ids, flat([f"colour{c}" for c in range(k)]), mean,
+                    mean / 2, digest(ragged.pixels, sizes, edges, of, split, ids), boxes=held)  # fmt: skip
 
     return make

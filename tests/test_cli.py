@@ -226,6 +226,11 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a picture of copies onto a folder": (["leakage", *SPECS, "--out", "photos"], "this is a folder"),
     "copies in a folder of other things": (["leakage", *SPECS, "--store", "other"], "not empty"),
     "copies in a target without a test split": (["leakage", *SPECS[:3], "imagefolder:untested", "--size", "16"], "no test"),
+    "no annotations to score against": (["score-detections", "--ground-truth", "nowhere", "--detections", "other", "--metric",
+                                         "coco"], "no files comp?_det_<set>_<class>.txt here"),
+    "no metric": (["score-detections", "--ground-truth", "other", "--detections", "file"], "Missing option '--metric'"),
+    "an unknown metric": (["score-detections", "--ground-truth", "other", "--detections", "file", "--metric", "voc"],
+                          "'voc07', 'voc10', 'coco'"),
     "an unknown command": (["rnu"], "No such command 'rnu'"),
     "an unknown option": (["run", PER_CLASS, "--sorce", "x"], "--source"),
     "an argument too many": (["status", "lab"], "unexpected extra argument"),
@@ -507,3 +512,25 @@ def test_a_reader_that_leaves_early_gets_no_traceback(world: Path) -> None:
     assert done.stdout == '[{"depth"'
     assert done.stderr == ""
     assert done.returncode in (0, 128 + signal.SIGPIPE)  # 0: all of it fitted into the pipe
+
+
+def test_boxes_are_packed_drawn_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call("pack", "toy?task=detection&images_per_class=30", "boxes", "--size", "64")
+    assert said.code == 0 and "30 images with" in said.out and "4 classes, 64 px" in said.out, said.err
+    assert "objects" in said.out and call("sheet", "pack:boxes", "--out", "sheet.png").code == 0
+    assert call("taxonomy", "pack:boxes", "--cut", "0").code == 0
+    said = call("plan", PER_CLASS, "--source", "pack:boxes", "--target", "digits", "--store", "lab")
+    assert said.code == 2 and "a source with several labels an image cannot be subset by class" in said.err
+    Path("voc/Annotations").mkdir(parents=True)
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    Path("voc/Annotations/1.xml").write_text(f"<annotation><object><name>cat</name>{box}</object></annotation>")
+    Path("comp4_det_test_cat.txt").write_text("1 0.5 1 1 9 9\n")
+    words = ("score-detections", "--ground-truth", "voc", "--detections", "comp4_det_test_cat.txt", "--metric")
+    assert json.loads(call(*words, "voc07", "--format", "json").out) == {
+        "mAP": pytest.approx(1),
+        "AP": {"cat": pytest.approx(1)},
+    }
+    assert call(*words, "voc10", "--iou", "0.9").out == "mAP    1.0000\n  cat  1.0000\n"
+    numbers = json.loads(call(*words, "coco", "--format", "json").out)
+    assert len(numbers) == 12 and numbers["AP"] == pytest.approx(1) and numbers["APlarge"] is None

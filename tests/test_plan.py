@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs, induction, probe, refit
+from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs, detect, induction, probe, refit
 from transferlab.engine.recipes import RECIPES
-from transferlab.plan import Place, check_recipe, make_plan
+from transferlab.plan import Place, check_recipe, compared, make_plan
 from transferlab.specs import Augmentation, Pack, PackRef, Plan, Protocol, Recipe, Subset
 
 
@@ -78,6 +78,35 @@ def test_protocols_of_the_sources_own_classes_are_made_for_the_source_alone(make
     alone = planned(pack, targets[:1], [probe(), refit()])
     assert {t.cell.protocol.label for t in alone.transfers if t.condition == "4"} == {"probe", "refit"}
     assert len({t.key for t in plan.transfers}) == len(plan.transfers)
+
+
+def test_targets_with_boxes_get_detect_and_others_the_rest(make_pack: Callable[..., Pack]) -> None:
+    pack = make_pack()
+    targets = [PackRef("t", "0" * 32, "t"), PackRef("b", "1" * 32, "b", has_boxes=True)]
+    plan = planned(pack, targets, [probe(), detect(examples=50)])
+    made = {(t.condition, t.cell.target[0], t.cell.protocol.kind) for t in plan.transfers}
+    names = ("2", "4", "random-features", "shuffled-labels", "a/a")
+    assert made == {(c, *at) for c in names for at in (("0", "probe"), ("1", "detect"))} | {
+        ("scratch", "0", "finetune"), ("scratch", "1", "detect")
+    }  # fmt: skip
+    half = planned(pack, targets, [probe(), detect(examples=50, frozen=2, norms="frozen")])
+    assert compared(half, targets[1], "scratch") == compared(plan, targets[1], "scratch")
+    wanted = {c: compared(plan, targets[1], c) for c in ("4", "scratch", "random-features")}
+    assert wanted["4"] == detect(examples=50)
+    assert all(dict(p.knobs)["examples"] == 50 for p in wanted.values() if p is not None)
+    assert {c: p and (p.knobs["frozen"], p.knobs["norms"]) for c, p in wanted.items()} == {
+        "4": (0, "trained"), "scratch": (0, "trained"), "random-features": ("all", "frozen")
+    }  # fmt: skip
+    assert compared(plan, targets[0], "4") == probe()
+    assert all(compared(plan, target, t.condition) == t.cell.protocol for t in plan.transfers for target in targets
+               if t.cell.target == target.digest)  # fmt: skip
+
+
+def test_a_target_with_boxes_changes_no_cell_of_the_others(make_pack: Callable[..., Pack]) -> None:
+    pack, plain = make_pack(), PackRef("t", "0" * 32, "t")
+    alone = {t.key for t in planned(pack, [plain], [probe()]).transfers}
+    with_boxes = [plain, PackRef("b", "1" * 32, "b", has_boxes=True)]
+    assert alone < {t.key for t in planned(pack, with_boxes, [probe(), detect()]).transfers}
 
 
 @pytest.mark.parametrize("protocol", [refit(), induction(cut=1)])

@@ -7,11 +7,11 @@ from transferlab import designs
 from transferlab.contrasts import against, compare, ends, steps
 from transferlab.errors import UserError
 from transferlab.specs import Contrast, Design, Epochs, Examples, Protocol, Recipe, Study, UntilFlat
-from transferlab.transfer.protocols import finetune, induction, knn, probe, refit
+from transferlab.transfer.protocols import detect, finetune, induction, knn, probe, refit
 
 __all__ = [
     "Contrast", "Design", "Epochs", "Examples", "Protocol", "Recipe", "Study", "UntilFlat", "UserError",
-    "against", "compare", "designs", "ends", "finetune", "induction", "knn", "probe", "refit", "steps",
+    "against", "compare", "designs", "detect", "ends", "finetune", "induction", "knn", "probe", "refit", "steps",
 ]  # fmt: skip
 
 

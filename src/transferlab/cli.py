@@ -67,7 +67,7 @@ def app() -> None:
       transferlab report lab --out report.html
 
     A SPEC names images: toy, digits, pack:DIR, or FORMAT:PATH[?key=value&...] with the formats imagefolder, wds,
-    csv, npz, torchvision and hf, or those of data sets as they are published: imagenet, tiny-imagenet, voc, sun397,
+    csv, npz, torchvision and hf, or those of data sets as they are published: imagenet, tiny-imagenet, voc, coco, sun397,
     places365, cifar100, omniglot and inaturalist (docs/data-sets.md).
     """
 
@@ -119,7 +119,7 @@ def _run_options(verb: Verb) -> Verb:
 @click.option("--store", default="demo-lab", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
 @click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/report.html).")
 def demo(store: Path, out: Path | None) -> None:
-    """Answer two questions on the toy world, from pixels to report, in a few minutes.
+    """Answer three questions on the toy world, from pixels to report, in a few minutes.
 
     \b
     Example:
@@ -145,8 +145,8 @@ def demo(store: Path, out: Path | None) -> None:
 @app.command()
 @click.argument("spec")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--size", type=int, required=True, help="Side of the packed images in pixels.")
-@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them.")
+@click.option("--size", type=int, required=True, help="Side of the packed images in pixels; with boxes the longer one.")
+@click.option("--skip-bad", is_flag=True, help="Go on without images and boxes that cannot be used, and count them.")
 def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
 
@@ -154,6 +154,7 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     Examples:
       transferlab pack imagefolder:photos photos.pack --size 64
       transferlab pack 'voc:VOCdevkit?year=2012&task=action' actions.pack --size 128
+      transferlab pack 'voc:VOCdevkit?year=2007&task=detection' boxes.pack --size 500
     """
     from transferlab.images.pack import remarks, write_pack
     from transferlab.images.spec import open_source, parse_spec
@@ -166,7 +167,8 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
             progress=lambda done, total: display.packing(spec, done, total),
         )  # fmt: skip
     counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
-    _show(f"{out}: {len(made.labels):,} images ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
+    boxes = "" if made.boxes is None else f" with {len(made.boxes.labels):,} boxes"
+    _show(f"{out}: {len(made.labels):,} images{boxes} ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
     click.echo(f"digest {made.digest}")
     for remark in remarks(made):
         _show(remark)
@@ -407,6 +409,36 @@ def report(store: Path, out: Path, form: Literal["html", "md"], study: str | Non
     """
     _report(store, out, form, study)
     _show(str(out))
+
+
+@app.command("score-detections")
+@click.option(
+    "--ground-truth", "truth", required=True, type=click.Path(path_type=Path),
+    help="A folder in VOC's layout (Annotations, ImageSets/Main/test.txt if there is one), or a JSON file of COCO.",
+)  # fmt: skip
+@click.option(
+    "--detections", required=True, type=click.Path(path_type=Path),
+    help="COCO's results in JSON, or files comp?_det_<set>_<class>.txt: one, or their folder.",
+)  # fmt: skip
+@click.option("--metric", type=click.Choice(["voc07", "voc10", "coco"]), required=True)
+@click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit, for VOC's metrics.")
+@click.option("--format", "form", type=click.Choice(["json", "text"]), default="text", show_default=True)
+def score_detections(
+    truth: Path, detections: Path, metric: Literal["voc07", "voc10", "coco"], iou: float, form: Literal["json", "text"]
+) -> None:
+    """Score any detector's output: average precision by the rules of PASCAL VOC 2007, of 2010 and later, or of COCO.
+
+    \b
+    Examples:
+      transferlab score-detections --ground-truth VOC2007 --detections results/Main --metric voc07
+      transferlab score-detections --ground-truth val.json --detections results.json --metric coco
+    """
+    from transferlab.runners.score import as_json, as_text, score
+
+    scored = score(truth, detections, metric, iou)
+    for remark in scored.remarks:
+        say(remark)
+    _show(as_json(scored) if form == "json" else as_text(scored))
 
 
 def _wanted(study: str, options: dict[str, Any]) -> Wanted:

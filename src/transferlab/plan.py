@@ -74,7 +74,8 @@ def make_plan(
         alone = len(targets) > 1 and any(p.of_source for p in study.protocols)
         return [
             (t, p) for t in targets for p in protocols
-            if p.of_source == (t.digest == reference.digest) or not (alone or p.of_source)
+            if (p.kind == "detect") == t.has_boxes
+            and (p.of_source == (t.digest == reference.digest) or not (alone or p.of_source))
         ]  # fmt: skip
 
     for seed in range(study.seeds):
@@ -242,12 +243,41 @@ def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
 
 def _protocols_of(control: str, study: Study, n_images: int) -> list[Protocol]:
     """Random features are measured frozen; scratch trains everything, at the shots that the study asks for."""
+    detecting = [detected(p, control) for p in study.protocols if p.kind == "detect"]
+    others = [p for p in study.protocols if p.kind != "detect"]
     if control == "random-features":
-        return [p for p in study.protocols if p.kind != "finetune"]
-    if finetuning := [p for p in study.protocols if p.kind == "finetune"]:
-        return finetuning
+        return [p for p in others if p.kind != "finetune"] + detecting
+    if finetuning := [p for p in others if p.kind == "finetune"]:
+        return finetuning + detecting
     knobs = {"examples": min(SCRATCH_EXAMPLES, most_seen(study.recipe, n_images) // 2)}
-    return [Protocol("finetune", shots, knobs) for shots in dict.fromkeys(p.shots for p in study.protocols)]
+    return [Protocol("finetune", shots, knobs) for shots in dict.fromkeys(p.shots for p in others)] + detecting
+
+
+def detected(protocol: Protocol, condition: str) -> Protocol:
+    """A ``detect`` as a condition or control has it: at the same length, rate and proposals.
+
+    "scratch" trains every layer and its norms by each batch's own statistics; under "random-features" the backbone stays
+    as it was drawn, and only what stands around it is trained.
+    """
+    own: dict[str, dict[str, int | float | str]] = {
+        "scratch": {"frozen": 0, "norms": "trained"},
+        "random-features": {"frozen": "all", "norms": "frozen"},
+    }
+    return replace(protocol, knobs={**protocol.knobs, **own[condition]}) if condition in own else protocol
+
+
+def compared(plan: Plan, target: PackRef, condition: str) -> Protocol | None:
+    """The protocol under which a condition's network is compared on a target; None where it is not.
+
+    It is the study's first, and the first ``detect`` on targets with boxes; scratch has its own, at as many shots.
+    """
+    first = next((p for p in plan.protocols if (p.kind == "detect") == target.has_boxes), None)
+    if first is None or first.kind == "detect":
+        return first and detected(first, condition)
+    if condition != "scratch":
+        return first
+    own = [t.cell.protocol for t in plan.transfers if t.condition == "scratch" and t.cell.protocol.kind != "detect"]
+    return next((p for p in own if p.shots == first.shots), own[0] if own else first)
 
 
 def most_seen(recipe: Recipe, n_images: int) -> int:

@@ -1,6 +1,6 @@
 """The nouns: every frozen dataclass that is hashed or stored.
 
-Shapes: n images of a pack, m rows of a subset, s side in pixels, K seeds, e test examples, c classes.
+Shapes: n images of a pack, m rows of a subset or boxes, s side in pixels, K seeds, e test examples, c classes.
 """
 
 from __future__ import annotations
@@ -27,24 +27,73 @@ Scope = Literal["these test images", "images like these"]
 Verdict = Literal["better", "worse", "the same within the margin", "cannot tell"]
 
 
+class Ragged:
+    """Images of several sizes in one array, one after another.
+
+    Args:
+        pixels: uint8, all of them, flat; a mapped file.
+        sizes: int32 [n, 2], height and width of each image.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], sizes: NDArray[np.int32]) -> None:
+        self.pixels, self.sizes = pixels, sizes
+        self.first = np.append(0, np.cumsum(3 * sizes.astype(np.int64).prod(axis=1)))  # int64 [n + 1], into pixels
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, row: int | np.integer) -> NDArray[np.uint8]:
+        """Image ``row``, 0…n-1: uint8 [h, w, 3], a view."""
+        height, width = self.sizes[row].tolist()
+        return self.pixels[self.first[row] : self.first[row + 1]].reshape(height, width, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Annotated objects of a detection pack, image by image; m boxes, k classes.
+
+    Args:
+        first: int64 [n + 1]; image i has the rows first[i] to first[i + 1].
+        boxes: float32 [m, 4]: x0, y0, x1, y1 in pixels of the image as it is stored, edges (x1 and y1 exclusive).
+        labels: int32 [m], 0…k-1.
+        ignored: bool [m]: difficult (VOC) or crowd (COCO): neither found nor missed counts.
+        crowd: bool [m].
+        original: float64 [m, 4]: as edges in pixels of the original image, x1/y1 exclusive (VOC's 1-based inclusive
+            (xmin, ymin, xmax, ymax) becomes (xmin - 1, ymin - 1, xmax, ymax)).
+        original_sizes: int32 [n, 2]: height and width of the original images.
+        areas: float64 [m]: COCO's area, else that of the box.
+    """
+
+    first: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    ignored: NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
+    original: NDArray[np.float64]
+    original_sizes: NDArray[np.int32]
+    areas: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)
 class Pack:
     """A decoded image set, mapped read-only. Its path and name are no part of its identity.
 
     Args:
-        images: uint8 [n, s, s, 3], RGB.
-        labels: int32 [n], index into ``taxonomy.leaves``; multi-label: int8 [n, c] of 1, 0, -1 (not scored).
+        images: uint8 [n, s, s, 3], RGB; with boxes, images whose longer side is at most s, their proportions kept.
+        labels: int32 [n], index into ``taxonomy.leaves``; multi-label: int8 [n, c] of 1, 0, -1 (not scored); with
+            boxes the same: 1 where an object of the class counts, -1 where all of them are ignored.
         split: uint8 [n], TRAIN, VAL or TEST.
         image_ids: uint64 [n], unique, a hash of each image's key and content.
         taxonomy: the classes and their ancestors.
         mean, std: float32 [3], of the train rows, in 0…1.
         digest: over pixels, labels, splits, ids and taxonomy.
         notes: counts for the report, for example ``{"skipped": {"truncated": 2}, "duplicate_groups": 27}``.
+        boxes: for detection, else None.
     """
 
     name: str
     path: Path
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | Ragged
     labels: NDArray[np.int32] | NDArray[np.int8]
     split: NDArray[np.uint8]
     image_ids: NDArray[np.uint64]
@@ -53,10 +102,26 @@ class Pack:
     std: NDArray[np.float32]
     digest: str
     notes: Mapping[str, object] = field(default_factory=dict[str, object])
+    boxes: Boxes | None = None
 
     @property
     def image_px(self) -> int:
-        return int(self.images.shape[1])
+        """The images' side; with boxes, the longest side of all."""
+        return int(self.images.sizes.max() if isinstance(self.images, Ragged) else self.images.shape[1])
+
+    @property
+    def squares(self) -> NDArray[np.uint8]:
+        """The images of a pack without boxes, uint8 [n, s, s, 3].
+
+        Raises:
+            UserError: a pack with boxes, whose images differ in size.
+        """
+        if isinstance(self.images, Ragged):
+            raise UserError(
+                "these are images with boxes, of several sizes, which only detection can use", self.name,
+                "use the images with class labels, or the protocol detect",
+            )  # fmt: skip
+        return self.images
 
     @property
     def multi_label(self) -> bool:
@@ -195,7 +260,7 @@ class Protocol:
     Shots count training and validation examples together.
     """
 
-    kind: Literal["probe", "knn", "finetune", "refit", "induction"]
+    kind: Literal["probe", "knn", "finetune", "refit", "induction", "detect"]
     shots: int | None = None
     knobs: Mapping[str, int | float | str] = field(default_factory=dict[str, "int | float | str"])
 
@@ -305,11 +370,12 @@ class ContrastRule:
 
 @dataclass(frozen=True)
 class PackRef:
-    """A pack as a plan names it: the spec that it came from, its digest and its display name."""
+    """A pack as a plan names it: the spec that it came from, its digest and its display name; whether it has boxes."""
 
     spec: str
     digest: str
     name: str
+    has_boxes: bool = False
 
 
 @dataclass(frozen=True)

@@ -125,3 +125,14 @@ def test_studies_at_levels_of_ones_own_are_no_reproduction() -> None:
     sizes = {"without": (900, 90), "others": (900, 90), "all": (1000, 100)}
     own = study("exclude-target", sizes, {})
     assert findings([replace(own, name="exclude-target")]) == []
+
+
+def test_targets_with_boxes_count_under_their_own_protocol() -> None:
+    sizes = {"25": (50, 10), "250": (500, 10), "500": (1000, 10)}
+    scores = {(c, t, p): v + (0.1 if p == "detect" else 0.0)
+              for c, v in {"25": 0.3, "250": 0.5, "500": 0.6, "random-features": 0.2}.items()
+              for t, p in (("one", "probe"), ("two", "detect"))}  # fmt: skip
+    scores |= {("250", "source", "own head"): 0.4, ("500", "source", "own head"): 0.8}
+    found = only(study("images-per-class", sizes, scores))
+    assert found.value is not None
+    assert found.value.value == pytest.approx(0.5 - 0.1 / 0.65, abs=0.003)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab import Study, compare, designs, finetune, induction, knn, probe, refit
+from transferlab import Study, compare, designs, detect, finetune, induction, knn, probe, refit
 from transferlab.designs import DESIGNS
 from transferlab.engine import batches
 from transferlab.engine.backbones import build
@@ -112,7 +112,7 @@ MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
 
 
 def test_every_protocol_is_pinned() -> None:
-    assert {protocol.kind for protocol, *_ in MEASURED.values()} == set(PROTOCOLS)
+    assert {*(protocol.kind for protocol, *_ in MEASURED.values()), "detect"} == set(PROTOCOLS)
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -124,6 +124,15 @@ def test_a_protocol_measures_these_scores(name: str, make_pack: MakePack) -> Non
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
     metrics = measure(Problem(network, view(pack), protocol, 3, CPU)).metrics
     assert {metric: metrics[metric] for metric in pinned} == pytest.approx(pinned, abs=0.025), f"{metrics}"
+
+
+def test_a_detector_finds_so_much(make_scenes: MakePack) -> None:
+    torch.set_num_threads(1)
+    pack = make_scenes((40, 8, 24))
+    network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
+    protocol = detect(examples=200, lr=2e-3, proposals=40)
+    metrics = measure(Problem(network, view(pack), protocol, 3, CPU)).metrics
+    assert metrics == pytest.approx({"mAP": 0.634, "mAP at 11 recalls": 0.631, "AP": 0.204}, abs=0.06), f"{metrics}"
 
 
 def test_a_plan_has_these_keys(make_pack: MakePack) -> None:

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from transferlab.images.source import Item, Source
-
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The folder of genuine image sets beside the checkout."""
-    if not DATA.is_dir():
-        pytest.skip("the folder ../shared/data with genuine images is not here")
-    return DATA
 
 
 @pytest.fixture

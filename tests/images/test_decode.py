@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from transferlab.images.decode import MAX_PIXELS, BadImage, decode, quiet
-from transferlab.images.source import Crop, Unreadable
+from transferlab.images.decode import MAX_PIXELS, BadImage, decode, decode_whole, quiet
+from transferlab.images.source import Box, Crop, Objects, Unreadable
 
 ORANGE = (230, 120, 20)
 
@@ -354,3 +354,56 @@ def test_threads_inside_quiet_leave_the_filters_as_they_were() -> None:
     for thread in threads:
         thread.join()
     assert warnings.filters == before
+
+
+def boxed(size: tuple[int, int] | None, *, reduced: bool = False) -> Objects:
+    return Objects(size, (Box("a", 0, 0, 2, 2),), reduced=reduced)
+
+
+@pytest.mark.parametrize(
+    ("size", "longer", "expected"),
+    [((40, 30), 20, (15, 20)), ((30, 40), 20, (20, 15)), ((40, 1), 8, (1, 8)), ((7, 5), 20, (5, 7)), ((9, 9), 9, (9, 9))],
+)  # fmt: skip
+def test_a_whole_image_keeps_its_proportions_and_is_never_enlarged(
+    size: tuple[int, int], longer: int, expected: tuple[int, int]
+) -> None:
+    found, of = decode_whole(encoded(pattern(*size), "PNG"), longer, boxed(size))
+    assert found.shape == (*expected, 3) and of == (size[1], size[0])
+    if max(size) <= longer:
+        assert (found == np.asarray(pattern(*size))).all()
+
+
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale_also_as_a_whole() -> None:
+    data = encoded(pattern(1000, 700), "JPEG", quality=95)
+    found, of = decode_whole(data, 50, boxed((1000, 700)))
+    exact = np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((50, 35), Image.Resampling.BICUBIC))
+    assert of == (700, 1000) and np.abs(found.astype(int) - exact).mean() < 1
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(pattern(40, 30), "JPEG", quality=95, exif=exif)
+
+
+def test_boxes_say_whether_an_image_is_turned() -> None:
+    upright, of = decode_whole(turned(6), 40, boxed((30, 40)))
+    assert upright.shape == (40, 30, 3) and of == (40, 30)
+    stored, of = decode_whole(turned(6), 40, boxed((40, 30)))
+    assert stored.shape == (30, 40, 3) and of == (30, 40)
+    assert (np.rot90(stored, -1) == upright).all()
+    assert decode_whole(turned(6), 40, Objects((30, 40), ()))[1] == (40, 30)  # nothing to be wrong about
+    for orientation, size in ((6, None), (3, (40, 30)), (2, None)):
+        with pytest.raises(BadImage, match=rf"boxes do not say whether they are \(orientation {orientation}\)"):
+            decode_whole(turned(orientation), 40, boxed(size))
+
+
+def test_an_image_must_have_the_annotated_size_or_be_a_smaller_copy_where_that_is_said() -> None:
+    data = encoded(pattern(40, 30), "PNG")
+    with pytest.raises(BadImage, match=r"not of the size that its annotation gives \(40x30, not 80x60\)"):
+        decode_whole(data, 40, boxed((80, 60)))
+    found, of = decode_whole(data, 40, boxed((80, 60), reduced=True))
+    assert found.shape == (30, 40, 3) and of == (60, 80)
+    for other in ((20, 15), (80, 80)):  # a larger copy, other proportions
+        with pytest.raises(BadImage, match="not of the size"):
+            decode_whole(data, 40, boxed(other, reduced=True))

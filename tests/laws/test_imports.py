@@ -58,17 +58,19 @@ NOW: dict[str, set[str]] = {
     "click": {"cli"},
 }
 LATER: dict[str, set[str]] = {
-    "torchvision": {"engine", "images"},
+    "torchvision": {"engine", "images", "transfer"},
     "timm": {"engine"},
     "scipy": {"answers", "images"},
     "sklearn": {"images"},
     "pyarrow": {"images", "outcomes"},
     "rich": {"console"},
+    "faster_coco_eval": {"transfer"},
 }
 WITH_TORCH = {
     "engine.alexnet", "engine.backbones", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
     "engine.pixels", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
-    "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
+    "transfer.detect.maps", "transfer.detect.model", "transfer.detect.protocol", "transfer.detect.regions", "transfer.detect.scenes",
+    "transfer.detect.training", "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
     "runners.calibrate", "runners.networks", "runners.worker",
 }  # fmt: skip
 

@@ -69,6 +69,9 @@ def lab(tmp_path: Path) -> Path:
         rate = digest("calibration", machine.name, plain(plan.recipe, identity_only=True), plan.device, plan.precision,
                       cores.n_workers, cores.n_threads)  # fmt: skip
         store.write_pack_index(f"calibration-{rate}", {"images_per_second": 1000.0})
+    (tmp_path / "voc" / "Annotations").mkdir(parents=True)
+    (tmp_path / "voc" / "Annotations" / "1.xml").write_text("<annotation/>")
+    (tmp_path / "comp4_det_test_cat.txt").write_text("1 0.5 1 1 9 9")
     return tmp_path
 
 
@@ -82,6 +85,8 @@ def test_commands_that_train_nothing_load_no_torch_and_no_more_than_they_need(la
         (["verify", "--store", store], STORE), (["report", store, "--out", str(lab / "report.html")], REPORT),
         (["report", store, "--out", str(lab / "report.md"), "--format", "md"], REPORT),
         (["pack", f"npz:{lab}/made.npz", str(lab / "pack"), "--size", "8"], STORE),
+        *((["score-detections", "--ground-truth", str(lab / "voc"), "--detections", str(lab / "comp4_det_test_cat.txt"),
+            "--metric", metric], []) for metric in ("voc07", "coco")),
     ]  # fmt: skip
     words = [sys.executable, "-c", COMMANDS, json.dumps([command for command, _ in commands])]
     environment = {**os.environ, "HEAVY": json.dumps(HEAVY)}

@@ -22,6 +22,7 @@ Says = Literal["agrees", "disagrees", "cannot tell"]
 Seeds = Mapping[int, float]
 PREFIX = "paper-"  # of the names of studies at the paper's levels
 FLOOR, OWN, OWN_HEAD = "random-features", "source", "own head"
+DETECT = "detect"  # the protocol of targets with boxes
 SMALL_LOSS = 0.25  # of the gap to random features
 NEARLY = 0.01
 AN_EIGHTH = 127 / 1000
@@ -79,7 +80,7 @@ def _few_labels_cost_little(study: StudyAnswers) -> Finding:
     whole, few = _all_and_few_labels(study)
     best = _over_targets(study, whole.name)
     loss = _share(_minus(best, _over_targets(study, few.name)), _minus(best, _over_targets(study, FLOOR)))
-    better = [name for name in _targets(study)[1] if _gains(study, few.name, whole.name, name)]
+    better = [name for name in _targets(study) if _gains(study, few.name, whole.name, name)]
     return _finding(
         "F2", "An eighth of the labels costs little against the gain over a random start; on some task fewer are better.",
         "127 instead of 1,000 labels cost 2.8 points of detection mAP (project page); on at least one task fewer are better.",
@@ -173,17 +174,18 @@ def _scores(study: StudyAnswers, condition: str, target: str, protocol: str) -> 
     return {s.seed: s.value for s in study.scores if (s.condition, s.target, s.protocol) == wanted}
 
 
-def _targets(study: StudyAnswers) -> tuple[str, list[str]]:
-    """The protocol that the study compares, and the targets that have it."""
-    protocol = next((s.protocol for s in study.scores if s.target != OWN and s.condition != "scratch"), "")
-    have = {s.target for s in study.scores if s.protocol == protocol}
-    return protocol, [t.name for t in study.targets if t.name in have]
+def _targets(study: StudyAnswers) -> dict[str, str]:
+    """The targets that the study compares, in order, each with its protocol: the first of the study, or ``detect``."""
+    first = next((s.protocol for s in study.scores if s.target != OWN and s.condition != "scratch"), "")
+    have = {(s.target, s.protocol) for s in study.scores}
+    both = ((t.name, next((p for p in (first, DETECT) if (t.name, p) in have), "")) for t in study.targets)
+    return {name: protocol for name, protocol in both if protocol}
 
 
 def _over_targets(study: StudyAnswers, condition: str, targets: Sequence[str] = ()) -> dict[int, float]:
     """Each seed's mean over these targets, or all; of seeds that have them all."""
-    protocol, names = _targets(study)
-    each = [_scores(study, condition, name, protocol) for name in targets or names]
+    protocols = _targets(study)
+    each = [_scores(study, condition, name, protocols[name]) for name in targets or protocols]
     seeds: set[int] = set(each[0]).intersection(*each) if each else set()
     return {seed: float(np.mean([scores[seed] for scores in each])) for seed in seeds}
 

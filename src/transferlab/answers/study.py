@@ -47,6 +47,22 @@ class TargetFacts:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Test images of a target with boxes, and what one network found in them, drawn.
+
+    Args:
+        target: its name. what: "found", "found wrongly" or "missed". network: condition and seed, in words.
+        images: uint8 [k, s, s, 3]. captions: class and score of the marked box in each.
+    """
+
+    target: str
+    what: str
+    network: str
+    images: NDArray[np.uint8]
+    captions: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Score:
     """One network on one target, 0…1. ``target`` is "source" for accuracy on the source's own validation rows."""
@@ -93,6 +109,7 @@ class StudyAnswers:
         forecasts: what twice the images per class would bring, where the conditions are numbers of them.
         divisions: the best ratio of classes to images, where the conditions divide budgets of images.
         leakage: what ``transferlab leakage`` found between the source and the targets.
+        scenes: of targets with boxes, what the reference condition's network found and missed.
         without: ``estimates`` again without the test images that are in the source; empty if there are none.
     """
 
@@ -116,3 +133,4 @@ class StudyAnswers:
     divisions: tuple[Division, ...] = ()
     leakage: tuple[Leakage, ...] = ()
     without: tuple[Estimate, ...] = ()
+    scenes: tuple[Scenes, ...] = ()

@@ -1,4 +1,4 @@
-"""Bytes become uint8 RGB squares: limits first, then every odd mode, then one rule of resizing."""
+"""Bytes become uint8 RGB, squares or whole images: limits first, then every odd mode, then one rule of resizing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import struct
 import threading
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from transferlab.images.source import Crop, Data, Unreadable, at_hand
+from transferlab.images.source import Crop, Data, Objects, Unreadable, at_hand
 
 # No EPS, PDF or anything else that would start another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -30,7 +31,7 @@ DECODER = f"Pillow {Image.__version__}"
 
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 _ORIENTATION_TAG = 0x0112
-Part = tuple[float, float, float]  # left, top and side of a square
+Part = tuple[float, float, float, float]  # left, top, width and height
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,6 +43,20 @@ _UPRIGHT = {
 }
 # What Pillow raises on damaged files, format by format, beside its documented OSError.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
+
+
+class _Cut(NamedTuple):
+    """What is wanted of an image as it is stored: a part, scaled to a size, then turned.
+
+    Args:
+        reduced_px: width and height that decoding at a reduced scale must leave of the whole image.
+        turned: says by the orientation of its metadata how, and raises BadImage if that cannot be told.
+    """
+
+    part: Part
+    size: tuple[int, int]
+    reduced_px: tuple[int, int]
+    turned: Callable[[int], Image.Transpose | None]
 
 
 class BadImage(ValueError):
@@ -70,20 +85,83 @@ def decode(
     Raises:
         BadImage: with the reason.
     """
+    return _decoded(data, turn, lambda size: _square(size, size_px, crop))
+
+
+def decode_whole(
+    data: Data, longer_px: int, objects: Objects, turn: AbstractContextManager[object] | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode all of an image, its longer side scaled to ``longer_px`` unless it is shorter; else as ``decode``.
+
+    EXIF rotation is applied where the annotated size says that boxes count on the upright image, or where there are no
+    boxes; where it says that they count on the image as it is stored, it stays as it is.
+
+    Returns:
+        uint8 [h, w, 3], and height and width of the image that boxes count on.
+
+    Raises:
+        BadImage: also if the image has not the annotated size, or nothing tells whether boxes are rotated.
+    """
+    seen: list[tuple[int, int]] = []
+
+    def cut(size: tuple[int, int]) -> _Cut:
+        scale = min(1.0, longer_px / max(size))
+        wanted = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+        def turned(orientation: int) -> Image.Transpose | None:
+            upright = _UPRIGHT.get(orientation) if _is_turned(size, orientation, objects) else None
+            width, height = (size[1], size[0]) if upright and orientation >= 5 else size
+            width, height = _annotated((width, height), objects)
+            seen.append((height, width))
+            return upright
+
+        return _Cut((0, 0, *size), wanted, (REDUCED * wanted[0], REDUCED * wanted[1]), turned)
+
+    return _decoded(data, turn, cut), seen[-1]
+
+
+def _is_turned(size: tuple[int, int], orientation: int, objects: Objects) -> bool:
+    """Whether boxes count on the image as its metadata turn it, not as it is stored."""
+    if orientation not in _UPRIGHT or not objects.boxes:
+        return orientation in _UPRIGHT
+    if orientation >= 5 and size[0] != size[1] and objects.size in (size, size[::-1]):
+        return objects.size != size
+    raise BadImage(f"turned by its metadata, and its boxes do not say whether they are (orientation {orientation})")
+
+
+def _annotated(size: tuple[int, int], objects: Objects) -> tuple[int, int]:
+    """The size that boxes count on."""
+    if objects.size is None or objects.size == size:
+        return size
+    wide, high = objects.size
+    if objects.reduced and max(size) <= max(wide, high) and abs(size[0] * high - size[1] * wide) < max(wide, high):
+        return objects.size
+    raise _other_size(size, objects.size)
+
+
+def _other_size(size: tuple[int, int], told: tuple[int, int]) -> BadImage:
+    return BadImage(f"not of the size that its annotation gives ({size[0]}x{size[1]}, not {told[0]}x{told[1]})")
+
+
+def _decoded(
+    data: Data, turn: AbstractContextManager[object] | None, cut_of: Callable[[tuple[int, int]], _Cut]
+) -> NDArray[np.uint8]:
+    """The cut of an image that its stored width and height ask for, uint8 [h, w, 3]."""
     data = at_hand(data)
     if isinstance(data, Unreadable):
         raise BadImage(data.reason)
     if not isinstance(data, bytes):
-        return _decode_array(data, size_px, crop)
+        return _from_array(data, cut_of)
     if not data:
         raise BadImage("empty file")
     try:
         with quiet():
             image = _opened(data)
-            part = _reduced(image, REDUCED * size_px, _part(image.size, crop))
+            cut = cut_of(image.size)
+            part = _reduced(image, cut)
             with (turn or _LARGE) if image.width * image.height > LARGE_PIXELS else nullcontext():
-                upright = _UPRIGHT.get(_orientation(image))
-                return _rgb(_square(_plain(image), size_px, part), upright)
+                upright = cut.turned(_orientation(image))
+                return _rgb(_scaled(_plain(image), cut.size, part), upright)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -127,12 +205,13 @@ _QUIET: list[None] = []  # one entry for each thread inside
 _CATCHER: list[warnings.catch_warnings[None]] = []
 
 
-def _decode_array(pixels: NDArray[np.uint8], size_px: int, crop: Crop | None) -> NDArray[np.uint8]:
+def _from_array(pixels: NDArray[np.uint8], cut_of: Callable[[tuple[int, int]], _Cut]) -> NDArray[np.uint8]:
     fits = pixels.dtype == np.uint8 and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
     if not fits or not pixels.size:
         raise BadImage(f"not pixels (shape {pixels.shape}, {pixels.dtype})")
     image = Image.fromarray(pixels)
-    return _rgb(_square(image, size_px, _part(image.size, crop)), None)
+    cut = cut_of(image.size)
+    return _rgb(_scaled(image, cut.size, cut.part), cut.turned(1))
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -147,31 +226,29 @@ def _opened(data: bytes) -> Image.Image:
     return image
 
 
-def _part(size: tuple[int, int], crop: Crop | None) -> Part:
+def _square(size: tuple[int, int], size_px: int, crop: Crop | None) -> _Cut:
     """The square that is meant: the centre, or what a crop says of an image of this very size."""
-    if crop is None:
-        side = min(size)
-        return (size[0] - side) / 2, (size[1] - side) / 2, side
-    if size != crop.of:
-        raise BadImage(
-            f"not of the size that its annotation gives ({size[0]}x{size[1]}, not {crop.of[0]}x{crop.of[1]})"
-        )
-    return crop.corners
+    if crop is not None and size != crop.of:
+        raise _other_size(size, crop.of)
+    shorter = min(size)
+    left, top, side = crop.corners if crop else ((size[0] - shorter) / 2, (size[1] - shorter) / 2, shorter)
+    reduced_px = math.ceil(REDUCED * size_px * shorter / side)
+    return _Cut((left, top, side, side), (size_px, size_px), (reduced_px, reduced_px), _UPRIGHT.get)
 
 
-def _reduced(image: Image.Image, at_least_px: int, part: Part) -> Part:
+def _reduced(image: Image.Image, cut: _Cut) -> Part:
     """Have a large JPEG decoded at a half, quarter or eighth of its size; returns where the part then lies.
 
     That is not whole where the size is no multiple of 8; to count in the reduced image's whole pixels instead would
     shift the content by up to half a pixel (3 of 255 levels on average on photographs).
     """
     if not isinstance(image, JpegImageFile):
-        return part
+        return cut.part
     width = image.width
-    wanted_px = math.ceil(at_least_px * min(image.size) / part[2])
-    drafted = image.draft("RGB", (wanted_px, wanted_px))
+    drafted = image.draft("RGB", cut.reduced_px)
     scale = 1 if drafted is None else width / drafted[1][2]
-    return part[0] / scale, part[1] / scale, part[2] / scale
+    left, top, wide, high = cut.part
+    return left / scale, top / scale, wide / scale, high / scale
 
 
 def _orientation(image: Image.Image) -> int:
@@ -205,12 +282,12 @@ def _from_floats(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(values * scale).astype(np.uint8)
 
 
-def _square(image: Image.Image, size_px: int, part: Part) -> Image.Image:
+def _scaled(image: Image.Image, size: tuple[int, int], part: Part) -> Image.Image:
     """The part, scaled in the same pass, which touches only the pixels that stay."""
-    left, top, side = part
-    if image.size == (size_px, size_px) and side == size_px:
+    left, top, width, height = part
+    if image.size == size and (width, height) == size:
         return image
-    return image.resize((size_px, size_px), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    return image.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height))
 
 
 def _rgb(image: Image.Image, upright: Image.Transpose | None) -> NDArray[np.uint8]:

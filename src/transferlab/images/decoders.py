@@ -21,8 +21,9 @@ import numpy as np
 from filelock import FileLock
 
 from transferlab.identity import digest
-from transferlab.images.decode import BadImage, decode, quiet
-from transferlab.images.source import Crop, Item, OnDisk, Unreadable, at_hand
+from transferlab.images.boxes import classes_in, usable
+from transferlab.images.decode import BadImage, decode, decode_whole, quiet
+from transferlab.images.source import Box, Crop, Item, Objects, OnDisk, Unreadable, at_hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +31,10 @@ class Result:
     """What became of some images in a row.
 
     Args:
-        pixels: uint8 [n_good, s, s, 3], as bytes.
+        pixels: uint8 [n_good, s, s, 3], as bytes; with objects, images of several sizes.
         rows: for each good image a line of JSON: key, label, split, image id, hash of its pixels, and the classes that
-            are not scored if there are any.
-        bad: key and reason of the others.
+            are not scored if there are any; with objects always, and then the sizes stored and before, and the boxes.
+        bad: key and reason of the others, and of objects that cannot be used in good images.
     """
 
     pixels: bytes
@@ -53,15 +54,23 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
     with quiet():
         for item in items:
             data = at_hand(item.data)
+            label: str | tuple[str, ...] = item.label
             try:
-                square = decode(data, size_px, turn, item.crop)
+                if item.objects is None:
+                    image = decode(data, size_px, turn, item.crop)
+                    more = [item.unscored] if item.unscored else []
+                else:
+                    image, size = decode_whole(data, size_px, item.objects, turn)
+                    boxes, flaws = usable(item.objects, size)
+                    bad += [(item.key, flaw) for flaw in flaws]
+                    label, unscored = classes_in(boxes)
+                    more = [unscored, [image.shape[:2], size, boxes]]
             except BadImage as error:
                 bad.append((item.key, str(error)))
                 continue
             image_id = int(digest(item.key, data), 16) >> 64
-            pixels.append(square.tobytes())
-            unscored = [item.unscored] if item.unscored else []
-            rows.append(json.dumps([item.key, item.label, item.split, image_id, digest(square), *unscored]))
+            pixels.append(image.tobytes())
+            rows.append(json.dumps([item.key, label, item.split, image_id, digest(image), *more]))
     return Result(b"".join(pixels), "".join(f"{row}\n" for row in rows).encode(), bad)
 
 
@@ -146,7 +155,8 @@ def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
             held = [data.nbytes, "array", data.dtype.str, data.shape]
             contents.append(data.tobytes())
         crop = item.crop and [*item.crop.corners, item.crop.of]
-        facts.append([item.key, item.label, item.split, item.unscored, crop, *held])
+        told = item.objects and [item.objects.size, item.objects.boxes, item.objects.flaws, item.objects.reduced]
+        facts.append([item.key, item.label, item.split, item.unscored, crop, told, *held])
     pipe.write(f"{json.dumps(facts)}\n".encode() + b"".join(contents))
     pipe.flush()
 
@@ -155,11 +165,16 @@ def _receive(pipe: IO[bytes]) -> list[Item]:
     """What ``_send`` sent; nothing at the pipe's end."""
     line = pipe.readline()
     items: list[Item] = []
-    for key, label, split, unscored, crop, n_bytes, *kind in json.loads(line) if line else ():
+    for key, label, split, unscored, crop, told, n_bytes, *kind in json.loads(line) if line else ():
         data = _data(_exactly(pipe, n_bytes), *kind)
         part = crop and Crop(*crop[:3], of=tuple(crop[3]))
-        items.append(Item(key, data, label if isinstance(label, str) else tuple(label), split, tuple(unscored), part))
+        named = label if isinstance(label, str) else tuple(label)
+        items.append(Item(key, data, named, split, tuple(unscored), part, told and _objects(*told)))
     return items
+
+
+def _objects(size: tuple[int, int] | None, boxes: list[list[Any]], flaws: list[str], reduced: bool) -> Objects:
+    return Objects(size and (size[0], size[1]), tuple(Box(*box) for box in boxes), tuple(flaws), reduced)
 
 
 def _data(content: bytes, kind: str = "bytes", *facts: Any) -> Any:

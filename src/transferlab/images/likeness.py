@@ -135,7 +135,7 @@ class _Best:
 
 def _grey(pack: Pack, rows: Sequence[int] | NDArray[np.integer]) -> Grey:
     """Grey levels, float32 [m, 32, 32] in 0…1, each cell the mean of what it covers."""
-    images = np.asarray(pack.images[rows])
+    images = np.asarray(pack.squares[rows])
     light: Grey = (images @ np.array([0.299, 0.587, 0.114], np.float32)) / np.float32(255)
     if pack.image_px == GRID:
         return light
@@ -208,4 +208,4 @@ def _equal(pack: Pack, rows: Rows, other: Pack, rows_of_other: Rows) -> NDArray[
 
 
 def _hash(pack: Pack, row: int) -> bytes:
-    return hashlib.blake2b(pack.images[row].tobytes(), digest_size=16).digest()
+    return hashlib.blake2b(pack.squares[row].tobytes(), digest_size=16).digest()

@@ -1,7 +1,9 @@
 """The pack: a decoded image set on disk, written once and mapped read-only.
 
-images.u8       pixels, uint8 [n, s, s, 3]
+images.u8       pixels, uint8 [n, s, s, 3]; with boxes, of images of several sizes, one after another
 labels.npy      int32 [n], or int8 [n, c] where images carry several labels
+sizes.npy       with boxes: int32 [n, 2], height and width of each image
+boxes_*.npy     with boxes: the arrays of specs.Boxes
 split.npy       uint8 [n]
 image_ids.npy   uint64 [n]
 keys.jsonl      n names, one JSON text a line
@@ -23,11 +25,12 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images import boxes
 from transferlab.images.decode import DECODER
 from transferlab.images.publish import EXAMPLES, VERSION, by_reason, file_hash, publish, write_file
 from transferlab.images.source import LateClasses, Source
 from transferlab.images.staging import Decoded, Progress, decode_all
-from transferlab.specs import Pack
+from transferlab.specs import Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
 
 MIN_PX, MAX_PX = 4, 1024
@@ -48,8 +51,8 @@ def write_pack(
 
     Args:
         out: folder to make; it may be an empty one.
-        size_px: side of the square images, 4…1024.
-        skip_bad: leave bad images out and count them, instead of stopping with their list once all are seen.
+        size_px: side of the square images, 4…1024; with boxes, the longer side of images that are not shorter.
+        skip_bad: leave bad images and boxes out and count them, instead of stopping with their list once all are seen.
         progress: is told images done, and images in all where known.
         workers: decoding processes; None is as many as keep every core busy.
 
@@ -102,11 +105,11 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
             raise UserError(f"the pack is damaged: {name} is missing or has another size", str(path), "pack it again")
         if check and file_hash(file) != kept["hash"]:
             raise UserError(f"the pack is damaged: {name} has changed", str(path), "pack it again")
-    side = int(facts["size_px"])
+    has_boxes = "sizes.npy" in facts["files"]
     return Pack(
         name=facts["name"],
         path=path,
-        images=np.memmap(path / "images.u8", np.uint8, "r", shape=(int(facts["n_images"]), side, side, 3)),
+        images=_ragged(path) if has_boxes else _squares(path, int(facts["n_images"]), int(facts["size_px"])),
         labels=np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False),
         split=np.load(path / "split.npy", mmap_mode="r", allow_pickle=False),
         image_ids=np.load(path / "image_ids.npy", mmap_mode="r", allow_pickle=False),
@@ -115,7 +118,17 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
         std=_read_only(facts["std"]),
         digest=facts["digest"],
         notes=facts["notes"],
+        boxes=boxes.load(path) if has_boxes else None,
     )
+
+
+def _squares(path: Path, n_images: int, side: int) -> NDArray[np.uint8]:
+    return np.memmap(path / "images.u8", np.uint8, "r", shape=(n_images, side, side, 3))
+
+
+def _ragged(path: Path) -> Ragged:
+    pixels = np.memmap(path / "images.u8", np.uint8, "r")
+    return Ragged(pixels, np.load(path / "sizes.npy", mmap_mode="r", allow_pickle=False))
 
 
 def keys(path: Path) -> list[str]:
@@ -130,7 +143,8 @@ def remarks(pack: Pack) -> list[str]:
     said = [f"{pack.name}: splits {notes['split']}."] if "split" in notes else []
     said += [f"{pack.name}: {note}." for note in notes.get("source", [])]
     if skipped := notes.get("skipped"):
-        said.append(f"{pack.name}: images left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}.")
+        what = "images or boxes" if pack.boxes else "images"
+        said.append(f"{pack.name}: {what} left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}.")
     if found := notes.get("duplicates"):
         first = " = ".join(found["examples"][0])
         said.append(f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} of them across "
@@ -208,8 +222,9 @@ def _must_be_good(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
     shown = "; ".join(f"{key}: {reason}" for key, reason in bad[:EXAMPLES])
     more = f"; and {len(bad) - EXAMPLES} more" if len(bad) > EXAMPLES else ""
     counts = ", ".join(f"{n} {reason}" for reason, n in by_reason(bad).items())
+    n_good = len(decoded.keys)
     raise UserError(
-        f"{len(bad)} of {len(bad) + len(decoded.keys)} images cannot be used ({counts})",
-        f"{source.name}: {shown}{more}",
-        "mend or remove them, or add --skip-bad to go on without them",
-    )
+        f"{len(bad)} images or boxes cannot be used, beside {n_good} good images ({counts})" if source.metric
+        else f"{len(bad)} of {len(bad) + n_good} images cannot be used ({counts})",
+        f"{source.name}: {shown}{more}", "mend or remove them, or add --skip-bad to go on without them",
+    )  # fmt: skip

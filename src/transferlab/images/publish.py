@@ -8,7 +8,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images import boxes as objects
 from transferlab.images.decode import DECODER
 from transferlab.images.source import Source
 from transferlab.images.splits import assign
 from transferlab.images.staging import IMAGES, Decoded
-from transferlab.specs import SPLITS, TRAIN
+from transferlab.specs import SPLITS, TRAIN, Boxes, Pack, Ragged
 from transferlab.taxonomy.tree import Taxonomy, flat
 
 VERSION = 1
@@ -40,6 +42,8 @@ class _Content:
     image_ids: NDArray[np.uint64]
     taxonomy: Taxonomy
     rule: str
+    sizes: NDArray[np.int32] | None = None
+    boxes: Boxes | None = None
 
 
 def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: dict[str, Any]) -> None:
@@ -56,22 +60,29 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
     folder = staging / "pack"
     content = _content(source, decoded)
     _write_content(folder, decoded, content)
-    shape = (len(decoded.keys), int(facts["size_px"]), int(facts["size_px"]), 3)
+    n_images, side = len(decoded.keys), int(facts["size_px"])
+    shape = (n_images, side, side, 3)
+    held = blocks(staging / IMAGES, shape) if content.sizes is None else each(staging / IMAGES, content.sizes)
     files = sorted(file for file in folder.iterdir() if file.name != "manifest.json")
-    of_pixels, of_blocks, (mean, std) = _surveyed(staging / IMAGES, shape, content.split == TRAIN)
+    of_pixels, of_blocks, (mean, std) = _surveyed(held, content.split == TRAIN)
     kept = {f.name: {"bytes": f.stat().st_size, "hash": of_pixels if f == staging / IMAGES else file_hash(f)}
             for f in files}  # fmt: skip
     notes = {
         "split": content.rule,
-        "source": [*source.notes, *_untrained(source.classes, content)],
+        "source": [
+            *source.notes,
+            *_untrained(source.classes, content),
+            *(objects.remarks(content.boxes) if content.boxes else ()),
+        ],
+        "metric": source.metric,
         "skipped": by_reason(decoded.bad),
         "duplicates": duplicates(decoded, content.labels, content.split),
     }
     manifest = {
         "version": VERSION,
-        "digest": _digest(of_blocks, content),
+        "digest": _digest(of_blocks, content, source.metric),
         "name": source.name,
-        "n_images": shape[0],
+        "n_images": n_images,
         **facts,
         "mean": mean,
         "std": std,
@@ -135,19 +146,43 @@ def blocks(images: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
     with images.open("rb", buffering=0) as file:
         for start in range(0, shape[0], BLOCK):
             block = held[: shape[0] - start]
-            into, n_read = block.data.cast("B"), 0
-            while n_read < len(into):
-                if not (n := file.readinto(into[n_read:])):
-                    raise EOFError(f"{images} ends within image {start + n_read * len(block) // len(into)}")
-                n_read += n
+            _fill(block, file, start)
             yield block
+
+
+def each(images: Path, sizes: NDArray[np.int32]) -> Iterator[NDArray[np.uint8]]:
+    """As ``blocks``, of images of several sizes: one at a time, uint8 [1, h, w, 3].
+
+    Args:
+        sizes: int32 [n, 2], heights and widths.
+    """
+    with images.open("rb", buffering=0) as file:
+        for number, (height, width) in enumerate(sizes.tolist()):
+            block = np.empty((1, height, width, 3), np.uint8)
+            _fill(block, file, number)
+            yield block
+
+
+def blocks_of(pack: Pack) -> Iterator[NDArray[np.uint8]]:
+    """The images of a pack as they are read to be hashed: many at a time, or one where sizes differ."""
+    file = pack.path / "images.u8"
+    return each(file, pack.images.sizes) if isinstance(pack.images, Ragged) else blocks(file, pack.images.shape)
+
+
+def _fill(block: NDArray[np.uint8], file: FileIO, start: int) -> None:
+    """Read as much as a block holds; ``start`` is the number of its first image, for the error."""
+    into, n_read = block.data.cast("B"), 0
+    while n_read < len(into):
+        if not (n := file.readinto(into[n_read:])):
+            raise EOFError(f"{file.name} ends within image {start + n_read * len(block) // len(into)}")
+        n_read += n
 
 
 def moments(images: Iterable[NDArray[np.uint8]], chosen: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over some images, in 0…1, from exact sums of whole numbers.
 
     Args:
-        images: uint8 [up to BLOCK, s, s, 3], n in all.
+        images: uint8 [up to BLOCK, h, w, 3], n in all.
         chosen: bool [n], at least one.
     """
     sums, start = _NOTHING, 0
@@ -164,8 +199,10 @@ SUMMED_BYTES = 1 << 20  # at once: what stays in the cache
 def _sums(block: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Number of pixels, then each channel's sum and sum of squares, int64 [7], over the chosen images of a block."""
     sums = _NOTHING.copy()
-    side = block.shape[1]
-    width = 3 * side * (side if side <= 64 else 1)  # small images, or lines of large ones, are added up first
+    height, side = block.shape[1:3]
+    width = (
+        3 * side * (height if side <= 64 and height <= 64 else 1)
+    )  # small images, or lines of large ones, are added up first
     n_at_once = max(1, SUMMED_BYTES // block[0].size)
     for start in range(0, len(block), n_at_once):
         values = block[start : start + n_at_once]
@@ -187,14 +224,14 @@ def _moments_of(sums: NDArray[np.int64]) -> tuple[list[float], list[float]]:
 
 
 def _surveyed(
-    images: Path, shape: tuple[int, ...], chosen: NDArray[np.bool_]
+    images: Iterable[NDArray[np.uint8]], chosen: NDArray[np.bool_]
 ) -> tuple[str, list[str], tuple[list[float], list[float]]]:
     """In one pass over the pixels: the file's hash, the digest of each block, and ``moments`` of the chosen images."""
     of_file = hashlib.blake2b(digest_size=16)
     of_blocks: list[str] = []
     sums, start = _NOTHING, 0
     with ThreadPoolExecutor() as pool:  # hashing lets other threads run
-        for block in blocks(images, shape):
+        for block in images:
             whole = pool.submit(of_file.update, block.data.cast("B"))
             of_block = pool.submit(digest, block)
             sums = sums + _sums(block, chosen[start : start + len(block)])
@@ -228,7 +265,10 @@ def _content(source: Source, decoded: Decoded) -> _Content:
     labels = _labels(source, decoded)
     classes = labels.astype(np.int64) if labels.ndim == 1 else labels.argmax(axis=1).astype(np.int64)
     split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit)
-    return _Content(labels, split, decoded.image_ids, source.taxonomy or flat(source.classes), rule)
+    content = _Content(labels, split, decoded.image_ids, source.taxonomy or flat(source.classes), rule)
+    if source.metric is None:
+        return content
+    return replace(content, sizes=decoded.objects.sizes, boxes=decoded.objects.boxes(source.classes))
 
 
 def _labels(source: Source, decoded: Decoded) -> Labels:
@@ -268,6 +308,9 @@ def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "labels": content.labels, "split": content.split, "image_ids": content.image_ids
     }  # fmt: skip
+    if content.sizes is not None and content.boxes is not None:
+        arrays["sizes"] = content.sizes
+        objects.save(folder, content.boxes)
     for name, array in arrays.items():
         with (folder / f"{name}.npy").open("wb") as file:
             np.save(file, array, allow_pickle=False)
@@ -276,9 +319,16 @@ def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
     write_file(folder / "taxonomy.json", json.dumps(content.taxonomy.to_plain()).encode())
 
 
-def _digest(of_blocks: list[str], content: _Content) -> str:
-    """Over pixels, labels, splits, ids and taxonomy; neither path nor name nor how the work was divided."""
-    return digest("pack", of_blocks, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
+def _digest(of_blocks: list[str], content: _Content, metric: str | None) -> str:
+    """Over pixels, labels, splits, ids and taxonomy; neither path nor name nor how the work was divided.
+
+    With boxes also over sizes, boxes and the metric that they are made for.
+    """
+    rest = (content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
+    if content.boxes is None:
+        return digest("pack", of_blocks, *rest)
+    arrays = [getattr(content.boxes, name) for name in objects.ARRAYS]
+    return digest("detection pack", of_blocks, *rest, content.sizes, *arrays, metric)
 
 
 def _sync(path: Path) -> None:

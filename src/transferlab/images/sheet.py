@@ -1,4 +1,4 @@
-"""Contact sheets: a few images of each class, to see what a set really holds."""
+"""Contact sheets: a few images of each class, with their boxes if they have any, to see what a set really holds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from transferlab.errors import UserError
-from transferlab.images.decode import BadImage, decode
+from transferlab.images.boxes import usable
+from transferlab.images.decode import BadImage, decode, decode_whole
 from transferlab.images.pack import open_pack
+from transferlab.images.source import Box, Data, Objects
 from transferlab.images.spec import open_source, parse_spec
+from transferlab.specs import Pack
 
 MAX_CLASSES, PER_CLASS, SIDE_PX, GAP_PX, CAPTION_PX = 64, 4, 48, 2, 15
+BOXED_PX = 128  # longer side of images with boxes
 GROUND, INK = (255, 255, 255), (60, 60, 60)
+COUNTS, IGNORED = (255, 220, 0), (170, 170, 170)  # frames of objects that count, and of difficult ones and crowds
 
 
 def write_sheet(text: str, out: Path) -> None:
@@ -42,7 +47,10 @@ def save(sheet: Image.Image, out: Path) -> None:
 
 
 def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
-    """Class name to its first images, uint8 [48, 48, 3]; classes spread evenly where there are more than 64."""
+    """Class name to its first images, uint8 [48, 48, 3]; classes spread evenly where there are more than 64.
+
+    Images with boxes are whole, up to 128 pixels long, with the boxes of that class.
+    """
     spec = parse_spec(text)
     groups: dict[str, list[NDArray[np.uint8]]] = {}
     if spec.format == "pack":
@@ -50,7 +58,8 @@ def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
         for index in _spread(len(pack.taxonomy.leaves)):
             of_class = pack.labels == index if pack.labels.ndim == 1 else pack.labels[:, index] > 0
             rows = np.flatnonzero(of_class)[:PER_CLASS]
-            groups[pack.taxonomy.leaves[index]] = [decode(np.asarray(pack.images[row]), SIDE_PX) for row in rows]
+            name = pack.taxonomy.leaves[index]
+            groups[name] = [_shown(np.asarray(pack.images[row]), _objects(pack, row), name) for row in rows]
         return groups
     source = open_source(spec)
     groups = {source.classes[index]: [] for index in _spread(len(source.classes))}
@@ -58,7 +67,7 @@ def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
         for name in (item.label,) if isinstance(item.label, str) else item.label:
             if name in groups and len(groups[name]) < PER_CLASS:
                 try:
-                    groups[name].append(decode(item.data, SIDE_PX))
+                    groups[name].append(_shown(item.data, item.objects, name))
                 except BadImage:
                     continue
         if all(len(images) == PER_CLASS for images in groups.values()):
@@ -66,9 +75,40 @@ def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
     return groups
 
 
+def _objects(pack: Pack, row: int | np.integer) -> Objects | None:
+    """The boxes of an image of a pack, on the image as it is stored."""
+    held = pack.boxes
+    if held is None:
+        return None
+    boxes: list[Box] = []
+    for i in range(int(held.first[row]), int(held.first[row + 1])):
+        x0, y0, x1, y1 = held.boxes[i].tolist()
+        boxes.append(Box(pack.taxonomy.leaves[held.labels[i]], x0, y0, x1, y1, bool(held.ignored[i])))
+    return Objects(None, tuple(boxes))
+
+
+def _shown(data: Data, objects: Objects | None, name: str) -> NDArray[np.uint8]:
+    """An image as it stands in a sheet.
+
+    Raises:
+        BadImage: it cannot be decoded.
+    """
+    if objects is None:
+        return decode(data, SIDE_PX)
+    pixels, size = decode_whole(data, BOXED_PX, objects)
+    image = Image.fromarray(pixels)
+    pen, scale = ImageDraw.Draw(image), pixels.shape[1] / size[1]
+    for box in usable(objects, size)[0]:
+        if box.label == name:
+            x0, y0, x1, y1 = (scale * edge for edge in box[1:5])
+            frame = x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)
+            pen.rectangle(frame, outline=IGNORED if box.ignored else COUNTS)
+    return np.asarray(image)
+
+
 def contact_sheet(groups: dict[str, list[NDArray[np.uint8]]], n_images: int = PER_CLASS) -> Image.Image:
     """Blocks of n images with a name above, as many columns as give a sheet wider than high."""
-    cell = SIDE_PX + GAP_PX
+    cell = max([SIDE_PX, *(max(image.shape) for images in groups.values() for image in images)]) + GAP_PX
     width, height = n_images * cell + 10, CAPTION_PX + cell + 8
     columns = max(1, min(len(groups), round((1.6 * len(groups) * height / width) ** 0.5)))
     sheet = Image.new("RGB", (columns * width + 8, max(1, -(-len(groups) // columns)) * height + 8), GROUND)

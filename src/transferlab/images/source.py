@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,49 @@ class Crop:
         return self.left, self.top, self.side
 
 
+class Box(NamedTuple):
+    """An annotated object: its class id and its edges in pixels, right and lower one exclusive, as they are given.
+
+    ``ignored`` and ``area`` are as in specs.Boxes; no area is that of the box.
+    """
+
+    label: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    ignored: bool = False
+    crowd: bool = False
+    area: float | None = None
+
+    @property
+    def flaw(self) -> str:
+        """Why it is no box, in a few words, or ""."""
+        where = " ".join(f"{value:g}" for value in self[1:5])
+        if self.x1 < self.x0 or self.y1 < self.y0:
+            return f"box with swapped corners ({self.label}, edges {where})"
+        if self.x1 == self.x0 or self.y1 == self.y0:
+            return f"box without area ({self.label}, edges {where})"
+        return ""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What is annotated in an image.
+
+    Args:
+        size: width and height that the annotation gives, which the image must have; None where it gives none.
+        boxes: in the file's order.
+        flaws: what is wrong with objects that cannot be used, each as the reason of a BadImage.
+        reduced: the image may be a smaller copy of the annotated one.
+    """
+
+    size: tuple[int, int] | None
+    boxes: tuple[Box, ...]
+    flaws: tuple[str, ...] = ()
+    reduced: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Item:
     """One labelled image, not yet decoded.
@@ -74,6 +117,7 @@ class Item:
         split: "train", "val", "test", or None where the format gives none.
         unscored: class ids of a multi-label source that are neither right nor wrong here.
         crop: the part that is meant; None is all of it.
+        objects: for detection, what is annotated; the image is then kept whole.
     """
 
     key: str
@@ -82,6 +126,7 @@ class Item:
     split: SplitName | None
     unscored: tuple[str, ...] = ()
     crop: Crop | None = None
+    objects: Objects | None = None
 
 
 class LateClasses(Sequence[str]):
@@ -130,6 +175,7 @@ class Source:
         multi_label: whether labels are tuples.
         resplit: divide into splits anew, whatever the format gives.
         notes: sentences for the report.
+        metric: for detection the main metric, ``mAP`` or COCO's ``AP``; else None.
     """
 
     name: str
@@ -141,3 +187,4 @@ class Source:
     multi_label: bool = False
     resplit: bool = False
     notes: Sequence[str] = field(default_factory=tuple)
+    metric: str | None = None

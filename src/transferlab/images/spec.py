@@ -15,7 +15,7 @@ from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import read_taxonomy
 from transferlab.taxonomy.tree import Taxonomy, flat
 
-COMMON = ("name", "taxonomy", "prune", "join_roots", "resplit")  # options that every format takes
+COMMON = ("name", "taxonomy", "prune", "join_roots", "resplit", "size")  # options that every format takes
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,18 @@ def open_source(spec: Spec) -> Source:
             source, taxonomy=read_taxonomy(file, source.classes, prune=prune, join_roots=join_roots)
         )  # fmt: skip
     return replace(source, name=spec.options.get("name", source.name), resplit=_yes(spec, "resplit"))
+
+
+def size_of(spec: Spec, otherwise: int) -> int:
+    """The side in pixels that a spec asks for with ``?size=``, 8…1024, or another one.
+
+    Raises:
+        UserError: no such number.
+    """
+    text = spec.options.get("size", str(otherwise))
+    if not text.isdecimal() or not 8 <= int(text) <= 1024:
+        raise UserError(f"images of {text} px cannot be used", spec.text, "choose from 8 to 1024, for example size=128")
+    return int(text)
 
 
 def _in_wordnet(spec: Spec, source: Source) -> Source:

@@ -18,6 +18,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
+from transferlab.images.boxes import Gathered
 from transferlab.images.decoders import Decoders, Result, decode_items
 from transferlab.images.source import Item, OnDisk, Source, Unreadable
 
@@ -33,11 +34,12 @@ class Decoded:
     """What decoding left: good images in the order of the source, and the bad ones with their reasons.
 
     Args:
-        images: file of uint8 [n, s, s, 3].
+        images: file of uint8 [n, s, s, 3], or of images of several sizes.
         keys: n names. labels: n class ids, or tuples of them. splits: n split names or None.
         unscored: row to class ids that are neither right nor wrong there, where there are any.
         image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], hashes of the decoded pixels.
-        bad: (key, reason) of each image that could not be decoded.
+        bad: (key, reason) of each image that could not be decoded, and of each object that cannot be used.
+        objects: sizes and boxes of the images, empty where they have none.
     """
 
     images: Path
@@ -48,6 +50,7 @@ class Decoded:
     pixel_hashes: NDArray[np.uint64]
     bad: list[tuple[str, str]]
     unscored: dict[int, tuple[str, ...]] = field(default_factory=dict[int, "tuple[str, ...]"])
+    objects: Gathered = field(default_factory=Gathered)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     return _read(folder)
 
 
-_PlainRow = tuple[str, "str | list[str]", "str | None", int, str, *tuple[list[str], ...]]
+_PlainRow = tuple[str, "str | list[str]", "str | None", int, str, *tuple[Any, ...]]
 
 
 def _remaining(source: Source, done: _Done) -> Iterator[Item]:
@@ -184,13 +187,15 @@ def _read(folder: Path) -> Decoded:
     labels: list[str | tuple[str, ...]] = []
     splits: list[str | None] = []
     unscored: dict[int, tuple[str, ...]] = {}
-    ids, hashes = array("Q"), bytearray()
+    ids, hashes, objects = array("Q"), bytearray(), Gathered()
     same: dict[Any, Any] = {}  # one object for equal labels and splits: a million images then take 100 MB, not 400
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
             key, label, split, image_id, pixel_hash, *more = cast(_PlainRow, json.loads(row))
-            if more:
+            if more and more[0]:
                 unscored[len(keys)] = tuple(more[0])
+            if len(more) > 1:
+                objects.add(more[1])
             found = tuple(label) if isinstance(label, list) else label
             keys.append(key)
             labels.append(same.setdefault(found, found))
@@ -199,4 +204,4 @@ def _read(folder: Path) -> Decoded:
             hashes += bytes.fromhex(pixel_hash)
     bad = [(key, reason) for line in _journal(folder) for key, reason in line["bad"]]
     of_pixels = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
-    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), of_pixels, bad, unscored)
+    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), of_pixels, bad, unscored, objects)

@@ -13,11 +13,13 @@ from transferlab.answers.contrast import MEAN, Results, estimates
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
 from transferlab.answers.leakage import Found, Leakage, from_findings, without
 from transferlab.answers.scaling import Forecast, forecast
-from transferlab.answers.study import ConditionFacts, TargetFacts
+from transferlab.answers.study import ConditionFacts, Scenes, TargetFacts
 from transferlab.errors import UserError
 from transferlab.images.decode import decode
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
+from transferlab.plan import compared
+from transferlab.report.scenes import scenes_of
 from transferlab.runners.packs import find
 from transferlab.specs import PackRef, Plan
 from transferlab.transfer.targets import Target, view
@@ -43,7 +45,7 @@ def beyond(study: Further) -> dict[str, Any]:
     found = _leakage(study)
     return {
         "forecasts": _forecasts(study), "divisions": _divisions(study), "leakage": tuple(each for each, _ in found),
-        "without": _without(study, found),
+        "without": _without(study, found), "scenes": _scenes(study),
     }  # fmt: skip
 
 
@@ -90,6 +92,22 @@ def _divisions(study: Further) -> tuple[Division, ...]:
                 told = verify(found[target], [ways[name] for name in large[-1]], scores)
                 found[target] = replace(found[target], verified=told)
     return tuple(found.values())
+
+
+def _scenes(study: Further) -> tuple[Scenes, ...]:
+    """For each target with boxes what the reference condition found; of the first seed that is done."""
+    found: list[Scenes] = []
+    for reference, facts in zip(study.plan.targets, study.facts, strict=True):
+        target = target_view(study.store, study.plan, reference) if reference.has_boxes else None
+        wanted = compared(study.plan, reference, study.plan.reference)
+        for t in study.plan.transfers if target is not None else ():
+            at = (t.condition, t.cell.target, t.cell.protocol)
+            if at == (study.plan.reference, reference.digest, wanted) and study.store.has(t.key) and target is not None:
+                found += scenes_of(
+                    target, study.store.arrays(t.key), facts.name, f"the network of {t.condition}, seed {t.seed}"
+                )
+                break
+    return tuple(found)
 
 
 def _shown(study: Further, design: str) -> dict[str, dict[str, Any]]:
@@ -143,7 +161,7 @@ def _pairs(study: Further, reference: PackRef, found: Found) -> NDArray[np.uint8
         target, source = find(study.store, reference), find(study.store, study.plan.source)
     except UserError:
         return None
-    held = [decode(np.asarray(pack.images[row]), PAIR_PX)
+    held = [decode(np.asarray(pack.squares[row]), PAIR_PX)
             for i in found.spread(N_PAIRS) for pack, row in ((target, found.rows[i]), (source, found.of[i]))]  # fmt: skip
     return np.stack(held) if held else None
 

@@ -15,7 +15,7 @@ from transferlab.answers.study import Check, Missing, Score, StudyAnswers, Targe
 from transferlab.errors import UserError
 from transferlab.images.pack import remarks
 from transferlab.outcomes.store import Store
-from transferlab.plan import source_key
+from transferlab.plan import compared, source_key
 from transferlab.report.beyond import Further, beyond, class_weights, target_view
 from transferlab.report.conditions import conditions
 from transferlab.runners.packs import find
@@ -31,6 +31,7 @@ from transferlab.specs import (
     restored,
 )
 from transferlab.transfer.metrics import mean_average_precision
+from transferlab.transfer.protocols import detect_knobs
 from transferlab.transfer.targets import Target
 
 N_SAMPLES = 24
@@ -77,9 +78,10 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     names = _target_names(plan)
     facts = tuple(_target_facts(names[t.digest], target_view(store, plan, t), _metrics_on(plan, t, records))
                   for t in plan.targets)  # fmt: skip
-    compared = {t.cell.target for t in plan.transfers if t.cell.protocol == plan.protocols[0]}
+    asked = {(t.cell.target, t.cell.protocol.label) for t in plan.transfers}
+    main = {t.digest: compared(plan, t, plan.reference) for t in plan.targets}
     results = [_results(store, plan, t, f, records) for t, f in zip(plan.targets, facts, strict=True)
-               if t.digest in compared]  # fmt: skip
+               if (protocol := main[t.digest]) is not None and (t.digest, protocol.label) in asked]  # fmt: skip
     declared = estimates(plan.contrasts, results)
     explored: tuple[Estimate, ...] = ()
     if any(each.scores.get(FLOOR) for each in results):
@@ -141,7 +143,7 @@ def _metrics_on(plan: Plan, reference: PackRef, records: Mapping[str, dict[str, 
 
 def _target_facts(name: str, target: Target | None, metrics: Set[str]) -> TargetFacts:
     if target is None:
-        metric = "mean average precision" if "mean average precision" in metrics else "top1"
+        metric = next((m for m in ("mean average precision", "mAP") if m in metrics), "top1")
         note = f"{name}: its pack is gone, so its sizes and the level of guessing are unknown, and {metric} is shown."
         return TargetFacts(name, metric, float("nan"), 0, 0, 0, 0, (note,))
     notes = tuple(remarks(target.pack))
@@ -154,22 +156,26 @@ def _results(
 ) -> Results:
     """Scores and per-example rows of one target under the study's first protocol (scratch under its own)."""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    rows: defaultdict[str, dict[int, NDArray[np.bool_]]] = defaultdict(dict)
+    rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)
     ranked: dict[tuple[str, int], tuple[NDArray[np.float32], NDArray[np.int8]]] = {}
     n_examples = 0
-    main, of_scratch = _main_protocols(plan)
     for t in plan.transfers:
         record = records[t.key]
-        wanted = of_scratch if t.condition == "scratch" else main
-        if t.cell.target != reference.digest or record is None or t.cell.protocol != wanted:
+        if (
+            t.cell.target != reference.digest
+            or record is None
+            or t.cell.protocol != compared(plan, reference, t.condition)
+        ):
             continue
         scores[t.condition][t.seed] = float(record["metrics"][facts.metric])
         held = store.arrays(t.key)
         if facts.metric == "mean average precision":
             ranked[t.condition, t.seed] = (held["scores"].astype(np.float32), held["labels"])
+        elif reference.has_boxes:
+            rows[t.condition][t.seed] = held["value"]
         else:
             rows[t.condition][t.seed] = held["right"]  # a byte an example; contrasts make floats of them, one at a time
-        n_examples = len(next(iter(held.values())))
+        n_examples = len(held["value"] if reference.has_boxes else next(iter(held.values())))
     target = target_view(store, plan, reference) if facts.metric == "mean class accuracy" else None
     weights = None if target is None else class_weights(target.pack.labels[target.test])
 
@@ -178,13 +184,6 @@ def _results(
         return mean_average_precision(found[examples], labels[examples])
 
     return Results(facts.name, facts.metric, dict(scores), dict(rows), weights, redrawn if ranked else None, n_examples)
-
-
-def _main_protocols(plan: Plan) -> tuple[Protocol, Protocol]:
-    """What the answer compares: the study's first protocol; and the one of scratch at as many shots."""
-    main = plan.protocols[0]
-    own = [t.cell.protocol for t in plan.transfers if t.condition == "scratch"]
-    return main, next((p for p in own if p.shots == main.shots), own[0] if own else main)
 
 
 def _scores(
@@ -197,10 +196,10 @@ def _scores(
         value = _metrics(store.record(key)).get("top1")
         if value is not None:
             yield Score(training.condition, training.seed, OWN, OWN_HEAD, "top1", value, key)
-    order = list(plan.protocols)
-    _, of_scratch = _main_protocols(plan)
-    shown = [t for t in plan.transfers if t.condition != "scratch" or t.cell.protocol == of_scratch]
-    shown.sort(key=lambda t: order.index(t.cell.protocol) if t.cell.protocol in order else 0)
+    targets, order = {t.digest: t for t in plan.targets}, [p.label for p in plan.protocols]
+    shown = [t for t in plan.transfers if t.condition != "scratch"
+             or t.cell.protocol == compared(plan, targets[t.cell.target], "scratch")]  # fmt: skip
+    shown.sort(key=lambda t: order.index(t.cell.protocol.label) if t.cell.protocol.label in order else 0)
     for more in ("", *BESIDE):
         for t in shown:
             record, fact, protocol = records[t.key], by_digest[t.cell.target], t.cell.protocol
@@ -287,7 +286,7 @@ def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]]:
             subset = store.read_subset(digests[0])
             order = np.argsort(subset.labels, kind="stable")
             chosen = order[np.linspace(0, len(order) - 1, min(N_SAMPLES, len(order))).round().astype(int)]
-            found[condition.name] = np.asarray(pack.images[subset.rows[chosen]])
+            found[condition.name] = np.asarray(pack.squares[subset.rows[chosen]])
     return found
 
 
@@ -328,10 +327,25 @@ def _protocol_in_words(protocol: Protocol) -> str:
         "refit": "a new last layer for all the source's own classes on frozen features",
         "induction": "induction: the source's own classes by their nearest image on frozen features, freely and within "
         "coarse labels, and these labels",
+        "detect": "detection: a Faster R-CNN around the backbone",
     }[protocol.kind]
+    if protocol.kind == "detect":
+        return f"{words}, {_detection_in_words(protocol)}"
     rule = [f" ({name} {n})" for name, n in protocol.knobs.items() if protocol.kind == "induction"]
     shots = "" if protocol.shots is None else f", {protocol.shots} examples a class for training and validation"
     return "".join([words, *rule, shots])
+
+
+def _detection_in_words(protocol: Protocol) -> str:
+    knobs = detect_knobs(protocol)
+    frozen = "none" if knobs["frozen"] == 0 else knobs["frozen"]
+    norms = "keep their averages" if knobs["norms"] == "frozen" else "use each batch's own averages"
+    return (
+        f"{knobs['examples']:,} images seen in batches of {knobs['batch']}, training and validation images together, AdamW at a "
+        f"peak rate of {knobs['lr']}; {frozen} of the backbone's parts fixed, counted from the stem; batch norms {norms}; "
+        f"{knobs['proposals']} proposals an image (from scratch: all parts and all norms are trained; random features: none of "
+        "the backbone's is)"
+    )
 
 
 def _provenance(store: Store, plan: Plan, records: Mapping[str, dict[str, Any] | None]) -> tuple[tuple[str, str], ...]:

@@ -38,7 +38,7 @@ class More:
 def further(study: StudyAnswers) -> list[More]:
     """The parts that this study has."""
     parts = [_forecasts(study) if study.forecasts else None, _divisions(study) if study.divisions else None,
-             _leakage(study) if study.leakage else None]  # fmt: skip
+             _leakage(study) if study.leakage else None, _scenes(study) if study.scenes else None]  # fmt: skip
     return [part for part in parts if part is not None]
 
 
@@ -105,6 +105,22 @@ def _leakage(study: StudyAnswers) -> More:
     sheets = [sheet_picture(each.target, each.pairs, f"Pairs of {each.target}: a test image, then its likeness in the source")
               for each in study.leakage if each.pairs is not None]  # fmt: skip
     return More("Is the gain leakage?", lines, note, [], _with_and_without(study.estimates, study.without), sheets)
+
+
+def _scenes(study: StudyAnswers) -> More:
+    """Each sheet's captions follow its images, row by row."""
+    lines = [f"{each.target}, {each.what}, by {each.network}: {', '.join(each.captions)}." for each in study.scenes]
+    sheets = [
+        sheet_picture(f"{each.target}: {each.what}", each.images,
+                      f"Test images of {each.target} with boxes {each.what}: {', '.join(each.captions)}")
+        for each in study.scenes
+    ]  # fmt: skip
+    note = (
+        "Blue: the best-scored boxes that meet an object of their class (intersection over union of 0.5 or more). Orange: the "
+        "best-scored ones that do not. Yellow: the largest objects without a box of their class and a score of 0.3 there. Thin "
+        "white: all objects of the image. One network, at most one box an image; chosen by these rules, not by eye."
+    )
+    return More("What is found, and what is not", lines, note, [], None, sheets)
 
 
 def _with_and_without(estimates: Sequence[Estimate], without: Sequence[Estimate]) -> Grid | None:

@@ -1,4 +1,4 @@
-"""The demo: two questions on the toy world, small enough for a few minutes on two cores."""
+"""The demo: three questions on the toy world, small enough for a few minutes on two cores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from transferlab import designs
 from transferlab.contrasts import compare, steps
 from transferlab.engine.recipes import RECIPES
 from transferlab.specs import Study
+from transferlab.transfer.protocols import detect
 
 TARGETS = ("toy?task=unseen", "toy?task=scenes", "toy?task=attributes")
 
@@ -34,4 +35,17 @@ LABELS = replace(
     controls=("scratch", "random-features"),
 )
 
-STUDIES = (IMAGES, LABELS)
+# Networks of IMAGES again, here around a detector: nothing is pre-trained for it, and all of it takes a minute.
+BOXES = replace(
+    IMAGES,
+    name="images-per-class-boxes",
+    question="Do more images per class help to find objects, too?",
+    targets=("toy?task=detection",),
+    conditions={n: designs.images_per_class(n) for n in (5, 60)},
+    contrasts=[compare("60", "5", margin=0.02)],
+    controls=("scratch",),
+    seeds=3,
+    protocols=[detect(examples=800)],
+)
+
+STUDIES = (IMAGES, LABELS, BOXES)

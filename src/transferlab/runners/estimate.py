@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
+import numpy as np
+
 from transferlab.console import duration
 from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
@@ -12,8 +14,12 @@ from transferlab.plan import most_seen, networks_of_cells
 from transferlab.runners.local import failures, missing
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
-from transferlab.specs import Plan, Recipe, Transfer, restored
+from transferlab.specs import TEST, Plan, Ragged, Recipe, Transfer, restored
+from transferlab.transfer.protocols import detect_knobs
 
+DETECTION_COST = (
+    4.0  # seconds a pixel, in those of pre-training; seen so far: 3.7 at 256 px, 5 to 6 at 96 px (shared machine)
+)
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
 MOST_OF_A_NOTE = 400  # letters of it in a plan; the report has all
 
@@ -94,9 +100,21 @@ def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
     done = {_kind(t): t.key for t in plan.transfers if t.key not in gone}
     for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
         record = store.record(done[_kind(t)]) if _kind(t) in done else None
-        tuned = 2 * int(t.cell.protocol.knobs.get("examples", 60_000)) / rate
-        seconds += float(record["seconds"]) if record else (tuned if t.cell.protocol.kind == "finetune" else 4.0)
+        seconds += float(record["seconds"]) if record else _transfer_seconds(t, prepared, rate)
     return seconds / cores.n_workers
+
+
+def _transfer_seconds(transfer: Transfer, prepared: Prepared, rate: float) -> float:
+    """A guess for a transfer of which there is none like it yet, from pre-training's images a second."""
+    protocol = transfer.cell.protocol
+    if protocol.kind == "finetune":
+        return 2 * int(protocol.knobs.get("examples", 60_000)) / rate
+    pack = next((p for p in prepared.packs if p.digest == transfer.cell.target), None)
+    if protocol.kind != "detect" or pack is None or not isinstance(pack.images, Ragged):
+        return 4.0
+    pixels = float(np.prod(pack.images.sizes, axis=1, dtype=np.float64).mean())
+    seen = int(detect_knobs(protocol)["examples"]) + len(pack.rows(TEST)) / 3  # finding costs a third of learning
+    return seen * DETECTION_COST * pixels / prepared.plan.recipe.image_px**2 / rate
 
 
 def _kind(transfer: Transfer) -> tuple[str, str]:

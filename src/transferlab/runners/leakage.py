@@ -126,7 +126,7 @@ def draw(audits: Sequence[Audit], out: Path) -> None:
             (each.target, each.found.within),
         ):
             for i in found.spread(MOST_PAIRS // len(audits) // 3 + 1):
-                images = (each.target.images[found.rows[i]], other.images[found.of[i]])
+                images = (each.target.squares[found.rows[i]], other.squares[found.of[i]])
                 own = " own" if found is each.found.within else ""
                 caption = f"{each.found.target} {found.rows[i]}{own} {found.likeness[i]:.2f}"
                 groups[caption] = [decode(np.asarray(image), SIDE_PX) for image in images]

@@ -156,7 +156,10 @@ def transfer(bench: Bench, network: str) -> None:
 def _transfer(bench: Bench, trained: Network, transfer: Transfer, shared: dict[tuple[str, bytes], Tensor]) -> None:
     begun = time.monotonic()
     target = bench.target(transfer.cell.target)
-    measured = measure(Problem(trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared))
+    problem = Problem(
+        trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared, _hooks(bench, transfer.key)
+    )
+    measured = measure(problem)
     record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
     files = {"rows.npz": npz_bytes(dict(measured.rows))}
     _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
@@ -164,11 +167,15 @@ def _transfer(bench: Bench, trained: Network, transfer: Transfer, shared: dict[t
 
 def _member(bench: Bench, key: str, cell: PretrainCell) -> Member:
     subset = bench.store.read_subset(cell.subset)
-    hooks = Hooks(
+    return Member(_examples(bench.source, subset), cell.seed, _held_out(bench.source, subset), _hooks(bench, key))
+
+
+def _hooks(bench: Bench, key: str) -> Hooks:
+    """Progress and checkpoints of what a cell trains."""
+    return Hooks(
         progress=lambda progress: bench.around.progress(key, progress), due=lambda step: bench.around.due(key),
         save=lambda snapshot: _save(bench, key, snapshot), resume=_saved(bench, key),
     )  # fmt: skip
-    return Member(_examples(bench.source, subset), cell.seed, _held_out(bench.source, subset), hooks)
 
 
 def _keep_network(bench: Bench, key: str, cell: PretrainCell, fitted: Fitted, cohort: tuple[float, int]) -> None:
@@ -236,7 +243,7 @@ def _head(bench: Bench, key: str, backbone: Backbone) -> nn.Linear:
 
 
 def _examples(pack: Pack, subset: Subset) -> Examples:
-    return Examples(pack.images, subset.rows, subset.labels, len(subset.label_names), pack.mean, pack.std)
+    return Examples(pack.squares, subset.rows, subset.labels, len(subset.label_names), pack.mean, pack.std)
 
 
 def _held_out(pack: Pack, subset: Subset) -> Examples | None:
@@ -247,7 +254,7 @@ def _held_out(pack: Pack, subset: Subset) -> Examples | None:
     labels = of_class[pack.labels[rows]]
     if not (labels >= 0).any():
         return None
-    return Examples(pack.images, rows[labels >= 0], labels[labels >= 0].astype("int32"), len(subset.label_names),
+    return Examples(pack.squares, rows[labels >= 0], labels[labels >= 0].astype("int32"), len(subset.label_names),
                     pack.mean, pack.std)  # fmt: skip
 
 

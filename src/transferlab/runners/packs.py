@@ -11,8 +11,8 @@ import numpy as np
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, write_pack
-from transferlab.images.publish import blocks, moments
-from transferlab.images.spec import Spec, open_source, parse_spec
+from transferlab.images.publish import blocks_of, moments
+from transferlab.images.spec import Spec, open_source, parse_spec, size_of
 from transferlab.outcomes.files import sync, told_as_users_mistake
 from transferlab.outcomes.store import Problem, Store
 from transferlab.specs import TRAIN, Pack, PackRef
@@ -24,6 +24,7 @@ def obtain(
     """The pack of a spec: an external one, one made before from the unchanged source, or a new one in the store.
 
     Args:
+        size_px: side of square images; the spec may ask for another with ``?size=``. Images with boxes: ``detection_px``.
         progress: is told the spec, images done, and images in all where known.
 
     Raises:
@@ -33,8 +34,9 @@ def obtain(
     if spec.format == "pack":
         pack = open_pack(Path(spec.path))
         store.write_pack_index(pack.digest, {"external": str(Path(spec.path).resolve())})
-        return PackRef(text, pack.digest, pack.name), pack
+        return _named(text, pack), pack
     source = open_source(spec)
+    size_px = size_of(spec, size_px if source.metric is None else detection_px(size_px))
     name = digest("import", _settled(spec), size_px, source.fingerprint, skip_bad)
     pack = _kept(store, name)
     if pack is None:
@@ -47,7 +49,19 @@ def obtain(
                 ).digest  # nothing more is kept of it: its files are mapped, and they move
                 pack = _moved(made, staging, store)
                 store.write_pack_index(name, {"digest": pack.digest})
-    return PackRef(text, pack.digest, pack.name), pack
+    return _named(text, pack), pack
+
+
+def _named(text: str, pack: Pack) -> PackRef:
+    return PackRef(text, pack.digest, pack.name, pack.boxes is not None)
+
+
+def detection_px(size_px: int) -> int:
+    """The longer side of images with boxes, where a spec says none: four times a study's, at most 512.
+
+    An object that spans a quarter of its image is then as large as the pictures that the backbone has learnt from.
+    """
+    return max(size_px, min(4 * size_px, 512))
 
 
 def _kept(store: Store, name: str) -> Pack | None:
@@ -78,7 +92,7 @@ def problems(store: Store) -> Iterator[Problem]:
     for path in sorted(store.packs.glob("[0-9a-f]*")):
         try:
             pack = open_pack(path, check=True)
-            found = moments(blocks(path / "images.u8", pack.images.shape), pack.split == TRAIN)
+            found = moments(blocks_of(pack), pack.split == TRAIN)
             whole = pack.digest == path.name and np.allclose([pack.mean, pack.std], found, rtol=1e-5)
         except (UserError, ValueError, KeyError, TypeError, AttributeError):
             whole = False

@@ -21,6 +21,7 @@ from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
 from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Protocol, Recipe, Study, Subset, restored
+from transferlab.transfer.protocols import detect, detect_knobs
 from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
 
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
@@ -89,9 +90,10 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         source=source_text,
         seeds=study.seeds if wanted.seeds is None else wanted.seeds,
         recipe=_at_fixed_epochs(recipe, source) if wanted.epochs else recipe,
-        protocols=_protocols(study, wanted),
+        protocols=_protocols(study, wanted, [reference for reference, _ in obtained]),
         targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(r.spec for r, _ in obtained)),
     )
+    _check_maps(study)
     check(study)
     references = [r for r, _ in obtained]
     if SOURCE_ITSELF in study.targets:
@@ -162,8 +164,44 @@ def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequ
 
 
 def _check_source(source: Pack, text: str) -> None:
+    if source.boxes is not None:
+        raise UserError("the source has boxes, and networks are pre-trained on class labels", text,
+                        "give it as a target, and images with classes as the source")  # fmt: skip
     if not (source.split == TRAIN).any():
         raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
+
+
+def _protocols(study: Study, wanted: Wanted, targets: Sequence[PackRef]) -> Sequence[Protocol]:
+    """The study's protocols, or the one asked for; ``detect`` where a target has boxes, and nothing else where all have.
+
+    Raises:
+        UserError: ``detect``, and no target has boxes; another protocol asked for, and all have.
+    """
+    detecting = [p for p in study.protocols if p.kind == "detect"]
+    others = [p for p in study.protocols if p.kind != "detect"]
+    if wanted.protocol is not None:
+        others = [Protocol(wanted.protocol), *(p for p in others if p.of_source)]
+    if not any(target.has_boxes for target in targets):
+        if detecting:
+            raise UserError("detect needs a target with boxes", f"study {study.name!r}",
+                            "name one, for example --target 'voc:PATH?task=detection'")  # fmt: skip
+        return others
+    if all(target.has_boxes for target in targets) and SOURCE_ITSELF not in study.targets:
+        if wanted.protocol is not None:
+            raise UserError(f"{wanted.protocol} needs a target with class labels, and every target has boxes",
+                            "--protocol", "leave it out, or name a target with classes beside them")  # fmt: skip
+        others = []
+    return (*others, *(detecting or [detect()]))
+
+
+def _check_maps(study: Study) -> None:
+    """Refuse backbones that no detector can be built around, before any is pre-trained; the small one is known to do."""
+    name, image_px = study.recipe.backbone, study.recipe.image_px
+    if any(p.kind == "detect" for p in study.protocols) and name.partition(":")[0] != "small":
+        from transferlab.engine.backbones import build  # loads torch
+        from transferlab.transfer.detect.maps import maps_of
+
+        maps_of(build(name, image_px, 0), image_px, name)
 
 
 def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> None:
@@ -171,7 +209,11 @@ def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> N
     for protocol in study.protocols:
         if protocol.kind == "induction":
             coarse_labels(source, protocol)
+        if protocol.kind == "detect":
+            detect_knobs(protocol)
     for target in targets:
+        if target.pack.boxes is not None:
+            continue
         for shots in {p.shots for p in study.protocols if p.shots is not None}:
             take_shots(target, shots, 0)
 
@@ -197,12 +239,6 @@ def _recipe(declared: Recipe, wanted: Wanted, size: int, source: Pack, *, built_
     whole = RECIPES["small"].length
     most = whole.n if isinstance(whole, Examples) else 250_000
     return replace(chosen, length=Examples(min(most, max(25_000, 100 * n_train))))
-
-
-def _protocols(study: Study, wanted: Wanted) -> Sequence[Protocol]:
-    if wanted.protocol is None:
-        return study.protocols
-    return (Protocol(wanted.protocol), *(p for p in study.protocols if p.of_source))
 
 
 def _at_fixed_epochs(recipe: Recipe, source: Pack) -> Recipe:

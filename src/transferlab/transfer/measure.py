@@ -9,16 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.transfer import finetune, induction, knn, probe, refit
+from transferlab.transfer.detect import protocol as detect
+from transferlab.transfer.detect.protocol import Detections
+from transferlab.transfer.detect.scores import scored
 from transferlab.transfer.metrics import all_metrics, per_example, under_labels
 from transferlab.transfer.problem import Prediction, Problem
 from transferlab.transfer.targets import take_shots
 
-PROTOCOLS: dict[str, Callable[[Problem], Prediction]] = {
+PROTOCOLS: dict[str, Callable[[Problem], Prediction | Detections]] = {
     "probe": probe.fit_predict,
     "knn": knn.fit_predict,
     "finetune": finetune.fit_predict,
     "refit": refit.fit_predict,
     "induction": induction.fit_predict,
+    "detect": detect.fit_predict,
 }
 
 
@@ -41,6 +45,8 @@ def measure(problem: Problem) -> Measured:
         few = take_shots(problem.target, problem.protocol.shots, problem.seed)
         problem = replace(problem, target=few)
     prediction = PROTOCOLS[problem.protocol.kind](problem)
+    if isinstance(prediction, Detections):
+        return Measured(*scored(problem.target, prediction.found), prediction.facts)
     scores = prediction.scores.numpy()
     labels = problem.target.pack.labels[problem.target.test]
     metrics = all_metrics(scores, labels, probabilities=prediction.probabilities)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from transferlab.engine.backbones import Backbone
 from transferlab.engine.batches import Examples, Images, Place, features
+from transferlab.engine.fit import Hooks
 from transferlab.specs import Protocol, Recipe
 from transferlab.transfer.targets import Target
 
@@ -36,6 +37,7 @@ class Problem:
 
     Args:
         cache: features by split and rows' bytes, shared by the protocols of one network and target.
+        hooks: progress and checkpoints of a protocol that trains for minutes.
     """
 
     network: Network
@@ -44,6 +46,7 @@ class Problem:
     seed: int
     place: Place
     cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
+    hooks: Hooks = field(default_factory=Hooks)
 
     @property
     def n_classes(self) -> int:
@@ -96,7 +99,7 @@ class Problem:
         """The split as training examples; those of the test carry empty labels."""
         pack, rows = self.target.pack, self.rows(split)
         labels = np.zeros_like(pack.labels[rows]) if split == "test" else pack.labels[rows]
-        return Examples(pack.images, rows, labels, self.n_classes, self.network.mean, self.network.std)
+        return Examples(pack.squares, rows, labels, self.n_classes, self.network.mean, self.network.std)
 
     def rows(self, split: Split) -> np.ndarray:
         """Row numbers of a split, int32."""

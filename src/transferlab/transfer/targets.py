@@ -14,13 +14,17 @@ from transferlab.specs import TEST, TRAIN, VAL, Pack, Protocol
 UNBALANCED = 1.5  # largest over smallest test class from which mean class accuracy is the main metric
 
 
+Rows = NDArray[np.int32]
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
     """A pack as a target.
 
     Args:
         train, val, test: ascending row numbers, int32.
-        metric: ``top1``, ``mean class accuracy`` or ``mean average precision``: the one that studies compare.
+        metric: ``top1``, ``mean class accuracy``, ``mean average precision``, or with boxes ``mAP`` or COCO's ``AP``: the
+            one that studies compare.
         chance: that metric for a constant guess, 0…1.
     """
 
@@ -47,6 +51,8 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
         UserError: no test, train or validation images, or a class without training images.
     """
     train, val, test = (pack.rows(split) for split in (TRAIN, VAL, TEST))
+    if pack.boxes is not None:
+        return _with_boxes(pack, train, val, test)
     if own_classes and not len(test):
         test, val = val, train[stream("own validation").random(len(train)) < 0.1]
         train = np.setdiff1d(train, val).astype(np.int32)
@@ -69,6 +75,17 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
     if seen.max() > UNBALANCED * seen.min():
         return Target(pack, train, val, test, "mean class accuracy", 1 / len(seen))
     return Target(pack, train, val, test, "top1", float(counts.max() / counts.sum()))
+
+
+def _with_boxes(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
+    """For detection, which learns from train and validation images together: one of them may be absent."""
+    for name, rows in (("test", test), ("train", np.append(train, val))):
+        if not (pack.labels[rows] > 0).any():
+            raise UserError(
+                f"the target has no {name} split, or no object in it that counts", pack.name,
+                "add images with boxes to it, or ?resplit=yes to divide it anew",
+            )  # fmt: skip
+    return Target(pack, train, val, test, str(pack.notes.get("metric", "mAP")), 0.0)
 
 
 def take_shots(target: Target, shots: int, seed: int) -> Target:

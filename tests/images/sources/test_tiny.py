@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.images.source import Source
+from transferlab.images.source import Box, Objects, Source
 from transferlab.images.sources.filetree import tree_of
+from transferlab.images.sources.held_out import is_held_out
 from transferlab.images.sources.tiny import boxes_of, read
 
 Open = Callable[..., Source]
@@ -78,3 +79,30 @@ def test_a_genuine_part_is_read(real_data: Path, opened: Open) -> None:
     source = opened("tiny-imagenet", real_data / "tiny_imagenet_sample")
     assert len(source.classes) == 4
     assert [[i.split for i in source.items()].count(s) for s in ("train", "val")] == [100, 40]
+
+
+def test_localisation_gives_each_image_the_box_of_its_object(tmp_path: Path, write_tree: Write, opened: Open) -> None:
+    files = official()
+    name = f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt"
+    files[name] = str(files[name]).replace("_1.JPEG\t0\t10\t63", "_1.JPEG\t63\t10\t63")  # without area
+    source = opened("tiny-imagenet", write_tree(tmp_path, files), task="localisation")
+    items = list(source.items())
+    assert source.metric == "mAP" and "1 images are left out, since their box has no area" in source.notes
+    assert [item.split for item in items] == ["train"] * 5 + ["test"] * 2
+    assert items[0].objects == Objects((64, 64), (Box(WNIDS[0], 0, 10, 64, 59),), reduced=True)
+    assert items[0].label == (WNIDS[0],)
+
+
+def test_some_classes_can_be_kept_and_others_held_out(tmp_path: Path, write_tree: Write, opened: Open) -> None:
+    root = write_tree(tmp_path, official())
+    one = opened("tiny-imagenet", root, only=WNIDS[1])
+    assert tuple(one.classes) == (WNIDS[1],) and {item.label for item in one.items()} == {WNIDS[1]}
+    held = [name for name in WNIDS if is_held_out(name)]
+    if len(held) == 1:  # which of the two it is follows from its name alone
+        assert tuple(opened("tiny-imagenet", root, only="held-out").classes) == tuple(held)
+    kept = [f"n{k:08d}" for k in range(1000) if not is_held_out(f"n{k:08d}")]
+    assert 760 < len(kept) < 840
+    with pytest.raises(UserError, match=r"there is no class 'n1'.*only=n1,"):
+        read(str(root), {"only": f"n1,{WNIDS[0]}"})
+    with pytest.raises(UserError, match="tasks are classification and localisation"):
+        read(str(root), {"task": "detection"})

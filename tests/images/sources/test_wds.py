@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.images.source import Source
+from transferlab.images.pack import write_pack
+from transferlab.images.source import Box, Objects, Source
+from transferlab.images.sources.held_out import is_held_out
 from transferlab.images.sources.wds import read
 
 Png = Callable[..., bytes]
@@ -140,3 +143,56 @@ def test_integer_labels_become_wnids_by_a_class_list(tmp_path: Path, png: Png) -
             facts(read(str(tmp_path), {"classes": "imagenet-1k"}))
     with pytest.raises(UserError, match="the one list is classes=imagenet-1k"):
         read(str(tmp_path), {"classes": "imagenet-21k"})
+
+
+TABLE = "key,x0,y0,x1,y1\nk0,0,0,7,3\nk1,4,4,4,7\nk2,0,0,15,15\nk3,2,2,5,5\n"
+
+
+def test_a_table_of_boxes_makes_shards_a_target_for_localisation(tmp_path: Path, png: Png) -> None:
+    for split in ("train", "val"):
+        shard(tmp_path / "set" / f"{split}-0.tar", pairs(png, "cat", "dog", "dog", "emu"))
+    (tmp_path / "boxes.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
+    options = {"boxes": str(tmp_path / "boxes.csv.gz"), "boxes_px": "16", "only": "cat,dog"}
+    source = read(str(tmp_path / "set"), options)
+    assert tuple(source.classes) == ("cat", "dog") and source.metric == "mAP"
+    assert source.notes == ("1 images are left out, since their box has no area",)
+    items = list(source.items())
+    assert [(item.key, item.split) for item in items] == [
+        ("train-0/k0", "train"), ("train-0/k2", "train"), ("val-0/k0", "test"), ("val-0/k2", "test")
+    ]  # fmt: skip
+    assert items[0].objects == Objects((16, 16), (Box("cat", 0, 0, 8, 4),), reduced=True)
+    pack = write_pack(source, tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None, workers=1)
+    assert pack.boxes is not None  # images of 8 px, boxes in 16
+    assert pack.boxes.boxes[0].tolist() == [0, 0, 4, 2] and pack.boxes.original_sizes[0].tolist() == [16, 16]
+    assert tuple(read(str(tmp_path / "set"), {"only": "kept"}).classes) == tuple(
+        name for name in ("cat", "dog", "emu") if not is_held_out(name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("key,x,y\n", "boxes.csv has the columns key,x,y"),
+        ("key,x0,y0,x1,y1\nk0,1,2,3\n", "line 2 of .*boxes.csv is 'k0,1,2,3'"),
+        ("key,x0,y0,x1,y1\nk0,1,2,3,x\n", "line 2 of .*boxes.csv is 'k0,1,2,3,x'"),
+        ("key,x0,y0,x1,y1\nk0,1,2,3,4\nk0,1,2,3,4\n", "line 3 of .*boxes.csv gives k0 a second box"),
+        ("", "boxes.csv cannot be read"),
+        (b"\x1f\x8b broken", "boxes.csv cannot be read"),
+        (b"\xff\xfe", "boxes.csv cannot be read"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_named(table: bytes | str, message: str, tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "set.tar", pairs(png, "cat", "dog"))
+    (tmp_path / "boxes.csv").write_bytes(table.encode() if isinstance(table, str) else table)
+    with pytest.raises(UserError, match=message):
+        read(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv")})
+
+
+def test_an_image_that_the_table_leaves_out_is_named(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "set.tar", pairs(png, "cat", "dog", "dog"))
+    (tmp_path / "boxes.csv").write_text("key,x0,y0,x1,y1\nk0,0,0,7,3\nk1,0,0,3,3\n")
+    source = read(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv")})
+    with pytest.raises(UserError, match=r"set/k2: without a box \(the table has no row for k2\)"):
+        write_pack(source, tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None, workers=1)
+    with pytest.raises(UserError, match="boxes_px=0 is no side in pixels"):
+        read(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv"), "boxes_px": "0"})

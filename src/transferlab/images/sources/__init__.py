@@ -9,6 +9,7 @@ from transferlab.images import toy
 from transferlab.images.source import Source
 from transferlab.images.sources import (
     cifar,
+    coco,
     csvfile,
     digits,
     folder,
@@ -44,14 +45,15 @@ class Format:
 
 SOURCES: dict[str, Format] = {
     "imagefolder": Format(folder.read),
-    "wds": Format(wds.read, ("classes",)),
+    "wds": Format(wds.read, ("classes", "only", "boxes", "boxes_px")),
     "csv": Format(csvfile.read, ("multi_label",)),
     "npz": Format(npz.read),
     "torchvision": Format(tvision.read, ("root",)),
     "hf": Format(hf.read, ("image", "label", "classes")),
     "imagenet": Format(imagenet.read, ("partial",), has_wnids=True),
-    "tiny-imagenet": Format(tiny.read, has_wnids=True),
+    "tiny-imagenet": Format(tiny.read, ("task", "only"), has_wnids=True),
     "voc": Format(voc.read, ("year", "task")),
+    "coco": Format(coco.read, ("images", "year")),
     "sun397": Format(scenes.read_sun397, ("partition",)),
     "places365": Format(scenes.read_places365),
     "cifar100": Format(cifar.read),

@@ -7,16 +7,21 @@ it was at hand. ``train/<wnid>/<wnid>_boxes.txt`` and ``val/val_annotations.txt`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 from transferlab.errors import UserError
-from transferlab.images.source import Source
+from transferlab.identity import digest
+from transferlab.images.source import Item, Source
+from transferlab.images.sources.box_table import Corners, degenerate, has_area, located
 from transferlab.images.sources.filetree import Tree, listed, may_be_image, tree_of
+from transferlab.images.sources.held_out import chosen, restricted
 from transferlab.images.sources.listing import class_order, existing
 from transferlab.taxonomy.tree import flat
 
 PLACES = ("", "tiny-imagenet-200/")
+SIDE = 64  # of its images, in pixels
 
 
 @dataclass(frozen=True)
@@ -25,23 +30,47 @@ class Boxed:
 
     wnid: str
     split: str
-    box: tuple[int, int, int, int]
+    box: Corners
 
 
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """Classes by wnid; the splits train and val.
+    """Classes by wnid; the splits train and val. With ``task=localisation`` each image has the box of its object.
+
+    The option ``only`` keeps some of the classes. Localisation needs a test split, which val then is.
 
     Raises:
-        UserError: lists or images that are missing or do not agree, a class that wnids.txt does not name.
+        UserError: lists or images that are missing or do not agree, a class that wnids.txt does not name, an unknown
+            task or class.
     """
-    tree = tree_of(existing(path, "tiny-imagenet"), f"tiny-imagenet:{path}", frozenset({"test"}))
+    where, task = f"tiny-imagenet:{path}", options.get("task", "classification")
+    if task not in ("classification", "localisation"):
+        raise UserError(f"there is no task {task!r}", where, "tasks are classification and localisation")
+    tree = tree_of(existing(path, "tiny-imagenet"), where, frozenset({"test"}))
     boxes = boxes_of(tree)
-    classes = class_order(told.wnid for told in boxes.values())
+    classes = restricted(class_order(told.wnid for told in boxes.values()), options, where)
+    keeps = chosen(options)
+    boxes = {name: told for name, told in boxes.items() if keeps(told.wnid)}
     words = tree.first_of(PLACES, "words.txt")
     named = dict(row.split("\t", 1) for row in tree.lines(words) if "\t" in row) if words else {}
     taxonomy = flat(classes, {wnid: named[wnid] for wnid in classes if wnid in named})
     rows = [(name, told.wnid, told.split) for name, told in boxes.items()]
-    return listed(tree, "tiny-imagenet", rows, classes=classes, taxonomy=taxonomy)
+    if task == "classification":
+        return listed(tree, "tiny-imagenet", rows, classes=classes, taxonomy=taxonomy)
+    flat_boxes = degenerate([told.box for told in boxes.values()])
+    rows = [row for row in rows if has_area(boxes[row[0]].box)]
+    plain = listed(tree, "tiny-imagenet-localisation", rows, classes=classes, taxonomy=taxonomy)
+    corners = {name: told.box for name, told in boxes.items()}
+    return replace(
+        plain, items=partial(_located, plain, corners), multi_label=True, metric="mAP",
+        fingerprint=digest(plain.fingerprint, [corners[name] for name, _, _ in rows]),
+        notes=(*plain.notes, *filter(None, [flat_boxes]), "the images of val are the test split"),
+    )  # fmt: skip
+
+
+def _located(plain: Source, boxes: Mapping[str, Corners]) -> Iterator[Item]:
+    for item in plain.items():
+        split = "test" if item.split == "val" else item.split
+        yield replace(located(item, boxes[item.key], (SIDE, SIDE), item.key), split=split)
 
 
 def boxes_of(tree: Tree) -> dict[str, Boxed]:
@@ -75,7 +104,7 @@ def boxes_of(tree: Tree) -> dict[str, Boxed]:
     return found
 
 
-def _box(tree: Tree, name: str, texts: list[str]) -> tuple[int, int, int, int]:
+def _box(tree: Tree, name: str, texts: list[str]) -> Corners:
     try:
         left, top, right, bottom = map(int, texts)
     except ValueError as error:

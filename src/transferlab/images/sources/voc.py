@@ -1,7 +1,6 @@
-"""``voc:PATH``: PASCAL VOC 2007 to 2012, for the classification of images or of people's actions.
+"""``voc:PATH``: PASCAL VOC 2007 to 2012, for the classification of images or of people's actions, or for detection.
 
-Layout and rules: the development kits' documentation (host.robots.ox.ac.uk/pascal/VOC/voc2007 and voc2012,
-htmldoc/devkit_doc.html) and its code (VOCinit.m; example_action.m, which counts objects from 1 and leaves out "other").
+Rules: the development kits' code (VOCinit.m; example_action.m, which counts objects from 1 and leaves out "other").
 """
 
 from __future__ import annotations
@@ -14,22 +13,17 @@ from functools import partial
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.source import Crop, Item, Source, Unreadable
+from transferlab.images.sources import voc_boxes
 from transferlab.images.sources.filetree import Tree, tree_of
 from transferlab.images.sources.listing import class_order, existing
-from transferlab.images.voc_xml import Annotation, flaw_of, parse
+from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, PASSED_OVER, SPLITS, Home, as_splits, home_of
+from transferlab.images.voc_xml import flaw_of
 
-CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
-    "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
 ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running", "takingphoto",
     "usingcomputer", "walking",
 )  # fmt: skip
-OFFICIAL = re.compile(r"VOC20(07|08|09|10|11|12)")  # folders that must have all of these lists
-SPLITS = ("train", "val", "test")
 MARGIN = 0.1  # of a box's longer side, around it: what a person holds or rides lies partly outside of the box
-PASSED_OVER = frozenset({"SegmentationClass", "SegmentationObject", "Layout", "Segmentation"})
 
 
 @dataclass(frozen=True)
@@ -49,29 +43,8 @@ class _Example:
         return f"{self.image}#{self.place}" if self.place else self.image
 
 
-@dataclass(frozen=True)
-class _Home:
-    """The folder VOC<year> in its tree.
-
-    Args:
-        prefix: "" or what its files' names begin with, up to a "/".
-        name: its last part.
-    """
-
-    tree: Tree
-    prefix: str
-    name: str
-
-    def image(self, image_id: str) -> str:
-        return f"{self.prefix}JPEGImages/{image_id}.jpg"
-
-    def annotation(self, image_id: str) -> Annotation:
-        name = f"{self.prefix}Annotations/{image_id}.xml"
-        return parse(self.tree.data(name), name, self.tree.where)
-
-
 def read(path: str, options: Mapping[str, str]) -> Source:
-    """Images with several labels each, or, with ``task=action``, people with their actions.
+    """Images with several labels each; with ``task=action`` people with their actions; with ``task=detection`` boxes.
 
     PATH holds ``JPEGImages``, or a ``VOCdevkit`` with ``VOC<year>`` below it; ``year`` chooses one of several.
     Labels come from the lists in ``ImageSets/Main`` (1 present, -1 absent, 0 difficult: not scored), or by the same
@@ -85,11 +58,13 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     """
     where = f"voc:{path}"
     task = options.get("task", "classification")
-    if task not in ("classification", "action"):
-        raise UserError(f"there is no task {task!r}", where, "tasks are classification and action")
+    if task not in ("classification", "action", "detection"):
+        raise UserError(f"there is no task {task!r}", where, "tasks are classification, action and detection")
     root = existing(path, "voc")
-    home = _home(tree_of(root, where, PASSED_OVER), root.resolve().name, options.get("year", ""))
+    home = home_of(tree_of(root, where, PASSED_OVER), root.resolve().name, options.get("year", ""))
     notes = list(home.tree.notes)
+    if task == "detection":
+        return voc_boxes.read(home, notes)
     if task == "action":
         classes, examples = _of_people(home, notes)
     else:
@@ -118,23 +93,7 @@ def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
         yield Item(e.key, data, e.present, e.split, e.unscored, e.crop)
 
 
-def _home(tree: Tree, root_name: str, year: str) -> _Home:
-    found = sorted({name[: name.index("JPEGImages/")] for name in tree.files if "JPEGImages/" in f"/{name}"})
-    if year:
-        found = [home for home in found if f"/{home}".endswith(f"/VOC{year}/")]
-    if not found:
-        raise UserError(
-            f"there is no folder VOC{year or '<year>'}/JPEGImages", tree.where, "give VOCdevkit or VOC<year>"
-        )
-    if len(found) > 1:
-        raise UserError(
-            f"{len(found)} folders hold JPEGImages: {', '.join(found)}", tree.where,
-            "choose one with ?year=2007, and lay training and test data of one year into one folder",
-        )  # fmt: skip
-    return _Home(tree, found[0], found[0].rstrip("/").rpartition("/")[2] or root_name)
-
-
-def _listed(home: _Home, kind: str, official: tuple[str, ...], notes: list[str]) -> _Labelled | None:
+def _listed(home: Home, kind: str, official: tuple[str, ...], notes: list[str]) -> _Labelled | None:
     """What the lists of one class and one split each say; nothing where there are none."""
     folder = f"{home.prefix}ImageSets/{kind}/"
     found: dict[str, set[str]] = {}
@@ -149,7 +108,7 @@ def _listed(home: _Home, kind: str, official: tuple[str, ...], notes: list[str])
     splits = [split for split in SPLITS if split in found]
     if "train" not in splits:
         raise UserError(f"{folder}{names[0]}_train.txt is not there", home.tree.where, "copy all of ImageSets")
-    as_split = _as_splits(splits, f"{folder}*_val.txt", notes)
+    as_split = as_splits(splits, f"{folder}*_val.txt", notes)
     examples: list[_Example] = []
     for split in splits:
         flags = {name: _flags(home.tree, f"{folder}{name}_{split}.txt", kind) for name in names}
@@ -179,7 +138,7 @@ def _flags(tree: Tree, name: str, kind: str) -> dict[tuple[str, int], int]:
     return flags
 
 
-def _must_agree(home: _Home, lists: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
+def _must_agree(home: Home, lists: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
     """All lists of a split name the same examples, and their images are there."""
     first, *others = lists
     for name in others:
@@ -191,15 +150,7 @@ def _must_agree(home: _Home, lists: Mapping[str, Mapping[tuple[str, int], int]])
     home.tree.must_have(list(dict.fromkeys(home.image(image_id) for image_id, _ in lists[first])), first)
 
 
-def _as_splits(splits: Sequence[str], val: str, notes: list[str]) -> dict[str, str]:
-    """What each list serves as: to be a target, a set needs a test split."""
-    if "test" in splits or "val" not in splits:
-        return {split: split for split in splits}
-    notes.append(f"there are no test labels, so the images of {val} are the test split")
-    return {"train": "train", "val": "test"}
-
-
-def _derived(home: _Home, notes: list[str]) -> _Labelled:
+def _derived(home: Home, notes: list[str]) -> _Labelled:
     """Labels from the annotations: a class is present if one of its objects is not difficult."""
     tree = home.tree
     notes.append("labels are derived from Annotations, since ImageSets/Main has no lists of classes")
@@ -211,7 +162,7 @@ def _derived(home: _Home, notes: list[str]) -> _Labelled:
         splits.remove("test")
     for split, of_split in ids.items():
         tree.must_have([home.image(i) for i in of_split], f"{folder}{split}.txt")
-    as_split: Mapping[str, str | None] = _as_splits(splits, f"{folder}val.txt", notes)
+    as_split: Mapping[str, str | None] = as_splits(splits, f"{folder}val.txt", notes)
     if not ids:
         names = [name.rpartition("/")[2] for name in tree.files if name.startswith(f"{home.prefix}Annotations/")]
         ids, as_split = {"": [n.removesuffix(".xml") for n in names if n.endswith(".xml")]}, {"": None}
@@ -229,7 +180,7 @@ def _derived(home: _Home, notes: list[str]) -> _Labelled:
     return classes, [replace(e, unscored=tuple(n for n in e.unscored if n in classes)) for e in examples]
 
 
-def _of_people(home: _Home, notes: list[str]) -> _Labelled:
+def _of_people(home: Home, notes: list[str]) -> _Labelled:
     found = _listed(home, "Action", ACTIONS, notes)
     if found is None:
         raise UserError(
@@ -242,7 +193,7 @@ def _of_people(home: _Home, notes: list[str]) -> _Labelled:
     return found[0], [_located(home, example) for example in found[1]]
 
 
-def _located(home: _Home, example: _Example) -> _Example:
+def _located(home: Home, example: _Example) -> _Example:
     """A person with the part of the image that shows it, or with what is wrong with the box."""
     image_id = example.image.rpartition("/")[2].removesuffix(".jpg")
     annotation = home.annotation(image_id)

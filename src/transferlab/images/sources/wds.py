@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -11,11 +12,12 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.source import Item, LateClasses, Source
 from transferlab.images.sources import tarstream
+from transferlab.images.sources.box_table import degenerate, has_area, located, read_tables
+from transferlab.images.sources.held_out import chosen, restricted
 from transferlab.images.sources.listing import (
     IMAGE_SUFFIXES,
     MAX_FILE_BYTES,
     SPLIT_NAMES,
-    class_order,
     existing,
     fingerprint,
 )  # fmt: skip
@@ -30,30 +32,62 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     """A folder of shards, or one shard; the split is the first word of a shard's name that is one.
 
     So ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training. Labels are UTF-8 text; by the option
-    ``classes=imagenet-1k`` they are whole numbers that stand for ImageNet-1k's wnids in their usual order. Members are read one after another and never extracted; links and devices are passed over.
+    ``classes=imagenet-1k`` they are whole numbers that stand for ImageNet-1k's wnids in their usual order; ``only`` keeps
+    some of them. Members are read one after another and never extracted; links and devices are passed over. With ``boxes``, tables of one box an image, they are for localisation, and
+    ``boxes_px`` says the side of the square images that boxes count on, if those here are smaller copies.
 
     Raises:
         UserError: no shards, a damaged shard, an image without a label or the reverse, a key twice in a shard, a
-            label that is no place in the class list.
+            label that is no place in the class list, a table that cannot be read.
     """
-    names = class_names(options, f"wds:{path}")
+    where = f"wds:{path}"
+    names = class_names(options, where)
     root = existing(path, "wds")
     files = [root] if root.is_file() else sorted(root.iterdir())
     shards = [f for f in files if f.is_file() and not f.name.startswith(".") and f.name.endswith(SHARD_SUFFIXES)]
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
+    only = {key: value for key, value in options.items() if key == "only"}
+    settled = partial(restricted, options=only, where=where)
     classes = LateClasses(
-        lambda: class_order(named(label, names, str(shard)) for shard in shards for label in _labels(shard))
+        lambda: settled({named(label, names, str(shard)) for shard in shards for label in _labels(shard)})
     )
-    return Source(
+    stamp = fingerprint(shards, root if root.is_dir() else root.parent)
+    plain = Source(
         name=root.name.split(".")[0],
         classes=classes,
-        fingerprint=digest("wds", fingerprint(shards, root if root.is_dir() else root.parent), *(names or ())),
-        items=partial(_items, shards, classes, names),
+        fingerprint=digest("wds", stamp, *(names or ()), *only.values()),
+        items=partial(_items, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
     )
+    splits = {_split(shard) for shard in shards}
+    return _with_boxes(plain, options, where, splits) if "boxes" in options else plain
 
 
-def _items(shards: list[Path], classes: LateClasses, names: tuple[str, ...] | None) -> Iterator[Item]:
+def _with_boxes(plain: Source, options: Mapping[str, str], where: str, splits: Set[str | None]) -> Source:
+    """Its images with their boxes; val is the test split where there is no other."""
+    boxes = read_tables(options["boxes"], where)
+    side = options.get("boxes_px", "")
+    if side and not (side.isascii() and side.isdigit() and int(side)):
+        raise UserError(f"boxes_px={side} is no side in pixels", where, "write for example boxes_px=64")
+    size = (int(side), int(side)) if side else None
+    as_test = "test" not in splits and "val" in splits
+
+    def items() -> Iterator[Item]:
+        for item in plain.items():
+            key = item.key.partition("/")[2]
+            if key not in boxes or has_area(boxes[key]):
+                split = "test" if as_test and item.split == "val" else item.split
+                yield replace(located(item, boxes.get(key), size, key), split=split)
+
+    return replace(
+        plain, name=f"{plain.name}-localisation", items=items, multi_label=True, metric="mAP",
+        fingerprint=digest(plain.fingerprint, list(boxes.items()), size), notes=tuple(filter(None, [degenerate(boxes)])),
+    )  # fmt: skip
+
+
+def _items(
+    shards: list[Path], names: tuple[str, ...] | None, keeps: Callable[[str], bool], found: Callable[[Set[str]], None]
+) -> Iterator[Item]:
     labels: set[str] = set()
     for shard in shards:
         split = _split(shard)
@@ -64,9 +98,11 @@ def _items(shards: list[Path], classes: LateClasses, names: tuple[str, ...] | No
                 raise UserError(f"the key {key!r} occurs twice", str(shard), "give every image a key of its own")
             seen.add(key)
             label = named(label, names, str(shard))
+            if not keeps(label):
+                continue
             labels.add(label)
             yield Item(f"{stem}/{key}", image, label, split)
-    classes.found(class_order(labels))  # a pass over the shards less
+    found(labels)  # a pass over the shards less
 
 
 def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:

@@ -1,0 +1,81 @@
+"""One box an image from a table ``key,x0,y0,x1,y1``, in whole pixels from 0 with the last row and column."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from transferlab.errors import UserError
+from transferlab.images.source import Box, Item, Objects, Unreadable
+from transferlab.images.sources.listing import existing
+
+COLUMNS = ["key", "x0", "y0", "x1", "y1"]
+Corners = tuple[int, int, int, int]
+
+
+def read_tables(files: str, where: str) -> dict[str, Corners]:
+    """Key to box, from files with commas between their names, each plain or gzipped.
+
+    Raises:
+        UserError: a file that is missing or damaged, other columns, numbers that are none, a key twice.
+    """
+    found: dict[str, Corners] = {}
+    for name in files.split(","):
+        for number, row in enumerate(_rows(existing(name, "boxes"), where), 2):
+            try:
+                key, *texts = row
+                left, top, right, bottom = map(int, texts)
+            except ValueError as error:
+                raise UserError(
+                    f"line {number} of {name} is {','.join(row)!r}", where, "a key and four whole numbers were expected"
+                ) from error
+            if key in found:
+                raise UserError(f"line {number} of {name} gives {key} a second box", where, "give every image one")
+            found[key] = left, top, right, bottom
+    return found
+
+
+def _rows(file: Path, where: str) -> Iterator[list[str]]:
+    try:
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise UserError(
+            f"{file} cannot be read: {error}", where, "a CSV in UTF-8 was expected, plain or gzipped"
+        ) from error
+    if header != COLUMNS:
+        raise UserError(f"{file} has the columns {','.join(header)}", where, f"{','.join(COLUMNS)} were expected")
+    yield from rows
+
+
+def has_area(box: Corners) -> bool:
+    """Whether a box is more than a line."""
+    return box[2] != box[0] and box[3] != box[1]
+
+
+def located(item: Item, box: Corners | None, size: tuple[int, int] | None, key: str) -> Item:
+    """An image of one class as one for detection of that object.
+
+    Args:
+        box: None if the table has none for it. size: of the image that boxes count on, if that is told.
+    """
+    label = item.label if isinstance(item.label, str) else item.label[0]
+    if box is None:
+        flawed = Unreadable(f"without a box (the table has no row for {key})")
+        return replace(item, data=flawed, label=(label,), objects=Objects(None, ()))
+    left, top, right, bottom = box
+    one = Box(label, left, top, right + 1, bottom + 1)
+    return replace(item, label=(label,), objects=Objects(size, (one,), reduced=size is not None))
+
+
+def degenerate(boxes: Mapping[str, Corners] | Sequence[Corners]) -> str:
+    """A sentence on boxes without area, or ""."""
+    values = boxes.values() if isinstance(boxes, Mapping) else boxes
+    n_flat = sum(not has_area(box) for box in values)
+    return f"{n_flat:,} images are left out, since their box has no area" if n_flat else ""

@@ -1,0 +1,185 @@
+"""``voc:PATH?task=detection``: images with the boxes of ``Annotations``, of PASCAL VOC or of a set in its layout."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from transferlab.errors import UserError
+from transferlab.identity import digest
+from transferlab.images.boxes import classes_in
+from transferlab.images.source import Box, Item, Objects, Source, Unreadable
+from transferlab.images.sources.filetree import Tree, may_be_image
+from transferlab.images.sources.listing import class_order
+from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SPLITS, Home, as_splits
+from transferlab.images.voc_xml import VocObject
+
+MANY = 10  # of VOC's classes in one of its own folders: then it is VOC, and another name is a mistake
+NOTHING = Objects(None, ())
+
+
+@dataclass(frozen=True)
+class _Example:
+    """An image's file, its split, what is annotated, and why it cannot be used if it cannot."""
+
+    image: str
+    split: str | None
+    objects: Objects = NOTHING
+    flaw: str = ""
+
+
+def read(home: Home, notes: list[str]) -> Source:
+    """Every image of the lists ``ImageSets/Main/{train,val,test}.txt`` (or ``trainval`` for both first ones).
+
+    Without such lists all images are divided anew. Classes are those of which an object is annotated that is not
+    difficult. What is wrong with one image or object (a missing file, XML that cannot be read, swapped corners, no area,
+    a class that the lists in ``ImageSets/Main`` do not know) is told with the images that cannot be used.
+
+    Raises:
+        UserError: a list that is damaged or names an image twice, no annotations.
+    """
+    examples = [_example(home, *found) for found in _listed(home, notes)]
+    known = _known(home, {box.label for e in examples for box in e.objects.boxes})
+    if known:
+        examples = [replace(e, objects=_of_classes(e.objects, known)) for e in examples]
+    examples, classes = _counting(examples, notes)
+    if not classes:
+        raise UserError(
+            f"no object is annotated in {home.prefix}Annotations", home.tree.where, "copy the whole data set"
+        )
+    files = home.tree.files
+    stamps = [[e.image, files.get(e.image), e.split, e.flaw, e.objects.flaws, e.objects.boxes] for e in examples]
+    return Source(
+        name=f"{home.name.lower()}-detection",
+        classes=classes,
+        fingerprint=digest("voc", "detection", list(classes), stamps),
+        items=partial(_items, home.tree, examples),
+        n_images=len(examples),
+        multi_label=True,
+        notes=tuple(notes),
+        metric="mAP",
+    )
+
+
+def _counting(examples: Sequence[_Example], notes: list[str]) -> tuple[list[_Example], tuple[str, ...]]:
+    """The classes of which an object counts, and the examples without objects of others."""
+    told = {box.label for e in examples for box in e.objects.boxes}
+    classes = class_order(name for e in examples for name in classes_in(e.objects.boxes)[0])
+    if others := sorted(told - set(classes)):
+        notes.append(f"classes of which every object is difficult are left out: {', '.join(others)}")
+    kept = [tuple(b for b in e.objects.boxes if b.label in classes) for e in examples]
+    return [replace(e, objects=replace(e.objects, boxes=k)) for e, k in zip(examples, kept, strict=True)], classes
+
+
+def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
+    for e in examples:
+        data = Unreadable(e.flaw) if e.flaw else tree.content(e.image)
+        present, ignored = classes_in(e.objects.boxes)
+        yield Item(e.image, data, present, e.split, ignored, objects=e.objects)
+
+
+def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Name in the lists, file and split of each image; the file is "" where there is none."""
+    tree, images = home.tree, _images(home)
+    annotated, main = f"{home.prefix}Annotations/", f"{home.prefix}ImageSets/Main/"
+    lists = {split: f"{main}{split}.txt" for split in SPLITS if f"{main}{split}.txt" in tree.files}
+    if not {"train", "val"} & set(lists) and f"{main}trainval.txt" in tree.files:
+        lists = {"train": f"{main}trainval.txt", **lists}
+    ids = {split: [row[0] for row in tree.rows(name, 1)] for split, name in lists.items()}
+    if "test" in ids and not any(f"{annotated}{i}.xml" in tree.files for i in ids["test"]):
+        del ids["test"]
+        notes.append(f"{lists['test']} is passed over, since none of its images is annotated")
+    _must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
+    splits: Mapping[str, str | None] = as_splits(list(ids), f"{main}val.txt", notes)
+    if not ids:
+        below = [name[len(annotated) :] for name in tree.files if name.startswith(annotated)]
+        every = {name.removesuffix(".xml") for name in below if name.endswith(".xml")} | set(images)
+        ids, splits = {"": sorted(every)}, {"": None}
+        notes.append("ImageSets/Main has no lists of images, so all of them are taken")
+    for split, of_split in ids.items():
+        yield from ((image_id, images.get(image_id, ""), splits[split]) for image_id in of_split)
+
+
+def _must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
+    """Raises UserError if an image is named twice, in one list or in two."""
+    seen: dict[str, str] = {}
+    for name, ids in lists.items():
+        for image_id in ids:
+            if image_id in seen:
+                raise UserError(f"{name} names {image_id}, which {seen[image_id]} named before", where,
+                                "leave every image in one of the lists, once")  # fmt: skip
+            seen[image_id] = name
+
+
+def _images(home: Home) -> dict[str, str]:
+    """Name without its ending to file, for each image; of several the JPEG."""
+    folder = f"{home.prefix}JPEGImages/"
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in home.tree.files:
+        if name.startswith(folder) and may_be_image(name):
+            found[os.path.splitext(name[len(folder) :])[0]].append(name)  # noqa: PTH122
+    return {
+        stem: min(names, key=lambda name: (not name.lower().endswith("jpg"), name)) for stem, names in found.items()
+    }
+
+
+def _example(home: Home, image_id: str, image: str, split: str | None) -> _Example:
+    xml = f"{home.prefix}Annotations/{image_id}.xml"
+    if not image:
+        return _Example(home.image(image_id), split, flaw="missing (its name is in a list, or it is annotated)")
+    if xml not in home.tree.files:
+        return _Example(image, split, flaw=f"its annotation is missing ({xml})")
+    try:
+        annotation = home.annotation(image_id)
+    except UserError as error:
+        return _Example(image, split, flaw=f"its annotation cannot be used ({error.what})")
+    boxes: list[Box] = []
+    flaws: list[str] = []
+    for number, one in enumerate(annotation.objects, 1):
+        flaw = flaw_of(one)
+        if one.box is None or flaw:
+            flaws.append(f"{flaw} (object {number}, {_told(one)}, of {xml})")
+        else:
+            boxes.append(box_of(one.name, one.box, difficult=one.difficult))
+    size = annotation.size if annotation.size and min(annotation.size) > 0 else None
+    return _Example(image, split, Objects(size, tuple(boxes), tuple(flaws)))
+
+
+def flaw_of(one: VocObject) -> str:
+    """What is wrong with an object's box whatever its image, or ""."""
+    if one.box is None:
+        return "object without a box"
+    left, top, right, bottom = one.box
+    if left > right or top > bottom:
+        return "box with swapped corners"
+    return "box without area" if left == right or top == bottom else ""
+
+
+def box_of(label: str, box: tuple[float, float, float, float], *, difficult: bool) -> Box:
+    """A box of VOC, 1-based with its last row and column, by its edges."""
+    return Box(label, box[0] - 1, box[1] - 1, box[2], box[3], difficult)
+
+
+def _told(one: VocObject) -> str:
+    return one.name if one.box is None else f"{one.name} {' '.join(f'{value:g}' for value in one.box)}"
+
+
+def _known(home: Home, told: Collection[str]) -> frozenset[str]:
+    """The only classes that there may be, by lists of one class each or as VOC's own; empty where any may be."""
+    folder = f"{home.prefix}ImageSets/Main/"
+    names = [name[len(folder) :] for name in home.tree.files if name.startswith(folder)]
+    found = {hit[1] for name in names if (hit := re.fullmatch(r"(.+)_(train|val|trainval|test)\.txt", name))}
+    if found & set(told):
+        return frozenset(found)
+    official = OFFICIAL.fullmatch(home.name) and len(set(CLASSES) & set(told)) >= MANY
+    return frozenset(CLASSES if official else ())
+
+
+def _of_classes(objects: Objects, known: frozenset[str]) -> Objects:
+    odd = [f"object of an unknown class ({box.label!r})" for box in objects.boxes if box.label not in known]
+    kept = tuple(box for box in objects.boxes if box.label in known)
+    return replace(objects, boxes=kept, flaws=(*objects.flaws, *odd)) if odd else objects

@@ -1,0 +1,153 @@
+"""A backbone's feature maps, from fine to coarse: the layers of any trunk that still see where things are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from transferlab.engine.alexnet import PIXEL_DEVIATION, AlexNet
+from transferlab.engine.backbones import Backbone
+from transferlab.errors import UserError
+
+FINEST, COARSEST = 4, 32  # strides of the maps that a detector looks at; finer ones cost most and see little
+LEAST_SHARE = 0.5  # of a trunk's weights that must lie before its maps end
+PROBE_PX = 128  # at least, so that no stage ends in a single cell
+
+
+class Maps(nn.Module):
+    """A trunk's layers in order, in parts that each end where the next one makes the maps smaller.
+
+    Args:
+        parts: the stem and the stages; each takes the map before it.
+        levels: the parts whose maps are given, ascending. channels, strides: of these maps; strides in input pixels.
+        connected: fully connected layers behind the last map that are transferred too (AlexNet's fc6 and fc7), which take
+            ``n_cells`` × ``n_cells`` cells of it; None where there are none.
+    """
+
+    def __init__(
+        self, parts: list[nn.Module], levels: list[int], channels: list[int], strides: list[int],
+        connected: tuple[nn.Module, int] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.levels, self.channels, self.strides = levels, channels, strides
+        self.connected, self.n_cells = connected or (None, 0)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """float [b, 3, h, w] to one map a level, float [b, channels, about h / stride, about w / stride]."""
+        found: list[Tensor] = []
+        at = images
+        for number, part in enumerate(self.parts):
+            at = part(at)
+            if number in self.levels:
+                found.append(at)
+        return found
+
+
+class Scaled(nn.Module):
+    """Its input, times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.factor
+
+
+def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
+    """The maps of a backbone, whose layers they share (copy it first to leave it as it is).
+
+    Args:
+        image_px: side that the backbone was made for. name: of the backbone, for the error.
+
+    Raises:
+        UserError: a network that is no sequence of layers with maps, such as a transformer.
+    """
+    trunk = backbone.trunk
+    was_training = trunk.training
+    trunk.eval()
+    probe_px, device = max(PROBE_PX, image_px), next(trunk.parameters()).device
+    of_maps: nn.Module = trunk.layers if isinstance(trunk, AlexNet) else trunk  # AlexNet's connected layers hold most
+    layers = [Scaled(PIXEL_DEVIATION), *trunk.layers] if isinstance(trunk, AlexNet) else _layers(trunk)
+    parts, shapes = _parts(layers, torch.zeros(1, 3, probe_px, probe_px, device=device))
+    fits = _n_weights(parts) >= LEAST_SHARE * _n_weights([of_maps]) and _are_its_own(trunk, parts, image_px)
+    trunk.train(was_training)
+    if not fits:
+        raise UserError(
+            "the backbone has no feature maps that a detector could use", name,
+            "choose a convolutional network, for example small, alexnet-caffe or torchvision:resnet18",
+        )  # fmt: skip
+    strides = [2 ** round(math.log2(probe_px / shape[-1])) for shape in shapes]
+    levels = [i for i, stride in enumerate(strides) if FINEST <= stride <= COARSEST] or [len(parts) - 1]
+    connected = None
+    if isinstance(trunk, AlexNet):  # one map and its own connected layers, as Fast R-CNN has it
+        levels = levels[-1:]
+        first = cast(nn.Linear, trunk.connected[0])
+        connected = (trunk.connected, round((first.in_features / shapes[-1][1]) ** 0.5))
+    channels = [shapes[i][1] for i in levels]
+    return Maps(list(parts), levels, channels, [strides[i] for i in levels], connected)
+
+
+def _layers(trunk: nn.Module) -> list[nn.Module]:
+    """A trunk's layers in their order; lists of stages, blocks and features are opened, one level deep."""
+    found: list[nn.Module] = []
+    for child in trunk.children():
+        found += list(child.children()) if isinstance(child, (nn.Sequential, nn.ModuleList)) else [child]
+    return found
+
+
+def _parts(layers: list[nn.Module], probe: Tensor) -> tuple[list[nn.Sequential], list[torch.Size]]:
+    """Layers grouped by the size of their maps, and the maps' shapes; ends where there are no maps any more."""
+    groups: list[list[nn.Module]] = []
+    shapes: list[torch.Size] = []
+    at = probe
+    with torch.no_grad():
+        for layer in layers:
+            try:
+                at = layer(at)
+            except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
+                break
+            if not isinstance(at, Tensor) or at.ndim != 4 or at.shape[-1] != at.shape[-2] or at.shape[-1] < 2:
+                break
+            if not groups or (at.shape[-1] != shapes[-1][-1] and _n_weights(groups[-1])):
+                groups.append([])
+                shapes.append(at.shape)
+            groups[-1].append(layer)
+            shapes[-1] = at.shape
+    while groups and not _n_weights(groups[-1]):  # a pool that nothing follows
+        groups.pop()
+        shapes.pop()
+    return [nn.Sequential(*group) for group in groups], shapes
+
+
+def _n_weights(modules: Sequence[nn.Module]) -> int:
+    return sum(weights.numel() for module in modules for weights in module.parameters())
+
+
+def _are_its_own(trunk: nn.Module, parts: Sequence[nn.Sequential], image_px: int) -> bool:
+    """Whether the trunk itself calls these layers one after another: each part ends in what the trunk makes there."""
+    if not parts:
+        return False
+    random = torch.Generator().manual_seed(0)
+    at = torch.randn(1, 3, image_px, image_px, generator=random).to(next(trunk.parameters()).device)
+    of_trunk: dict[int, Tensor] = {}
+
+    def keep(module: nn.Module, _: object, output: Tensor) -> None:
+        of_trunk[id(module)] = output.clone()  # what follows may work in place
+
+    hooks = [part[-1].register_forward_hook(keep) for part in parts]
+    with torch.no_grad():
+        trunk(at)
+        for hook in hooks:
+            hook.remove()
+        for part in parts:
+            at = part(at)
+            theirs = of_trunk.get(id(part[-1]))
+            if theirs is None or theirs.shape != at.shape or not torch.allclose(theirs, at, rtol=1e-4, atol=1e-5):
+                return False
+    return True

@@ -1,0 +1,197 @@
+"""Detection by COCO's JSON: its folders, one file with a folder of images, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from transferlab.errors import UserError
+from transferlab.images.pack import remarks, write_pack
+from transferlab.images.source import Box, Source
+from transferlab.images.sources.coco import read
+from transferlab.images.spec import open_source, parse_spec
+from transferlab.specs import Pack
+
+Open = Callable[..., Source]
+Png = Callable[..., bytes]
+Write = Callable[[Path, Mapping[str, "bytes | str"]], Path]
+
+
+def told(n: int = 12, first: int = 0) -> dict[str, Any]:
+    """Every image has a cat, every second one a dog, every third one a crowd of dogs; the last has nothing."""
+    images = [{"id": 100 + first + k, "file_name": f"{first + k}.png", "width": 16, "height": 12} for k in range(n)]
+    annotations: list[dict[str, Any]] = []
+    for k in range(n - 1):
+        of_image = (
+            [(3, [1, 2, 5.5, 6], 0)] + [(90, [8, 2, 4, 4], 0)] * (k % 2) + [(90, [0, 0, 16, 3], 1)] * (k % 3 == 0)
+        )
+        for category, box, crowd in of_image:
+            annotations.append({"id": len(annotations) + 1, "image_id": 100 + first + k, "category_id": category, "bbox": box,
+                                "iscrowd": crowd, "area": 20.5, "segmentation": [[1, 2, 3, 4, 5, 6]]})  # fmt: skip
+    categories = [{"id": 90, "name": "dog"}, {"id": 3, "name": "cat"}, {"id": 7, "name": "emu"}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+@pytest.fixture
+def folders(tmp_path: Path, png: Png) -> Path:
+    """COCO's layout, of two splits."""
+    for split, first, n in (("train", 0, 12), ("val", 50, 6)):
+        folder = tmp_path / "coco" / f"{split}2017"
+        folder.mkdir(parents=True)
+        for k in range(n):
+            (folder / f"{first + k}.png").write_bytes(png(first + k, (16, 12)))
+        (tmp_path / "coco" / "annotations").mkdir(exist_ok=True)
+        file = tmp_path / "coco" / "annotations" / f"instances_{split}2017.json"
+        file.write_text(json.dumps(told(n, first)))
+    return tmp_path / "coco"
+
+
+def packed(text: str, out: Path, *, skip_bad: bool = False) -> Pack:
+    return write_pack(open_source(parse_spec(text)), out, 16, skip_bad=skip_bad, progress=lambda *_: None, workers=1)
+
+
+def test_cocos_folders_give_the_splits_and_categories_the_classes(folders: Path, opened: Open, tmp_path: Path) -> None:
+    source = opened("coco", folders)
+    assert tuple(source.classes) == ("cat", "dog") and source.metric == "AP"  # by id; no emu is annotated
+    assert any("1 categories without objects are left out, for example 'emu'" in note for note in source.notes)
+    items = list(source.items())
+    assert [item.split for item in items] == ["train"] * 12 + ["test"] * 6
+    assert items[0].key == "train/0.png" and items[0].objects is not None and items[0].objects.size == (16, 12)
+    assert items[0].objects.boxes == (Box("cat", 1, 2, 6.5, 8, area=20.5), Box("dog", 0, 0, 16, 3, True, True, 20.5))
+    assert items[0].label == ("cat",) and items[0].unscored == ("dog",) and items[11].label == ()
+    pack = packed(f"coco:{folders}", tmp_path / "pack")
+    assert pack.notes["metric"] == "AP" and pack.boxes is not None
+    assert pack.labels[:2].tolist() == [[1, -1], [1, 1]] and pack.labels[11].tolist() == [0, 0]
+    assert pack.boxes.areas[0] == 20.5 and pack.boxes.crowd.tolist() == pack.boxes.ignored.tolist()
+    assert any("images have no objects" in remark for remark in remarks(pack))
+
+
+def test_one_file_finds_its_images(folders: Path, opened: Open) -> None:
+    file = folders / "annotations" / "instances_train2017.json"
+    sources = [opened("coco", file), opened("coco", file, images=str(folders / "train2017"))]
+    assert [item.split for item in sources[0].items()] == [None] * 12
+    assert sources[0].fingerprint == sources[1].fingerprint and sources[0].name == "instances_train2017"
+
+
+def test_file_names_may_begin_further_up_or_further_down(folders: Path, opened: Open) -> None:
+    held = told()
+    for image in held["images"]:
+        image["file_name"] = f"data/train2017/{image['file_name']}"
+    file = folders / "annotations" / "other.json"
+    file.write_text(json.dumps(held))
+    assert opened("coco", file, images=str(folders / "train2017")).n_images == 12
+    source = opened("coco", folders / "annotations" / "instances_train2017.json", images=str(folders))
+    assert source.n_images == 12
+    held["images"][0]["file_name"] = "elsewhere/1.png"  # another image's name in another folder is not its file
+    file.write_text(json.dumps(held))
+    read(str(file), {"images": str(folders)})
+    with pytest.raises(UserError, match="1 images or boxes.*elsewhere/1.png: missing"):
+        packed(f"coco:{file}?images={folders}", folders.parent / "pack")
+
+
+def test_one_of_several_years_is_chosen(folders: Path, opened: Open) -> None:
+    (folders / "train2014").mkdir()
+    (folders / "train2014" / "0.png").write_bytes((folders / "train2017" / "0.png").read_bytes())
+    (folders / "annotations" / "instances_train2014.json").write_text(json.dumps(told(2)))
+    with pytest.raises(UserError, match=r"annotations of 2014, 2017.*choose one with [?]year=2017"):
+        read(str(folders), {})
+    assert opened("coco", folders, year="2017").n_images == 18
+    with pytest.raises(UserError, match=r"no annotations/instances_train2012.json"):
+        read(str(folders), {"year": "2012"})
+
+
+def changed(what: str, place: int, **change: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda held: held[what][place].update(change)
+
+
+FLAWS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "an unknown class": (changed("annotations", 2, category_id=8), r"1.png: object of an unknown class \(category_id 8, annotation 3"),
+    "no area": (changed("annotations", 2, bbox=[1, 2, 0, 4]), r"1.png: box without area \(cat, edges 1 2 1 6\)"),
+    "swapped corners": (changed("annotations", 2, bbox=[5, 2, -4, 4]), r"1.png: box with swapped corners \(cat, edges 5 2 1 6\)"),
+    "outside": (changed("annotations", 2, bbox=[16, 2, 4, 4]), r"1.png: box outside of its image \(cat, edges 16 2 20 6 in 16x12\)"),
+    "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size that its annotation gives"),
+    "a missing image": (changed("images", 1, file_name="99.png"), r"99.png: missing \(the annotations name it\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLAWS)
+def test_what_cannot_be_used_is_named_or_counted(name: str, folders: Path, tmp_path: Path) -> None:
+    change, message = FLAWS[name]
+    held = told()
+    change(held)
+    file = folders / "annotations" / "instances_train2017.json"
+    file.write_text(json.dumps(held))
+    with pytest.raises(UserError, match=message):
+        packed(f"coco:{file}", tmp_path / "pack")
+    pack = packed(f"coco:{file}", tmp_path / "pack", skip_bad=True)
+    assert sum(dict(pack.notes["skipped"]).values()) == 1  # type: ignore[call-overload]
+    assert len(pack.images) == (12 if "box" in message or "object" in message else 11)
+
+
+ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no images": (lambda held: held.pop("images"), "has no list 'images'"),
+    "no categories": (lambda held: held.update(categories={}), "has no list 'categories'"),
+    "an image twice": (changed("images", 1, id=100), "has the image id 100 twice"),
+    "a category twice": (changed("categories", 1, name="dog"), "has the category name 'dog' twice"),
+    "an unknown image": (changed("annotations", 0, image_id=7), "annotation 1 of .*json is of image 7, which is not in it"),
+    "a box of three": (changed("annotations", 0, bbox=[1, 2, 3]), r"the bbox of annotation 1 of .*json is \[1, 2, 3\]"),
+    "a box of texts": (changed("annotations", 0, bbox=["1", 2, 3, 4]), "the bbox of annotation 1"),
+    "an infinite box": (changed("annotations", 0, bbox=[1, 2, float("inf"), 4]), "the bbox of annotation 1"),
+    "a huge number": (changed("annotations", 0, bbox=[1, 2, 10**400, 4]), "the bbox of annotation 1"),
+    "no box": (lambda held: held["annotations"][0].pop("bbox"), "annotation 1 of .*json has no bbox"),
+    "an odd crowd": (changed("annotations", 0, iscrowd="yes"), "the iscrowd of annotation 1"),
+    "an odd area": (changed("annotations", 0, area="big"), "the area of annotation 1"),
+    "half an id": (changed("images", 0, id=1.5), "the id of image 0 of .*json is 1.5"),
+    "no name": (changed("images", 0, file_name=None), "the file_name of image 0"),
+    "a list of numbers": (lambda held: held.update(annotations=[1]), "annotation 0 of .*json has no image_id"),
+    "nothing annotated": (lambda held: held.update(annotations=[]), "has no object that can be used"),
+    "images of elsewhere": (lambda held: [one.update(file_name=f"x{one['file_name']}") for one in held["images"]],
+                            "none of the images of .*json lies in"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_file_that_contradicts_itself_is_named(name: str, folders: Path) -> None:
+    change, message = ERRORS[name]
+    held = told()
+    change(held)
+    file = folders / "annotations" / "instances_train2017.json"
+    file.write_text(json.dumps(held))
+    with pytest.raises(UserError, match=message):
+        read(str(file), {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "is no JSON"),
+        (b"\xff\xfe", "is no text in UTF-8"),
+        (b"[" * 100_000, "is no JSON"),
+        (b"[1]", "has no list 'images'"),
+    ],
+)
+def test_a_file_that_is_no_json_is_named(content: bytes, message: str, folders: Path) -> None:
+    file = folders / "annotations" / "instances_train2017.json"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read(str(folders), {})
+
+
+def test_folders_that_are_not_whole_are_named(folders: Path) -> None:
+    with pytest.raises(UserError, match="images=FOLDER goes with one annotation file"):
+        read(str(folders), {"images": "x"})
+    (folders / "val2017").rename(folders / "elsewhere")
+    with pytest.raises(UserError, match="the folder val2017 is not there"):
+        read(str(folders), {})
+    other = told(6, 50)
+    other["categories"][0]["name"] = "wolf"
+    (folders / "annotations" / "instances_val2017.json").write_text(json.dumps(other))
+    (folders / "elsewhere").rename(folders / "val2017")
+    with pytest.raises(UserError, match="have different categories"):
+        read(str(folders), {})
+    with pytest.raises(UserError, match=r"no annotations/instances_train<year>.json"):
+        read(str(folders / "train2017"), {})

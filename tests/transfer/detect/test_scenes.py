@@ -1,0 +1,104 @@
+"""Batches of scenes: padding, normalisation, and boxes that stay on their objects however images are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from transferlab.engine.backbones import build
+from transferlab.errors import UserError
+from transferlab.specs import Pack, Recipe
+from transferlab.transfer.detect.scenes import Scenes, Shake, batch_of, scenes_of, shake
+from transferlab.transfer.problem import Network
+
+MakePack = Callable[..., Pack]
+
+
+def network_of(pack: Pack) -> Network:
+    return Network(build("small:8", 16, 1), Recipe(backbone="small:8", image_px=16), pack.mean, pack.std)
+
+
+@pytest.fixture
+def scenes(make_scenes: MakePack) -> Scenes:
+    pack = make_scenes()
+    return scenes_of(pack, pack.rows(0), network_of(pack), annotated=True)
+
+
+def test_images_are_padded_to_one_size_and_normalised_by_the_sources_mean(scenes: Scenes) -> None:
+    batch = batch_of(scenes, [0, 1, 2], 32, "cpu")
+    assert batch.images.shape == (3, 3, 64, 64)
+    for i in range(3):
+        pixels = scenes.images[scenes.rows[i]]
+        height, width = pixels.shape[:2]
+        assert batch.sizes[i] == (height, width)
+        expected = (pixels / 255 - scenes.mean) / scenes.std
+        assert np.allclose(batch.images[i, :, :height, :width].permute(1, 2, 0).numpy(), expected, atol=1e-5)
+        assert batch.images[i, :, height:].abs().max() < 0.02  # within half a grey level of the mean
+        assert np.array_equal(batch.boxes[i].numpy(), scenes.boxes[i])
+
+
+def colours_inside(batch: object, i: int) -> list[np.ndarray]:
+    """The mean colour of the inner part of each box."""
+    found = []
+    for x0, y0, x1, y1 in batch.boxes[i].round().int().tolist():
+        found.append(batch.images[i, :, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean((1, 2)).numpy())
+    return found
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("factor", [0.75, 1.0, 1.3])
+def test_boxes_follow_their_objects(scenes: Scenes, mirrored: bool, factor: float) -> None:
+    plain = batch_of(scenes, range(6), 32, "cpu")
+    changed = batch_of(scenes, range(6), 32, "cpu", Shake(np.full(6, factor), np.full(6, mirrored)))
+    for i in range(6):
+        assert changed.sizes[i] == pytest.approx([side * factor for side in plain.sizes[i]])
+        before, after = colours_inside(plain, i), colours_inside(changed, i)
+        assert np.allclose(before, after, atol=0.15)
+        x0, _, x1, _ = changed.boxes[i].T
+        width = scenes.images.sizes[scenes.rows[i], 1]
+        expected = width - scenes.boxes[i][:, 2] if mirrored else scenes.boxes[i][:, 0]
+        assert np.allclose(x0.numpy(), expected * factor, atol=1e-4)
+        assert (x1 <= changed.sizes[i][1] + 1e-3).all()
+
+
+def test_an_unchanged_shake_is_no_change(scenes: Scenes) -> None:
+    plain = batch_of(scenes, range(4), 32, "cpu")
+    same = batch_of(scenes, range(4), 32, "cpu", Shake(np.ones(4), np.zeros(4, bool)))
+    assert torch.allclose(plain.images, same.images, atol=1e-4)
+
+
+def test_what_a_step_does_follows_from_seed_and_step_alone() -> None:
+    first, again, other = shake(0.75, 8, 3, 5), shake(0.75, 8, 3, 5), shake(0.75, 8, 3, 6)
+    assert np.array_equal(first.factors, again.factors)
+    assert np.array_equal(first.mirrored, again.mirrored)
+    assert not np.array_equal(first.factors, other.factors)
+    many = shake(0.75, 4000, 0, 0)
+    assert 0.75 <= many.factors.min() < 0.76
+    assert 1.32 < many.factors.max() <= 1 / 0.75
+    assert abs(many.mirrored.mean() - 0.5) < 0.04
+
+
+def test_ignored_and_tiny_objects_are_not_learnt(make_scenes: MakePack) -> None:
+    pack = make_scenes()
+    assert pack.boxes is not None
+    ignored, boxes = pack.boxes.ignored.copy(), pack.boxes.boxes.copy()
+    ignored[0] = True
+    boxes[1, 2] = boxes[1, 0] + 0.5
+    changed = replace(pack, boxes=replace(pack.boxes, ignored=ignored, boxes=boxes))
+    n = [sum(map(len, scenes_of(p, p.rows(0), network_of(p), annotated=True).labels)) for p in (pack, changed)]
+    assert n[1] == n[0] - 2
+
+
+def test_test_scenes_carry_no_boxes(make_scenes: MakePack) -> None:
+    pack = make_scenes()
+    assert not any(map(len, scenes_of(pack, pack.rows(2), network_of(pack), annotated=False).labels))
+
+
+def test_a_pack_without_boxes_is_refused(make_pack: MakePack) -> None:
+    pack = make_pack()
+    with pytest.raises(UserError, match="boxes"):
+        scenes_of(pack, pack.rows(0), network_of(pack), annotated=True)
