@@ -187,6 +187,7 @@ def _write_million(staging: Path, out: Path) -> None:
         splits=[None] * MILLION,
         image_ids=np.arange(MILLION, dtype=np.uint64),
         pixel_hashes=noise.integers(0, 1 << 63, (MILLION, 2), np.uint64),
+        sums=noise.integers(1 << 16, 1 << 17, (MILLION, 6)),
         bad=[],
     )
     source = Source("million", classes, "noise", lambda: iter(()))

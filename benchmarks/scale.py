@@ -127,8 +127,9 @@ def write_pack(out: Path, n: int, n_leaves: int) -> Path:
     ids = random.permutation(n).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # odd, so that they stay unique
     names, keys = [SPLITS[s] for s in split], [f"{i}.png" for i in range(n)]
     hashes = np.stack([np.zeros(n, np.uint64), np.arange(n, dtype=np.uint64)], 1)
+    sums = np.full((n, 6), 1 << 17)
     source = Source(out.name, leaves, "made", lambda: iter(()), taxonomy=from_folders(leaves))
-    decoded = Decoded(staging / IMAGES, keys, [leaves[i] for i in labels], names, ids, hashes, [])
+    decoded = Decoded(staging / IMAGES, keys, [leaves[i] for i in labels], names, ids, hashes, sums, [])
     publish(source, decoded, staging, out, {"size_px": PX, "request": "made"})
     staging.rmdir()
     return out
@@ -177,8 +178,8 @@ def start_step(lab: str) -> float:
     from transferlab.engine.batches import Examples as Batches
     from transferlab.engine.batches import Place
     from transferlab.engine.fit import fit
+    from transferlab.planned import restored
     from transferlab.runners.packs import find
-    from transferlab.specs import restored
 
     def start() -> None:
         store = Store.open(Path(lab), create=False)

@@ -33,9 +33,9 @@ from PIL import Image
 
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.outcomes.store import Store
+from transferlab.planned import Plan, restored
 from transferlab.questions.images_per_class import SHARES
 from transferlab.runners.machine import here
-from transferlab.specs import Plan, restored
 
 SEEDS, TRY_SECONDS = 3, 6.0
 TOY = {"source": "toy", "unseen": "toy?task=unseen", "scenes": "toy?task=scenes", "digits": "digits"}

@@ -12,7 +12,8 @@ import pytest
 from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs, detect, induction, probe, refit
 from transferlab.engine.recipes import RECIPES
 from transferlab.plan import Place, check_recipe, compared, make_plan
-from transferlab.specs import Augmentation, Pack, PackRef, Plan, Protocol, Recipe, Subset
+from transferlab.planned import PackRef, Plan
+from transferlab.specs import Augmentation, Pack, Protocol, Recipe, Subset
 
 
 @pytest.mark.parametrize("name", RECIPES)

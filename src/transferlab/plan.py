@@ -10,24 +10,19 @@ from transferlab import designs
 from transferlab.answers.contrast import resolve
 from transferlab.errors import UserError
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
+from transferlab.planned import NamedCondition, PackRef, Plan, RandomNetwork, Training, Transfer
 from transferlab.specs import (
     CONTROLS,
     TRAIN,
     Design,
     Epochs,
     Examples,
-    NamedCondition,
     Pack,
-    PackRef,
-    Plan,
     PretrainCell,
     Protocol,
-    RandomNetwork,
     Recipe,
     Study,
     Subset,
-    Training,
-    Transfer,
     TransferCell,
 )
 

@@ -21,7 +21,8 @@ from transferlab.engine.backbones import build
 from transferlab.engine.fit import Hooks, Progress, fit
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest, stream
 from transferlab.plan import Place, make_plan, source_key
-from transferlab.specs import Augmentation, Design, Examples, Pack, PackRef, Protocol, Recipe
+from transferlab.planned import PackRef
+from transferlab.specs import Augmentation, Design, Examples, Pack, Protocol, Recipe
 from transferlab.transfer.measure import PROTOCOLS, measure
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.targets import view

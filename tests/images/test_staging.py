@@ -38,7 +38,7 @@ def source(kill_at=None, n=2970):
 
 def write(out, source):
     seen = []
-    pack = write_pack(source, Path(out), 4, skip_bad=True, progress=lambda done, of: seen.append(done), workers=2)
+    pack = write_pack(source, Path(out), 8, skip_bad=True, progress=lambda done, of: seen.append(done), workers=2)
     return pack.digest, *seen[:1]
 """
 
@@ -116,7 +116,7 @@ def test_a_torn_journal_line_costs_its_chunk_only(tmp_path: Path, unbroken: str)
 def test_a_full_disk_stops_cleanly_and_goes_on_later(tmp_path: Path, unbroken: str) -> None:
     program = """
 import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))  # the second chunk does not fit
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))  # the second chunk does not fit
 from transferlab.errors import UserError
 try:
     write(sys.argv[1], source())

@@ -18,7 +18,7 @@ SOURCE = Path(transferlab.__file__).parent
 # A room may import rooms of lower ranks, and of its own rank only what SIDEWAYS names.
 RANKS: list[set[str]] = [
     {"errors", "identity", "specs", "taxonomy"},
-    {"images", "engine", "outcomes", "contrasts", "console"},
+    {"images", "engine", "outcomes", "contrasts", "console", "planned"},
     {"designs", "transfer", "answers"},
     {"transferlab", "questions", "plan"},  # "transferlab" are the package's public names
     {"runners", "report"},
@@ -35,6 +35,7 @@ KEEPS_TO: dict[str, set[str]] = {
     "identity": set(),
     "console": {"errors"},
     "contrasts": {"specs"},
+    "planned": {"errors", "specs"},
     "engine": {"errors", "identity", "specs"},  # arrays in, networks out: no studies, files or taxonomies
     "outcomes": {"errors", "specs"},
     "designs": {"errors", "identity", "specs", "taxonomy"},
@@ -42,7 +43,7 @@ KEEPS_TO: dict[str, set[str]] = {
     "answers": {"errors", "identity", "specs"},  # pure functions of arrays: report.gather reads the store for them
     "transferlab": {"errors", "specs", "contrasts", "designs", "transfer"},
     "questions": {"errors", "specs", "taxonomy", "contrasts", "designs"},
-    "plan": {"errors", "identity", "specs", "designs", "answers"},
+    "plan": {"errors", "identity", "specs", "planned", "designs", "answers"},
     "__main__": {"cli"},
 }
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from transferlab import Study, compare, designs, knn, probe
 from transferlab.identity import canonical, plain
 from transferlab.plan import Place, cohorts, make_plan, networks_of_cells
-from transferlab.specs import Augmentation, Design, Pack, PackRef, Plan, restored
+from transferlab.planned import PackRef, Plan, restored
+from transferlab.specs import Augmentation, Design, Pack
 
 MakePack = Callable[..., Pack]
 CONDITIONS: dict[str | int | float, Design] = {

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from transferlab import designs
 from transferlab.errors import UserError
 from transferlab.plan import Place, make_plan
+from transferlab.planned import PackRef, Plan
 from transferlab.questions import QUESTIONS, load
 from transferlab.questions.coarse_vs_fine import depths
 from transferlab.questions.exclude_target import shared_classes
 from transferlab.questions.images_per_class import class_sizes
-from transferlab.specs import Pack, PackRef, Plan, Study, Subset
+from transferlab.specs import Pack, Study, Subset
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import from_folders
 from transferlab.taxonomy.tree import build

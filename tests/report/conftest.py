@@ -16,9 +16,10 @@ from transferlab.answers.study import StudyAnswers
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import Place, make_plan, source_key
+from transferlab.planned import PackRef, Plan, Transfer
 from transferlab.report.gather import all_answers
 from transferlab.runners.packs import obtain
-from transferlab.specs import Examples, PackRef, Plan, Recipe, Transfer
+from transferlab.specs import Examples, Recipe
 
 RECIPE = Recipe(backbone="small:8", image_px=16, length=Examples(320))
 MADE_BY = {"transferlab": "0", "python": "3", "torch": "2", "machine": "a machine", "threads": 1}

@@ -15,9 +15,9 @@ from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
+from transferlab.planned import Transfer, restored
 from transferlab.report.gather import all_answers
 from transferlab.report.page import render
-from transferlab.specs import Transfer, restored
 
 MakeStore = Callable[..., Store]
 LEVELS = (2, 4, 8, 16)

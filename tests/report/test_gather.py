@@ -16,8 +16,9 @@ from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import source_key
+from transferlab.planned import Transfer, restored
 from transferlab.report.gather import OWN, all_answers, headline, table_rows
-from transferlab.specs import Recipe, Transfer, restored
+from transferlab.specs import Recipe
 
 MakeStore = Callable[..., Store]
 

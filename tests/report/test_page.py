@@ -16,9 +16,9 @@ from transferlab import knn, probe
 from transferlab.answers.study import Check, Missing, StudyAnswers
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
+from transferlab.planned import Transfer
 from transferlab.report.gather import all_answers
 from transferlab.report.page import MOST_MISSING, check_out, render
-from transferlab.specs import Transfer
 
 MakeStore = Callable[..., Store]
 VOID = {"meta", "br", "img", "link", "input", "hr", "source"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from transferlab.plan import Place, make_plan
+from transferlab.planned import PackRef, Plan
 from transferlab.runners.demo import BOXES, IMAGES
-from transferlab.specs import Pack, PackRef, Plan, Study
+from transferlab.specs import Pack, Study
 
 
 def test_the_question_about_boxes_pre_trains_nothing(make_pack: Callable[..., Pack]) -> None:

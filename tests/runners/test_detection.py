@@ -14,13 +14,14 @@ from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
+from transferlab.planned import restored
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
 from transferlab.runners import local
 from transferlab.runners.estimate import describe, standing
 from transferlab.runners.machine import Machine
 from transferlab.runners.prepare import Prepared, Wanted, prepare
-from transferlab.specs import Augmentation, restored
+from transferlab.specs import Augmentation
 
 MACHINE = Machine("cpu", "fp32", 1, "test")
 BOXES = "toy?task=detection&images_per_class=36"

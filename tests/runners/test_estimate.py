@@ -13,10 +13,11 @@ from transferlab import Study, compare, designs, knn
 from transferlab.designs import SubsetFacts
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
+from transferlab.planned import PackRef, Plan
 from transferlab.runners.estimate import describe, standing, why
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared
-from transferlab.specs import Epochs, Examples, Pack, PackRef, Plan, Recipe, UntilFlat
+from transferlab.specs import Epochs, Examples, Pack, Recipe, UntilFlat
 
 MakePack = Callable[..., Pack]
 

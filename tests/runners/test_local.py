@@ -18,10 +18,11 @@ import pytest
 from transferlab import Study, compare, designs
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
+from transferlab.planned import PackRef, Plan
 from transferlab.report.gather import table_rows
 from transferlab.runners import local
 from transferlab.runners.machine import Machine
-from transferlab.specs import Augmentation, Examples, Pack, PackRef, Plan, Recipe
+from transferlab.specs import Augmentation, Examples, Pack, Recipe
 
 MACHINE = Machine("cpu", "fp32", 1, "test")
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(320), precision="fp32",

@@ -18,13 +18,14 @@ from transferlab import Study, compare, designs, induction, knn, refit
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import COHORT, Place, make_plan
+from transferlab.planned import Plan
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
 from transferlab.runners import local, worker
 from transferlab.runners.machine import Machine
 from transferlab.runners.networks import WEIGHTS, Bench
 from transferlab.runners.packs import obtain
-from transferlab.specs import Augmentation, Examples, Plan, Protocol, Recipe
+from transferlab.specs import Augmentation, Examples, Protocol, Recipe
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 20), precision="fp32",
                 augmentation=Augmentation(2, False))  # fmt: skip

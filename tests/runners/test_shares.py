@@ -13,9 +13,10 @@ from hypothesis import strategies as some
 from transferlab import Study, compare, designs
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
+from transferlab.planned import PackRef, Plan
 from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORTH_MEASURING, Share, images_per_second, possible, share, soonest
-from transferlab.specs import Examples, Pack, PackRef, Plan, Recipe
+from transferlab.specs import Examples, Pack, Recipe
 
 MakePack = Callable[..., Pack]
 TWO_CORES = Machine("cpu", "fp32", 2, "two cores")

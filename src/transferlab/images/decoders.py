@@ -24,6 +24,7 @@ from transferlab.identity import digest
 from transferlab.images.boxes import classes_in, usable
 from transferlab.images.decode import BadImage, decode, decode_whole, quiet
 from transferlab.images.source import Box, Crop, Item, Objects, OnDisk, Unreadable, at_hand
+from transferlab.images.survey import surveyed
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +33,8 @@ class Result:
 
     Args:
         pixels: uint8 [n_good, s, s, 3], as bytes; with objects, images of several sizes.
-        rows: for each good image a line of JSON: key, label, split, image id, hash of its pixels, and the classes that
-            are not scored if there are any; with objects always, and then the sizes stored and before, and the boxes.
+        rows: for each good image a line of JSON: key, label, split, image id, hash and sums of its pixels, and the classes
+            that are not scored if there are any; with objects always, and then the sizes stored and before, and the boxes.
         bad: key and reason of the others, and of objects that cannot be used in good images.
     """
 
@@ -70,7 +71,7 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
                 continue
             image_id = int(digest(item.key, data), 16) >> 64
             pixels.append(image.tobytes())
-            rows.append(json.dumps([item.key, label, item.split, image_id, digest(image), *more]))
+            rows.append(json.dumps([item.key, label, item.split, image_id, *surveyed(image), *more]))
     return Result(b"".join(pixels), "".join(f"{row}\n" for row in rows).encode(), bad)
 
 

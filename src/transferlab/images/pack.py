@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images import boxes
+from transferlab.images import boxes, survey
 from transferlab.images.decode import DECODER
 from transferlab.images.publish import EXAMPLES, VERSION, by_reason, file_hash, publish, write_file
 from transferlab.images.source import LateClasses, Source
 from transferlab.images.staging import Decoded, Progress, decode_all
-from transferlab.specs import Pack, Ragged
+from transferlab.specs import TRAIN, Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
 
 MIN_PX, MAX_PX = 4, 1024
@@ -103,10 +103,10 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
         file = path / name
         if not file.is_file() or file.stat().st_size != kept["bytes"]:
             raise UserError(f"the pack is damaged: {name} is missing or has another size", str(path), "pack it again")
-        if check and file_hash(file) != kept["hash"]:
-            raise UserError(f"the pack is damaged: {name} has changed", str(path), "pack it again")
+        if check and name != "images.u8" and file_hash(file) != kept["hash"]:
+            raise _changed(name, path)
     has_boxes = "sizes.npy" in facts["files"]
-    return Pack(
+    pack = Pack(
         name=facts["name"],
         path=path,
         images=_ragged(path) if has_boxes else _squares(path, int(facts["n_images"]), int(facts["size_px"])),
@@ -120,6 +120,25 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
         notes=facts["notes"],
         boxes=boxes.load(path) if has_boxes else None,
     )
+    if check:
+        _check_pixels(pack, facts)
+    return pack
+
+
+def _check_pixels(pack: Pack, facts: dict[str, Any]) -> None:
+    hashes, sums = survey.survey(survey.images_of(pack))
+    if survey.file_hash(hashes) != facts["files"]["images.u8"]["hash"]:
+        raise _changed("images.u8", pack.path)
+    trained = pack.split == TRAIN
+    images = pack.images
+    sizes = images.sizes if isinstance(images, Ragged) else np.full((len(images), 2), images.shape[1], np.int32)
+    found = survey.moments(sums[trained], survey.n_pixels(sizes[trained]))
+    if not np.allclose([pack.mean, pack.std], found, rtol=1e-5):
+        raise _changed("the mean or deviation", pack.path)
+
+
+def _changed(name: str, path: Path) -> UserError:
+    return UserError(f"the pack is damaged: {name} has changed", str(path), "pack it again")
 
 
 def _squares(path: Path, n_images: int, side: int) -> NDArray[np.uint8]:

@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +17,15 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images import boxes as objects
+from transferlab.images import survey
 from transferlab.images.decode import DECODER
 from transferlab.images.source import Source
 from transferlab.images.splits import assign
 from transferlab.images.staging import IMAGES, Decoded
-from transferlab.specs import SPLITS, TRAIN, Boxes, Pack, Ragged
+from transferlab.specs import SPLITS, TRAIN, Boxes
 from transferlab.taxonomy.tree import Taxonomy, flat
 
-VERSION = 1
-BLOCK = 1024  # images hashed together
+VERSION = 2  # of packs on disk
 EXAMPLES = 20  # bad images and groups of duplicates that are named; the rest is counted
 
 Labels = NDArray[np.int32] | NDArray[np.int8]
@@ -61,11 +59,12 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
     content = _content(source, decoded)
     _write_content(folder, decoded, content)
     n_images, side = len(decoded.keys), int(facts["size_px"])
-    shape = (n_images, side, side, 3)
-    held = blocks(staging / IMAGES, shape) if content.sizes is None else each(staging / IMAGES, content.sizes)
+    trained = content.split == TRAIN
+    sizes = np.full((n_images, 2), side, np.int32) if content.sizes is None else content.sizes
+    mean, std = survey.moments(decoded.sums[trained], survey.n_pixels(sizes[trained]))
     files = sorted(file for file in folder.iterdir() if file.name != "manifest.json")
-    of_pixels, of_blocks, (mean, std) = _surveyed(held, content.split == TRAIN)
-    kept = {f.name: {"bytes": f.stat().st_size, "hash": of_pixels if f == staging / IMAGES else file_hash(f)}
+    of_images = survey.file_hash(decoded.pixel_hashes)
+    kept = {f.name: {"bytes": f.stat().st_size, "hash": of_images if f == staging / IMAGES else file_hash(f)}
             for f in files}  # fmt: skip
     notes = {
         "split": content.rule,
@@ -80,7 +79,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
     }
     manifest = {
         "version": VERSION,
-        "digest": _digest(of_blocks, content, source.metric),
+        "digest": _digest(decoded, content, source.metric),
         "name": source.name,
         "n_images": n_images,
         **facts,
@@ -129,116 +128,6 @@ def duplicates(decoded: Decoded, labels: Labels, split: NDArray[np.uint8]) -> di
             [f"{decoded.keys[row]} ({SPLITS[split[row]]})" for row in several[i][:4]] for i in telling[:EXAMPLES]
         ],
     }
-
-
-def blocks(images: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-    """The images of a file, BLOCK at a time, each valid until the next is asked for: memory does not grow with the file.
-
-    They are read into one buffer; mapping the file took 2 microseconds for each 4 KiB, as long as hashing them.
-
-    Args:
-        shape: (n, s, s, 3).
-
-    Returns:
-        uint8 [up to BLOCK, s, s, 3].
-    """
-    held = np.empty((min(BLOCK, shape[0]), *shape[1:]), np.uint8)
-    with images.open("rb", buffering=0) as file:
-        for start in range(0, shape[0], BLOCK):
-            block = held[: shape[0] - start]
-            _fill(block, file, start)
-            yield block
-
-
-def each(images: Path, sizes: NDArray[np.int32]) -> Iterator[NDArray[np.uint8]]:
-    """As ``blocks``, of images of several sizes: one at a time, uint8 [1, h, w, 3].
-
-    Args:
-        sizes: int32 [n, 2], heights and widths.
-    """
-    with images.open("rb", buffering=0) as file:
-        for number, (height, width) in enumerate(sizes.tolist()):
-            block = np.empty((1, height, width, 3), np.uint8)
-            _fill(block, file, number)
-            yield block
-
-
-def blocks_of(pack: Pack) -> Iterator[NDArray[np.uint8]]:
-    """The images of a pack as they are read to be hashed: many at a time, or one where sizes differ."""
-    file = pack.path / "images.u8"
-    return each(file, pack.images.sizes) if isinstance(pack.images, Ragged) else blocks(file, pack.images.shape)
-
-
-def _fill(block: NDArray[np.uint8], file: FileIO, start: int) -> None:
-    """Read as much as a block holds; ``start`` is the number of its first image, for the error."""
-    into, n_read = block.data.cast("B"), 0
-    while n_read < len(into):
-        if not (n := file.readinto(into[n_read:])):
-            raise EOFError(f"{file.name} ends within image {start + n_read * len(block) // len(into)}")
-        n_read += n
-
-
-def moments(images: Iterable[NDArray[np.uint8]], chosen: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over some images, in 0…1, from exact sums of whole numbers.
-
-    Args:
-        images: uint8 [up to BLOCK, h, w, 3], n in all.
-        chosen: bool [n], at least one.
-    """
-    sums, start = _NOTHING, 0
-    for block in images:
-        sums = sums + _sums(block, chosen[start : start + len(block)])
-        start += len(block)
-    return _moments_of(sums)
-
-
-_NOTHING = np.zeros(7, np.int64)
-SUMMED_BYTES = 1 << 20  # at once: what stays in the cache
-
-
-def _sums(block: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number of pixels, then each channel's sum and sum of squares, int64 [7], over the chosen images of a block."""
-    sums = _NOTHING.copy()
-    height, side = block.shape[1:3]
-    width = (
-        3 * side * (height if side <= 64 and height <= 64 else 1)
-    )  # small images, or lines of large ones, are added up first
-    n_at_once = max(1, SUMMED_BYTES // block[0].size)
-    for start in range(0, len(block), n_at_once):
-        values = block[start : start + n_at_once]
-        among = chosen[start : start + n_at_once]
-        values = (values if among.all() else values[among]).reshape(-1, width)
-        sums[0] += values.size // 3
-        # In types that just hold the sums: 1.3 microseconds for an image of 32 px instead of 30.
-        sums[1:4] += values.sum(axis=0, dtype=np.uint32).reshape(-1, 3).sum(axis=0, dtype=np.int64)
-        squares = np.multiply(values, values, dtype=np.uint16)
-        sums[4:] += squares.sum(axis=0, dtype=np.uint32).reshape(-1, 3).sum(axis=0, dtype=np.int64)
-    return sums
-
-
-def _moments_of(sums: NDArray[np.int64]) -> tuple[list[float], list[float]]:
-    n_pixels = int(sums[0])
-    mean = sums[1:4] / (255 * n_pixels)
-    variance = sums[4:] / (255 * 255 * n_pixels) - mean**2
-    return mean.tolist(), np.sqrt(np.maximum(variance, 1e-6)).tolist()  # a set of one colour can still be divided by
-
-
-def _surveyed(
-    images: Iterable[NDArray[np.uint8]], chosen: NDArray[np.bool_]
-) -> tuple[str, list[str], tuple[list[float], list[float]]]:
-    """In one pass over the pixels: the file's hash, the digest of each block, and ``moments`` of the chosen images."""
-    of_file = hashlib.blake2b(digest_size=16)
-    of_blocks: list[str] = []
-    sums, start = _NOTHING, 0
-    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
-        for block in images:
-            whole = pool.submit(of_file.update, block.data.cast("B"))
-            of_block = pool.submit(digest, block)
-            sums = sums + _sums(block, chosen[start : start + len(block)])
-            start += len(block)
-            whole.result()
-            of_blocks.append(of_block.result())
-    return of_file.hexdigest(), of_blocks, _moments_of(sums)
 
 
 def file_hash(path: Path) -> str:
@@ -319,16 +208,16 @@ def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
     write_file(folder / "taxonomy.json", json.dumps(content.taxonomy.to_plain()).encode())
 
 
-def _digest(of_blocks: list[str], content: _Content, metric: str | None) -> str:
+def _digest(decoded: Decoded, content: _Content, metric: str | None) -> str:
     """Over pixels, labels, splits, ids and taxonomy; neither path nor name nor how the work was divided.
 
     With boxes also over sizes, boxes and the metric that they are made for.
     """
-    rest = (content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
+    rest = (decoded.pixel_hashes, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
     if content.boxes is None:
-        return digest("pack", of_blocks, *rest)
+        return digest("pack", *rest)
     arrays = [getattr(content.boxes, name) for name in objects.ARRAYS]
-    return digest("detection pack", of_blocks, *rest, content.sizes, *arrays, metric)
+    return digest("detection pack", *rest, content.sizes, *arrays, metric)
 
 
 def _sync(path: Path) -> None:

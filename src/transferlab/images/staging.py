@@ -37,7 +37,7 @@ class Decoded:
         images: file of uint8 [n, s, s, 3], or of images of several sizes.
         keys: n names. labels: n class ids, or tuples of them. splits: n split names or None.
         unscored: row to class ids that are neither right nor wrong there, where there are any.
-        image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], hashes of the decoded pixels.
+        image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], sums: int64 [n, 6], of the decoded pixels; see ``survey``.
         bad: (key, reason) of each image that could not be decoded, and of each object that cannot be used.
         objects: sizes and boxes of the images, empty where they have none.
     """
@@ -48,6 +48,7 @@ class Decoded:
     splits: list[str | None]
     image_ids: NDArray[np.uint64]
     pixel_hashes: NDArray[np.uint64]
+    sums: NDArray[np.int64]
     bad: list[tuple[str, str]]
     unscored: dict[int, tuple[str, ...]] = field(default_factory=dict[int, "tuple[str, ...]"])
     objects: Gathered = field(default_factory=Gathered)
@@ -103,7 +104,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     return _read(folder)
 
 
-_PlainRow = tuple[str, "str | list[str]", "str | None", int, str, *tuple[Any, ...]]
+_PlainRow = tuple[str, "str | list[str]", "str | None", int, str, list[int], *tuple[Any, ...]]
 
 
 def _remaining(source: Source, done: _Done) -> Iterator[Item]:
@@ -187,11 +188,11 @@ def _read(folder: Path) -> Decoded:
     labels: list[str | tuple[str, ...]] = []
     splits: list[str | None] = []
     unscored: dict[int, tuple[str, ...]] = {}
-    ids, hashes, objects = array("Q"), bytearray(), Gathered()
+    ids, hashes, sums, objects = array("Q"), bytearray(), array("q"), Gathered()
     same: dict[Any, Any] = {}  # one object for equal labels and splits: a million images then take 100 MB, not 400
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
-            key, label, split, image_id, pixel_hash, *more = cast(_PlainRow, json.loads(row))
+            key, label, split, image_id, pixel_hash, pixel_sums, *more = cast(_PlainRow, json.loads(row))
             if more and more[0]:
                 unscored[len(keys)] = tuple(more[0])
             if len(more) > 1:
@@ -202,6 +203,9 @@ def _read(folder: Path) -> Decoded:
             splits.append(same.setdefault(split, split))
             ids.append(image_id)
             hashes += bytes.fromhex(pixel_hash)
+            sums.extend(pixel_sums)
     bad = [(key, reason) for line in _journal(folder) for key, reason in line["bad"]]
-    of_pixels = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
-    return Decoded(folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), of_pixels, bad, unscored, objects)
+    return Decoded(
+        folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), np.frombuffer(hashes, np.uint64).reshape(-1, 2),
+        np.array(sums, np.int64).reshape(-1, 6), bad, unscored, objects,
+    )  # fmt: skip

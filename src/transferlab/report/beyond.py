@@ -19,9 +19,9 @@ from transferlab.images.decode import decode
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
 from transferlab.plan import compared
+from transferlab.planned import PackRef, Plan
 from transferlab.report.scenes import scenes_of
 from transferlab.runners.packs import find
-from transferlab.specs import PackRef, Plan
 from transferlab.transfer.targets import Target, view
 
 FLOOR = "random-features"

@@ -10,8 +10,9 @@ from transferlab import designs
 from transferlab.answers.study import ConditionFacts
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
+from transferlab.planned import Plan
 from transferlab.runners.packs import find
-from transferlab.specs import Pack, Plan, Subset
+from transferlab.specs import Pack, Subset
 from transferlab.taxonomy.tree import Taxonomy
 
 

@@ -16,20 +16,11 @@ from transferlab.errors import UserError
 from transferlab.images.pack import remarks
 from transferlab.outcomes.store import Store
 from transferlab.plan import compared, source_key
+from transferlab.planned import PackRef, Plan, restored
 from transferlab.report.beyond import Further, beyond, class_weights, target_view
 from transferlab.report.conditions import conditions
 from transferlab.runners.packs import find
-from transferlab.specs import (
-    Contrast,
-    Epochs,
-    Estimate,
-    Examples,
-    PackRef,
-    Plan,
-    Protocol,
-    Recipe,
-    restored,
-)
+from transferlab.specs import Contrast, Epochs, Estimate, Examples, Protocol, Recipe
 from transferlab.transfer.metrics import mean_average_precision
 from transferlab.transfer.protocols import detect_knobs
 from transferlab.transfer.targets import Target

@@ -17,8 +17,9 @@ from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Hooks, Member, Progress
 from transferlab.identity import stream
 from transferlab.plan import COHORT
+from transferlab.planned import restored
 from transferlab.specs import Examples as Length
-from transferlab.specs import Recipe, restored
+from transferlab.specs import Recipe
 
 SECONDS = 2.0  # enough to choose by; benchmarks ask for more
 WARM_UP = 10  # turns: steps on the CPU, blocks of steps on CUDA

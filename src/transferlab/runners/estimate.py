@@ -11,10 +11,11 @@ from transferlab.console import duration
 from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
+from transferlab.planned import Plan, Transfer, restored
 from transferlab.runners.local import failures, missing
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
-from transferlab.specs import TEST, Plan, Ragged, Recipe, Transfer, restored
+from transferlab.specs import TEST, Ragged, Recipe
 from transferlab.transfer.protocols import detect_knobs
 
 DETECTION_COST = (

@@ -19,9 +19,9 @@ from typing import IO, Any
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, networks_of_cells
+from transferlab.planned import Plan
 from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORKER_ENVIRONMENT, Share, share
-from transferlab.specs import Plan
 
 
 @dataclass(frozen=True)

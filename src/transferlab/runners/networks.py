@@ -23,9 +23,10 @@ from transferlab.errors import UserError
 from transferlab.identity import canonical, torch_seed
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import networks_of_cells, source_key
+from transferlab.planned import PackRef, Plan, RandomNetwork, Transfer
 from transferlab.runners.machine import here
 from transferlab.runners.packs import find
-from transferlab.specs import TEST, VAL, Pack, PackRef, Plan, PretrainCell, RandomNetwork, Subset, Transfer
+from transferlab.specs import TEST, VAL, Pack, PretrainCell, Subset
 from transferlab.transfer.measure import measure
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.targets import Target, view

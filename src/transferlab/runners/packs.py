@@ -6,16 +6,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, write_pack
-from transferlab.images.publish import blocks_of, moments
+from transferlab.images.publish import VERSION
 from transferlab.images.spec import Spec, open_source, parse_spec, size_of
 from transferlab.outcomes.files import sync, told_as_users_mistake
 from transferlab.outcomes.store import Problem, Store
-from transferlab.specs import TRAIN, Pack, PackRef
+from transferlab.planned import PackRef
+from transferlab.specs import Pack
 
 
 def obtain(
@@ -37,7 +36,7 @@ def obtain(
         return _named(text, pack), pack
     source = open_source(spec)
     size_px = size_of(spec, size_px if source.metric is None else detection_px(size_px))
-    name = digest("import", _settled(spec), size_px, source.fingerprint, skip_bad)
+    name = digest("import", VERSION, _settled(spec), size_px, source.fingerprint, skip_bad)
     pack = _kept(store, name)
     if pack is None:
         with store.claim(f"import-{name}", wait=True):
@@ -91,9 +90,7 @@ def problems(store: Store) -> Iterator[Problem]:
     """Read every pack of the store and compare it with its hashes, and its manifest with what can be computed."""
     for path in sorted(store.packs.glob("[0-9a-f]*")):
         try:
-            pack = open_pack(path, check=True)
-            found = moments(blocks_of(pack), pack.split == TRAIN)
-            whole = pack.digest == path.name and np.allclose([pack.mean, pack.std], found, rtol=1e-5)
+            whole = open_pack(path, check=True).digest == path.name
         except (UserError, ValueError, KeyError, TypeError, AttributeError):
             whole = False
         if not whole:

@@ -17,10 +17,11 @@ from transferlab.images.sources.listing import existing
 from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, check, check_seeds, make_plan, most_seen
+from transferlab.planned import PackRef, Plan, restored
 from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Epochs, Examples, Pack, PackRef, Plan, Protocol, Recipe, Study, Subset, restored
+from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Recipe, Study, Subset
 from transferlab.transfer.protocols import detect, detect_knobs
 from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
 

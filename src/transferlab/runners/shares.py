@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, most_seen
+from transferlab.planned import Plan
 from transferlab.runners.machine import Machine
-from transferlab.specs import Epochs, Plan, Recipe
+from transferlab.specs import Epochs, Recipe
 
 # glibc then keeps activations instead of returning pages to the kernel: 1.2 times the images/s on two cores.
 WORKER_ENVIRONMENT = {

@@ -22,8 +22,8 @@ from transferlab.engine.fit import Progress
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts
+from transferlab.planned import Plan, restored
 from transferlab.runners.networks import FAILURES, Bench, Stop, train, transfer
-from transferlab.specs import Plan, restored
 
 CHECKPOINT_SECONDS = 60.0
 TELL_SECONDS = 0.5
