@@ -2,12 +2,13 @@
 
     transferlab pack SPEC source.pack --size 32        (and each target)
     .venv/bin/python benchmarks/quality.py --source source.pack --target a.pack --target b.pack \\
-        [--seconds 5 15 60 300 1200] [--backbones small:24 small small:48 small:64] [--seeds 1]
+        [--seconds 5 15 60 300 1200] [--backbones small:24 small small:48 small:64] [--seeds 1] [--at-once 1]
 
 One network at a time, in one worker with a thread a core, by the small recipe cut to the examples that the worker's
 measured speed allows in that time; 0 seconds is the same network untrained, the floor that every score is to be read
-against. The time that training took is in the table. Done points are kept in the results file of the day and are not
-run again. What the standard loop reaches in twenty minutes: benchmarks/anchor.py.
+against. The time that training took is in the table. ``--at-once`` several trains as many networks side by side on a thread
+each, on the same numbers of images: sooner done, but then the times are not those of the points. Done points are kept in the
+results file and are not run again. What the standard loop reaches in twenty minutes: benchmarks/anchor.py.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,37 +55,41 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="+", default=[5, 15, 60, 300, 1200])
     parser.add_argument("--backbones", nargs="+", default=SIZES)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--file", type=Path, default=RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-quality.json")
     wanted = parser.parse_args()
     machine = here("cpu")
-    file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-quality.json"
+    file, n_threads = wanted.file, machine.n_units if wanted.at_once == 1 else 1
     kept: dict[str, Any] = {"machine": machine.name, "cores": machine.n_units, "precision": machine.precision,
                             "source": Path(wanted.source).name, "rates": {}, "points": []}  # fmt: skip
     if file.is_file():
         kept = json.loads(file.read_text())
-    for backbone in wanted.backbones:
-        for seed in range(wanted.seeds):
-            for seconds in (0.0, *wanted.seconds):
-                point = {"backbone": backbone, "seconds": seconds, "seed": seed}
-                if any(point.items() <= done.items() for done in kept["points"]):
-                    continue
-                if backbone not in kept["rates"]:
-                    kept["rates"][backbone] = speed(backbone)
-                job = {
-                    **point,
-                    "examples": round(kept["rates"][backbone] * seconds),
-                    "source": wanted.source,
-                    "targets": wanted.target,
-                }
-                kept["points"].append({**point, **json.loads(child([__file__, "--", json.dumps(job)]))})
-                file.write_text(json.dumps(kept, indent=1) + "\n")
-                print(kept["points"][-1], file=sys.stderr)
+    points = [{"backbone": backbone, "seconds": seconds, "seed": seed}
+              for backbone in wanted.backbones for seed in range(wanted.seeds) for seconds in (0.0, *wanted.seconds)]  # fmt: skip
+    todo = [point for point in points if not any(point.items() <= done.items() for done in kept["points"])]
+    for backbone in dict.fromkeys(point["backbone"] for point in todo):
+        if backbone not in kept["rates"]:
+            kept["rates"][backbone] = speed(backbone)
+    written = threading.Lock()
+
+    def run(point: dict[str, Any]) -> None:
+        n_images = round(kept["rates"][point["backbone"]] * point["seconds"])
+        job = {**point, "examples": n_images, "source": wanted.source, "targets": wanted.target}
+        found = json.loads(child([__file__, "--", json.dumps(job)], n_threads))
+        with written:
+            kept["points"].append({**point, **found, "at_once": wanted.at_once})
+            file.write_text(json.dumps(kept, indent=1) + "\n")
+            print(kept["points"][-1], file=sys.stderr)
+
+    with ThreadPoolExecutor(wanted.at_once) as pool:
+        list(pool.map(run, todo))
     table(kept)
     print(file)
 
 
-def child(words: list[str]) -> str:
-    """What a process prints that has a worker's environment and a thread for each core."""
-    environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(here("cpu").n_units)}
+def child(words: list[str], n_threads: int) -> str:
+    """What a process prints that has a worker's environment and so many threads."""
+    environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(n_threads)}
     return subprocess.run(
         [sys.executable, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
@@ -91,12 +98,12 @@ def child(words: list[str]) -> str:
 def speed(backbone: str) -> float:
     recipe = json.dumps(plain(replace(SMALL, backbone=backbone), identity_only=True))
     words = ["-m", "transferlab.runners.calibrate", recipe, "cpu", here("cpu").precision, "6"]
-    return float(json.loads(child(words))["images_per_second"])
+    return float(json.loads(child(words, here("cpu").n_units))["images_per_second"])
 
 
 def trained(job: dict[str, Any]) -> dict[str, Any]:
     """Train one network, measure it on every target."""
-    torch.set_num_threads(here("cpu").n_units)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     source, place = open_pack(Path(job["source"])), Place("cpu", here("cpu").precision)
     recipe: Recipe = replace(SMALL, backbone=job["backbone"], length=Length(max(1, job["examples"])))
     rows = source.rows(TRAIN)
@@ -132,8 +139,9 @@ def table(kept: dict[str, Any]) -> None:
         groups.setdefault((point["backbone"], point["seconds"]), []).append(point)
     for (backbone, seconds), points in groups.items():
         each = {name: statistics.mean(100 * p["scores"][name] for p in points) for name in points[0]["scores"]}
-        took = statistics.median(p["took_seconds"] for p in points)
-        print(f"  {backbone:<9} {seconds:>6.0f} s (took {took:.1f} s, {points[0]['examples']:>9,} images)  "
+        alone = [p["took_seconds"] for p in points if p.get("at_once", 1) == 1]
+        took = f"took {statistics.median(alone):.1f} s" if alone else "not timed"
+        print(f"  {backbone:<9} {seconds:>6.0f} s ({took}, {points[0]['examples']:>9,} images)  "
               f"{spread([100 * p['mean'] for p in points], '.1f')}, n = {len(points)}   "
               + "  ".join(f"{name} {value:.1f}" for name, value in each.items()))  # fmt: skip
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from transferlab.console import Display, duration, printable, say
+from transferlab.cli_images import VERBS, show
+from transferlab.console import Display, duration, say
 from transferlab.errors import ImpossibleQuestion, UserError
 
 if TYPE_CHECKING:
@@ -50,11 +51,6 @@ def _where_to_look(mistake: click.ClickException) -> str:
     return f"See {context.command_path if context else 'transferlab'} --help."
 
 
-def _show(text: str) -> None:
-    """Lines on standard output, whatever names they hold."""
-    click.echo("\n".join(printable(line) for line in text.split("\n")))
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="transferlab")
 def app() -> None:
@@ -70,6 +66,10 @@ def app() -> None:
     csv, npz, torchvision and hf, or those of data sets as they are published: imagenet, tiny-imagenet, voc, coco, sun397,
     places365, cifar100, omniglot and inaturalist (docs/data-sets.md).
     """
+
+
+for verb in VERBS:
+    app.add_command(verb)
 
 
 def _store_option(verb: Verb) -> Verb:
@@ -137,88 +137,9 @@ def demo(store: Path, out: Path | None) -> None:
     _report(store, out, "html")
     for study, (_, lines) in zip(STUDIES, done, strict=True):
         click.echo(f"\n{study.question}")
-        _show("\n".join(lines))
-    _show(f"\nReport: {out}")
+        show("\n".join(lines))
+    show(f"\nReport: {out}")
     sys.exit(max(code for code, _ in done))
-
-
-@app.command()
-@click.argument("spec")
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--size", type=int, required=True, help="Side of the packed images in pixels; with boxes the longer one.")
-@click.option("--skip-bad", is_flag=True, help="Go on without images and boxes that cannot be used, and count them.")
-def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
-    """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
-
-    \b
-    Examples:
-      transferlab pack imagefolder:photos photos.pack --size 64
-      transferlab pack 'voc:VOCdevkit?year=2012&task=action' actions.pack --size 128
-      transferlab pack 'voc:VOCdevkit?year=2007&task=detection' boxes.pack --size 500
-    """
-    from transferlab.images.pack import remarks, write_pack
-    from transferlab.images.spec import open_source, parse_spec
-
-    if not 8 <= size <= 1024:
-        raise UserError(f"images of {size} px cannot be packed", "--size", "choose from 8 to 1024")
-    with Display() as display:
-        made = write_pack(
-            open_source(parse_spec(spec)), out, size, skip_bad=skip_bad,
-            progress=lambda done, total: display.packing(spec, done, total),
-        )  # fmt: skip
-    counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
-    boxes = "" if made.boxes is None else f" with {len(made.boxes.labels):,} boxes"
-    _show(f"{out}: {len(made.labels):,} images{boxes} ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
-    click.echo(f"digest {made.digest}")
-    for remark in remarks(made):
-        _show(remark)
-
-
-@app.command()
-@click.argument("spec")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture, a PNG file.")
-def sheet(spec: str, out: Path) -> None:
-    """Make a contact sheet: a few images of each class, to see what a set really holds.
-
-    \b
-    Example:
-      transferlab sheet toy --out toy.png
-    """
-    from transferlab.images.sheet import write_sheet
-
-    write_sheet(spec, out)
-    _show(str(out))
-
-
-@app.command()
-@click.argument("spec")
-@click.option("--cut", type=int, metavar="D", help="Labels at depth D of the taxonomy.")
-@click.option("--merge-up", type=int, metavar="N", help="Labels after N merge passes.")
-@click.option("--balanced", type=int, metavar="N", help="N labels of similar size.")
-@click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
-@click.option(
-    "--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root), with a label set or without."
-)
-@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
-def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> None:
-    """Show the label sets that a source's taxonomy gives.
-
-    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc: their classes in WordNet. There a node is a
-    wnid, a synset's name, a noun of one sense, or one of these lists.
-
-    \b
-    Examples:
-      transferlab taxonomy toy --cut 1 --format json
-      transferlab taxonomy imagenet-1k --cut 6 --tree animal.n.01
-      transferlab taxonomy imagenet-1k --under pascal-voc
-    """
-    from transferlab.images.spec import taxonomy_of
-    from transferlab.taxonomy.show import Asked, show
-
-    shown = show(taxonomy_of(spec), form, Asked(**asked))
-    click.echo(shown, nl=False)
-    if not shown:
-        say(f"no class lies under {asked['under']}")
 
 
 @app.command()
@@ -254,9 +175,9 @@ def leakage(
     if form == "json":
         click.echo(json.dumps(pairs(audits), indent=1))
         return
-    _show("\n".join(line for each in audits for line in leaked(each.found)))
+    show("\n".join(line for each in audits for line in leaked(each.found)))
     if out is not None:
-        _show(str(out))
+        show(str(out))
 
 
 @app.command()
@@ -271,7 +192,7 @@ def plan(study: str, **options: Any) -> None:
     from transferlab.runners.estimate import describe
 
     for line in describe(_prepare(study, options)):
-        _show(line)
+        show(line)
 
 
 @app.command()
@@ -290,7 +211,7 @@ def run(study: str, **options: Any) -> None:
     """
     words = ["transferlab", *sys.argv[1:]]
     code, lines = _run(_wanted(study, options), shlex.join(words))
-    _show("\n".join(lines))
+    show("\n".join(lines))
     sys.exit(code)
 
 
@@ -331,9 +252,9 @@ def paper(out: Path | None, **options: Any) -> None:
             say(left_out[-1])
     answered = [a for a in all_answers(Store.open(store, create=False)) if a.name.startswith("paper-")]
     for found in findings(answered):
-        _show(f"{found.name}: {found.says}. {found.claim}\n  the paper  {found.published}\n  here       {found.here}")
+        show(f"{found.name}: {found.says}. {found.claim}\n  the paper  {found.published}\n  here       {found.here}")
     _report(store, out, "html")
-    _show("\n".join(["", *left_out, f"Report: {out}"]))
+    show("\n".join(["", *left_out, f"Report: {out}"]))
     sys.exit(max(codes, default=DONE))
 
 
@@ -349,7 +270,7 @@ def status(store: Path) -> None:
     from transferlab.outcomes.store import Store
     from transferlab.runners.estimate import standing
 
-    _show(standing(Store.open(store, create=False)))
+    show(standing(Store.open(store, create=False)))
 
 
 @app.command()
@@ -368,7 +289,7 @@ def verify(store: Path) -> None:
     opened = Store.open(store, create=False)
     problems = [*verify_store(opened), *packs.problems(opened)]
     for problem in problems:
-        _show(f"{problem.path}: {problem.what}. {problem.remedy}")
+        show(f"{problem.path}: {problem.what}. {problem.remedy}")
         quarantine(opened, problem)
     click.echo(f"{len(problems)} problems" if problems else "everything in the store is as it was written")
     sys.exit(SOME_FAILED if problems else DONE)
@@ -408,37 +329,7 @@ def report(store: Path, out: Path, form: Literal["html", "md"], study: str | Non
       transferlab report lab --out report.html
     """
     _report(store, out, form, study)
-    _show(str(out))
-
-
-@app.command("score-detections")
-@click.option(
-    "--ground-truth", "truth", required=True, type=click.Path(path_type=Path),
-    help="A folder in VOC's layout (Annotations, ImageSets/Main/test.txt if there is one), or a JSON file of COCO.",
-)  # fmt: skip
-@click.option(
-    "--detections", required=True, type=click.Path(path_type=Path),
-    help="COCO's results in JSON, or files comp?_det_<set>_<class>.txt: one, or their folder.",
-)  # fmt: skip
-@click.option("--metric", type=click.Choice(["voc07", "voc10", "coco"]), required=True)
-@click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit, for VOC's metrics.")
-@click.option("--format", "form", type=click.Choice(["json", "text"]), default="text", show_default=True)
-def score_detections(
-    truth: Path, detections: Path, metric: Literal["voc07", "voc10", "coco"], iou: float, form: Literal["json", "text"]
-) -> None:
-    """Score any detector's output: average precision by the rules of PASCAL VOC 2007, of 2010 and later, or of COCO.
-
-    \b
-    Examples:
-      transferlab score-detections --ground-truth VOC2007 --detections results/Main --metric voc07
-      transferlab score-detections --ground-truth val.json --detections results.json --metric coco
-    """
-    from transferlab.runners.score import as_json, as_text, score
-
-    scored = score(truth, detections, metric, iou)
-    for remark in scored.remarks:
-        say(remark)
-    _show(as_json(scored) if form == "json" else as_text(scored))
+    show(str(out))
 
 
 def _wanted(study: str, options: dict[str, Any]) -> Wanted:

@@ -1,0 +1,129 @@
+"""Verbs on images alone, without a study or a store: packing, looking, label sets, scoring detections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from transferlab.console import Display, printable, say
+from transferlab.errors import UserError
+
+
+def show(text: str) -> None:
+    """Lines on standard output, whatever names they hold."""
+    click.echo("\n".join(printable(line) for line in text.split("\n")))
+
+
+@click.command()
+@click.argument("spec")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--size", type=int, required=True, help="Side of the packed images in pixels; with boxes the longer one.")
+@click.option("--skip-bad", is_flag=True, help="Go on without images and boxes that cannot be used, and count them.")
+def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
+    """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
+
+    \b
+    Examples:
+      transferlab pack imagefolder:photos photos.pack --size 64
+      transferlab pack 'voc:VOCdevkit?year=2012&task=action' actions.pack --size 128
+      transferlab pack 'voc:VOCdevkit?year=2007&task=detection' boxes.pack --size 500
+    """
+    from transferlab.images.pack import remarks, write_pack
+    from transferlab.images.spec import open_source, parse_spec
+
+    if not 8 <= size <= 1024:
+        raise UserError(f"images of {size} px cannot be packed", "--size", "choose from 8 to 1024")
+    with Display() as display:
+        made = write_pack(
+            open_source(parse_spec(spec)), out, size, skip_bad=skip_bad,
+            progress=lambda done, total: display.packing(spec, done, total),
+        )  # fmt: skip
+    counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
+    boxes = "" if made.boxes is None else f" with {len(made.boxes.labels):,} boxes"
+    show(f"{out}: {len(made.labels):,} images{boxes} ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
+    click.echo(f"digest {made.digest}")
+    for remark in remarks(made):
+        show(remark)
+
+
+@click.command()
+@click.argument("spec")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture, a PNG file.")
+def sheet(spec: str, out: Path) -> None:
+    """Make a contact sheet: a few images of each class, to see what a set really holds.
+
+    \b
+    Example:
+      transferlab sheet toy --out toy.png
+    """
+    from transferlab.images.sheet import write_sheet
+
+    write_sheet(spec, out)
+    show(str(out))
+
+
+@click.command()
+@click.argument("spec")
+@click.option("--cut", type=int, metavar="D", help="Labels at depth D of the taxonomy.")
+@click.option("--merge-up", type=int, metavar="N", help="Labels after N merge passes.")
+@click.option("--balanced", type=int, metavar="N", help="N labels of similar size.")
+@click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
+@click.option(
+    "--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root), with a label set or without."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> None:
+    """Show the label sets that a source's taxonomy gives.
+
+    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc: their classes in WordNet. There a node is a
+    wnid, a synset's name, a noun of one sense, or one of these lists.
+
+    \b
+    Examples:
+      transferlab taxonomy toy --cut 1 --format json
+      transferlab taxonomy imagenet-1k --cut 6 --tree animal.n.01
+      transferlab taxonomy imagenet-1k --under pascal-voc
+    """
+    from transferlab.images.spec import taxonomy_of
+    from transferlab.taxonomy.show import Asked
+    from transferlab.taxonomy.show import show as text_of
+
+    shown = text_of(taxonomy_of(spec), form, Asked(**asked))
+    click.echo(shown, nl=False)
+    if not shown:
+        say(f"no class lies under {asked['under']}")
+
+
+@click.command("score-detections")
+@click.option(
+    "--ground-truth", "truth", required=True, type=click.Path(path_type=Path),
+    help="A folder in VOC's layout (Annotations, ImageSets/Main/test.txt if there is one), or a JSON file of COCO.",
+)  # fmt: skip
+@click.option(
+    "--detections", required=True, type=click.Path(path_type=Path),
+    help="COCO's results in JSON, or files comp?_det_<set>_<class>.txt: one, or their folder.",
+)  # fmt: skip
+@click.option("--metric", type=click.Choice(["voc07", "voc10", "coco"]), required=True)
+@click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit, for VOC's metrics.")
+@click.option("--format", "form", type=click.Choice(["json", "text"]), default="text", show_default=True)
+def score_detections(
+    truth: Path, detections: Path, metric: Literal["voc07", "voc10", "coco"], iou: float, form: Literal["json", "text"]
+) -> None:
+    """Score any detector's output: average precision by the rules of PASCAL VOC 2007, of 2010 and later, or of COCO.
+
+    \b
+    Examples:
+      transferlab score-detections --ground-truth VOC2007 --detections results/Main --metric voc07
+      transferlab score-detections --ground-truth val.json --detections results.json --metric coco
+    """
+    from transferlab.runners.score import as_json, as_text, score
+
+    scored = score(truth, detections, metric, iou)
+    for remark in scored.remarks:
+        say(remark)
+    show(as_json(scored) if form == "json" else as_text(scored))
+
+
+VERBS = (pack, sheet, taxonomy, score_detections)
