@@ -144,7 +144,7 @@ def _keep(folder: Path, chunk: list[Item], results: list[Callable[[], Result]], 
     with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         for wait in results:
             result = wait()
-            images.write(result.pixels)
+            images.writelines(result.pixels)
             rows.write(result.rows)
             bad += result.bad
         images_bytes, rows_bytes = _synced(images), _synced(rows)
