@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from transferlab import cli
 from transferlab.identity import digest
 from transferlab.specs import TEST, TRAIN, VAL, Boxes, Pack, Ragged
 from transferlab.taxonomy.readers import from_folders
 from transferlab.taxonomy.tree import flat
 
 MakePack = Callable[..., Pack]
+Folder = Callable[..., None]
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 # A suite that a shell started in the background inherits an ignored Ctrl-C, and so would every command under test.
@@ -92,3 +97,50 @@ def make_scenes() -> MakePack:
                     mean / 2, digest(ragged.pixels, sizes, edges, of, split, ids), boxes=held)  # fmt: skip
 
     return make
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def paragraph(self) -> str:
+        """The only paragraph on standard error beside lines of progress."""
+        lines = [line for line in self.err.splitlines() if not line.startswith("[")]
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("transferlab: ")
+        assert lines[0].isprintable()
+        assert lines[0].endswith(".")
+        return lines[0]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run the command line in this process."""
+
+    def run(*words: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["transferlab", *words])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        told = capsys.readouterr()
+        return Said(int(left.value.code or 0), told.out, told.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def folder() -> Folder:
+    """Write an image folder of noise: n PNG files of each class."""
+
+    def write(path: Path, classes: Sequence[str], n: int = 10) -> None:
+        random = np.random.default_rng(len(classes))
+        for name in classes:
+            (path / name).mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(random.integers(0, 256, (16, 16, 3), np.uint8)).save(path / name / f"{i}.png")
+
+    return write
