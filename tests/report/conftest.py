@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,9 @@ def fill(store: Store, tmp_path: Path, wanted: Wanted) -> Plan:
         return _filled(store, tmp_path, wanted)
 
 
+OWN = "the source's own classes"  # as a target's name
+
+
 def _filled(store: Store, tmp_path: Path, wanted: Wanted) -> Plan:
     conditions = {n: designs.images_per_class(n) for n in (10, 20)}
     knobs = {"name": "images-per-class", "question": "How many images?", "unit": "images per class", "seeds": 3,
@@ -112,7 +115,9 @@ def _filled(store: Store, tmp_path: Path, wanted: Wanted) -> Plan:
     packs = [obtain(store, f"npz:{file}", 16, skip_bad=False, progress=lambda *_: None) for file in files]
     names = [wanted.source, *wanted.targets]
     references = [PackRef(r.spec, r.digest, name) for (r, _), name in zip(packs, names, strict=True)]
-    plan = make_plan(study, (references[0], packs[0][1]), references[1:], Place("cpu", "fp32"), store.write_subset)
+    own = replace(references[0], spec="source", name=OWN)
+    targets = [own if reference.name == OWN else reference for reference in references[1:]]
+    plan = make_plan(study, (references[0], packs[0][1]), targets, Place("cpu", "fp32"), store.write_subset)
     store.write_study(plan.identity, plain(plan))
     store.write_note(plan.identity, {"command": wanted.command})
     write_cells(store, plan, wanted.right)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferlab import compare, designs
+from transferlab import compare, designs, probe
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.images.likeness import name_of_findings
@@ -18,6 +18,7 @@ from transferlab.outcomes.store import Store
 from transferlab.planned import Transfer, restored
 from transferlab.report.gather import all_answers
 from transferlab.report.page import render
+from transferlab.specs import Protocol
 
 MakeStore = Callable[..., Store]
 LEVELS = (2, 4, 8, 16)
@@ -110,6 +111,15 @@ def test_contrasts_are_told_with_and_without_copies(grown: Store) -> None:
         for a, b in zip(study.estimates, study.without, strict=True)
         if a.target == "two"
     )
+
+
+def test_copies_are_left_out_beside_a_target_that_is_the_source(make_store: MakeStore) -> None:
+    knobs = {"protocols": [probe(), Protocol("refit")], "controls": []}
+    store = make_store(targets=("the source's own classes", "one"), right=lambda t, _: 50 + t.seed, study=knobs)
+    leak(store, [0, 1, 2, 3, 99], target=1)
+    study = only(store)
+    assert [e.target for e in study.without] == [e.target for e in study.estimates]
+    assert {"one", "the source's own classes"} == {e.target for e in study.without}
 
 
 def test_an_audit_that_found_nothing_leaves_the_results_alone(grown: Store) -> None:

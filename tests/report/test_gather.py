@@ -18,9 +18,10 @@ from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import source_key
 from transferlab.planned import Transfer, restored
 from transferlab.report.gather import OWN, all_answers, headline, table_rows
-from transferlab.specs import Recipe
+from transferlab.specs import Protocol, Recipe
 
 MakeStore = Callable[..., Store]
+OWN_CLASSES = "the source's own classes"
 
 
 def only(store: Store) -> StudyAnswers:
@@ -68,6 +69,22 @@ def test_a_chain_over_several_targets_is_told_in_short_and_on_each_where_somethi
     assert told[1].startswith("On one: more images per class help up to 20")
     assert told[2].startswith("On two: no step from 5 on is sure to help; beyond 5 they change nothing")
     assert len(told) == 5
+
+
+def test_what_the_source_s_own_classes_say_comes_first_and_is_in_no_mean(make_store: MakeStore) -> None:
+    def rule(t: Transfer, target: str) -> int:
+        base = 70 if target == OWN_CLASSES else 50
+        return base + t.seed % 2 + {"10": 0, "20": 6, "random-features": -20}[t.condition]
+
+    protocols = [probe(), Protocol("induction", knobs={"cut": 0})]
+    knobs = {"protocols": protocols, "controls": ["random-features"]}
+    study = only(make_store(targets=(OWN_CLASSES, "one"), right=rule, study=knobs))
+    assert [(e.target, round(e.value, 6)) for e in study.estimates] == [("one", 0.06), (OWN_CLASSES, 0.06)]
+    assert {e.target: round(e.value, 6) for e in study.exploratory} == {"one": 0.26, OWN_CLASSES: 0.26}
+    assert [line.split(", by")[0] for line in headline(study)] == [
+        f"20 images per class is better than 10 on {OWN_CLASSES}",
+        "20 images per class is better than 10 on one",
+    ]
 
 
 def test_what_nobody_declared_is_kept_apart(study: StudyAnswers, make_store: MakeStore) -> None:

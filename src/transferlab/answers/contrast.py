@@ -84,13 +84,19 @@ def _by_rule(rule: ContrastRule, conditions: Sequence[str]) -> list[Contrast]:
     return [Contrast(f"{a} against {b}", {a: 1.0, b: -1.0}, rule.margin) for a, b in pairs]
 
 
-def estimates(contrasts: Sequence[Contrast], results: Sequence[Results]) -> tuple[Estimate, ...]:
-    """Every contrast on the mean over targets and on each target, with Holm's adjustment over all of them."""
+def estimates(
+    contrasts: Sequence[Contrast], results: Sequence[Results], apart: Sequence[Results] = ()
+) -> tuple[Estimate, ...]:
+    """Every contrast on the mean over targets and on each target, with Holm's adjustment over all of them.
+
+    Args:
+        apart: targets that are measured by another protocol than the rest, and so are left out of the mean.
+    """
     found: list[Estimate] = []
     for contrast in contrasts:
         if len(results) > 1:
             found.append(estimate(contrast, results))
-        found += [estimate(contrast, [each]) for each in results]
+        found += [estimate(contrast, [each]) for each in (*results, *apart)]
     known = [e for e in found if e.p_value is not None]
     adjusted = dict(zip(map(id, known), holm([e.p_value or 0.0 for e in known]), strict=True))
     return tuple(_judged(replace(e, p_holm=adjusted.get(id(e)))) for e in found)

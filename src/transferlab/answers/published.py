@@ -85,8 +85,8 @@ def _few_labels_cost_little(study: StudyAnswers) -> Finding:
         "F2", "An eighth of the labels costs little against the gain over a random start; on some task fewer are better.",
         "127 instead of 1,000 labels cost 2.8 points of detection mAP (project page); on at least one task fewer are better.",
         loss, (-np.inf, SMALL_LOSS),
-        f"{few.n_labels} labels (in effect {few.effective_labels:.1f}) instead of {whole.n_labels} lose, of the gain over random "
-        f"features, {{}} %; fewer are surely better on {', '.join(better) or 'no target'}",
+        f"{few.n_labels} labels (in effect {few.effective_labels:.1f}) instead of {whole.n_labels} cost {{}} % of the gain over "
+        f"random features; fewer are surely better on {', '.join(better) or 'no target'}",
     )  # fmt: skip
 
 

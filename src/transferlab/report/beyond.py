@@ -31,13 +31,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Further:
-    """What a report knows of a study when it asks for more than the declared contrasts; targets and results in order."""
+    """What a report knows of a study when it asks for more than the declared contrasts.
+
+    Args:
+        facts: of the plan's targets, in order. results: of those that the study's first protocol compares.
+        apart: of those that have a protocol of their own.
+    """
 
     store: Store
     plan: Plan
     facts: Sequence[TargetFacts]
     conditions: Sequence[ConditionFacts]
     results: Sequence[Results]
+    apart: Sequence[Results] = ()
 
 
 def beyond(study: Further) -> dict[str, Any]:
@@ -141,7 +147,8 @@ def _floor(study: Further, i: int) -> float:
     found = study.results[i].scores.get(FLOOR)
     if found:
         return sum(found.values()) / len(found)
-    return 0.0 if np.isnan(study.facts[i].chance) else study.facts[i].chance
+    chance = next(facts.chance for facts in study.facts if facts.name == study.results[i].target)
+    return 0.0 if np.isnan(chance) else chance
 
 
 def _leakage(study: Further) -> list[tuple[Leakage, PackRef]]:
@@ -171,8 +178,10 @@ def _without(study: Further, found: Sequence[tuple[Leakage, PackRef]]) -> tuple[
     gone = {reference.digest: told.test.rows for told, reference in found if told.test.rows}
     if not gone:
         return ()
+    reference_of = {fact.name: t for t, fact in zip(study.plan.targets, study.facts, strict=True)}
     kept: list[Results] = []
-    for reference, results in zip(study.plan.targets, study.results, strict=True):
+    for results in study.results:
+        reference = reference_of[results.target]
         target = target_view(study.store, study.plan, reference) if reference.digest in gone else None
         if target is None:
             kept.append(results)
@@ -183,4 +192,4 @@ def _without(study: Further, found: Sequence[tuple[Leakage, PackRef]]) -> tuple[
         by_class = results.metric == "mean class accuracy"
         weights = class_weights(target.pack.labels[target.test[rows]]) if by_class else None
         kept.append(without(results, rows, weights))
-    return estimates(study.plan.contrasts, kept)
+    return estimates(study.plan.contrasts, kept, study.apart)

@@ -19,10 +19,10 @@ from transferlab.plan import compared, source_key
 from transferlab.planned import PackRef, Plan, restored
 from transferlab.report.beyond import Further, beyond, class_weights, target_view
 from transferlab.report.conditions import conditions
+from transferlab.report.method import measured_how
 from transferlab.runners.packs import find
-from transferlab.specs import Contrast, Epochs, Estimate, Examples, Protocol, Recipe
+from transferlab.specs import Contrast, Estimate, Protocol
 from transferlab.transfer.metrics import mean_average_precision
-from transferlab.transfer.protocols import detect_knobs
 from transferlab.transfer.targets import Target
 
 N_SAMPLES = 24
@@ -69,23 +69,23 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     names = _target_names(plan)
     facts = tuple(_target_facts(names[t.digest], target_view(store, plan, t), _metrics_on(plan, t, records))
                   for t in plan.targets)  # fmt: skip
-    asked = {(t.cell.target, t.cell.protocol.label) for t in plan.transfers}
-    main = {t.digest: compared(plan, t, plan.reference) for t in plan.targets}
-    results = [_results(store, plan, t, f, records) for t, f in zip(plan.targets, facts, strict=True)
-               if (protocol := main[t.digest]) is not None and (t.digest, protocol.label) in asked]  # fmt: skip
-    declared = estimates(plan.contrasts, results)
+    fact_of = {t.digest: fact for t, fact in zip(plan.targets, facts, strict=True)}
+    results, apart = (
+        [_results(store, plan, t, fact_of[t.digest], records, own) for t, own in each] for each in _compared_on(plan)
+    )
+    declared = estimates(plan.contrasts, results, apart)
     explored: tuple[Estimate, ...] = ()
-    if any(each.scores.get(FLOOR) for each in results):
+    if any(each.scores.get(FLOOR) for each in (*results, *apart)):
         gain = Contrast(f"{plan.reference} against {FLOOR}", {plan.reference: 1.0, FLOOR: -1.0}, 0.0)
-        explored = estimates([gain], results)
+        explored = estimates([gain], results, apart)
     scores = tuple(_scores(store, plan, facts, records))
     found = conditions(store, plan)
-    further = Further(store, plan, facts, found, results)
+    further = Further(store, plan, facts, found, results, apart)
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=found, targets=facts, scores=scores,
         estimates=declared, exploratory=explored, checks=_checks(plan, results), missing=tuple(_missing(store, plan)),
-        samples=_samples(store, plan), protocol=_protocol(plan), provenance=_provenance(store, plan, records),
+        samples=_samples(store, plan), protocol=measured_how(plan), provenance=_provenance(store, plan, records),
         notes=_notes(store, plan), **beyond(further),
     )  # fmt: skip
 
@@ -142,10 +142,26 @@ def _target_facts(name: str, target: Target | None, metrics: Set[str]) -> Target
     return TargetFacts(name, target.metric, target.chance, *sizes, target.n_classes, notes)
 
 
+def _compared_on(plan: Plan) -> tuple[list[tuple[PackRef, None]], list[tuple[PackRef, Protocol]]]:
+    """The targets that the study's first protocol compares, and those that have one of their own: the source's classes."""
+    asked = {(t.cell.target, t.cell.protocol.label) for t in plan.transfers}
+    together: list[tuple[PackRef, None]] = []
+    apart: list[tuple[PackRef, Protocol]] = []
+    for target in plan.targets:
+        first = compared(plan, target, plan.reference)
+        own = next((p for p in plan.protocols if p.of_source and (target.digest, p.label) in asked), None)
+        if first is not None and (target.digest, first.label) in asked:
+            together.append((target, None))
+        elif own is not None:
+            apart.append((target, own))
+    return together, apart
+
+
 def _results(
-    store: Store, plan: Plan, reference: PackRef, facts: TargetFacts, records: Mapping[str, dict[str, Any] | None]
-) -> Results:
-    """Scores and per-example rows of one target under the study's first protocol (scratch under its own)."""
+    store: Store, plan: Plan, reference: PackRef, facts: TargetFacts, records: Mapping[str, dict[str, Any] | None],
+    own: Protocol | None,
+) -> Results:  # fmt: skip
+    """Scores and per-example rows of one target under its own protocol, else the study's first (scratch under its)."""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)
     ranked: dict[tuple[str, int], tuple[NDArray[np.float32], NDArray[np.int8]]] = {}
@@ -155,7 +171,7 @@ def _results(
         if (
             t.cell.target != reference.digest
             or record is None
-            or t.cell.protocol != compared(plan, reference, t.condition)
+            or t.cell.protocol != (own or compared(plan, reference, t.condition))
         ):
             continue
         scores[t.condition][t.seed] = float(record["metrics"][facts.metric])
@@ -281,64 +297,6 @@ def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]]:
     return found
 
 
-def _protocol(plan: Plan) -> tuple[tuple[str, str], ...]:
-    recipe = plan.recipe
-    rule = recipe.augmentation
-    steps = [f"crop after {rule.crop_px} px of padding" if rule.crop_px else "", "flip" if rule.flip else "",
-             f"random-resized crops of at least {100 * rule.scale:g} % of the area" if rule.scale < 1 else "",
-             f"cutout {rule.cutout_px} px" if rule.cutout_px else "", f"colour {rule.colour}" if rule.colour else ""]  # fmt: skip
-    return (
-        ("Pre-training length", length_in_words(recipe)),
-        ("Backbone", f"{recipe.backbone} at {recipe.image_px} px"),
-        ("Optimiser", f"{recipe.optimiser}, batch {recipe.batch}, peak rate {recipe.lr}, {recipe.schedule}, weight decay "
-                      f"{recipe.weight_decay}, label smoothing {recipe.label_smoothing}"),
-        ("Augmentation", ", ".join(step for step in steps if step) or "none"),
-        ("Transfer", "; ".join(_protocol_in_words(p) for p in plan.protocols)),
-        ("Choices", "every choice is made on validation images; test labels are read once, afterwards"),
-        ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened "
-                      "by what new test images would add; Holm over the declared contrasts"),
-    )  # fmt: skip
-
-
-def length_in_words(recipe: Recipe) -> str:
-    """The recipe's length, and what is therefore compared."""
-    length = recipe.length
-    if isinstance(length, Examples):
-        return f"{length.n:,} examples seen, the same for every condition (fewer images are seen more often)"
-    if isinstance(length, Epochs):
-        return f"{length.n} passes over each subset (larger subsets are trained longer)"
-    return f"until the validation loss is flat, at most {length.max_examples:,} examples"
-
-
-def _protocol_in_words(protocol: Protocol) -> str:
-    words = {
-        "probe": "linear probe: logistic regression on frozen features",
-        "knn": "cosine nearest neighbours on frozen features",
-        "finetune": "fine-tuning of all layers",
-        "refit": "a new last layer for all the source's own classes on frozen features",
-        "induction": "induction: the source's own classes by their nearest image on frozen features, freely and within "
-        "coarse labels, and these labels",
-        "detect": "detection: a Faster R-CNN around the backbone",
-    }[protocol.kind]
-    if protocol.kind == "detect":
-        return f"{words}, {_detection_in_words(protocol)}"
-    rule = [f" ({name} {n})" for name, n in protocol.knobs.items() if protocol.kind == "induction"]
-    shots = "" if protocol.shots is None else f", {protocol.shots} examples a class for training and validation"
-    return "".join([words, *rule, shots])
-
-
-def _detection_in_words(protocol: Protocol) -> str:
-    knobs = detect_knobs(protocol)
-    frozen = "none" if knobs["frozen"] == 0 else knobs["frozen"]
-    norms = "keep their averages" if knobs["norms"] == "frozen" else "use each batch's own averages"
-    return (
-        f"{knobs['examples']:,} images seen in batches of {knobs['batch']}, training and validation images together, AdamW at a "
-        f"peak rate of {knobs['lr']}; {frozen} of the backbone's parts fixed, counted from the stem; batch norms {norms}; "
-        f"{knobs['proposals']} proposals an image (from scratch: all parts and all norms are trained; random features: none of "
-        "the backbone's is)"
-    )
-
-
 def _provenance(store: Store, plan: Plan, records: Mapping[str, dict[str, Any] | None]) -> tuple[tuple[str, str], ...]:
     note, names = store.note(plan.identity), _target_names(plan)
     trained = [r for r in (store.record(t.key) for t in plan.trainings) if r]
@@ -374,16 +332,21 @@ def headline(study: StudyAnswers) -> list[str]:
 
 
 def answer(study: StudyAnswers) -> list[str]:
-    """The declared contrasts in words, over the mean of the targets (or the one target), and what is sure on each."""
+    """The declared contrasts in words, over the mean of the targets (or the one target), and what is sure on each.
+
+    What the source's own classes say by induction is the answer to its question, so it comes first.
+    """
     names = [target.name for target in study.targets]
     of = {name: [e for e in study.estimates if e.target == name] for name in (MEAN, *names)}
     if len(names) == 1:
         return _said([summary(of[names[0]], study.unit), *(sentence(e, study.unit) for e in of[names[0]])])
+    induced = {s.target for s in study.scores if s.protocol.startswith("induction")}
+    first = [sentence(e, study.unit) for name in names if name in induced for e in of[name]]
     short = summary(of[MEAN], study.unit, "In short, on average over these targets")
-    sure = {name: [e for e in of[name] if e.verdict != "cannot tell"] for name in names}
-    single = [summary(of[name], study.unit, f"On {name}") for name in names if short and sure[name]]
-    alone = [sentence(e, study.unit) for name in names if not short for e in sure[name]]
-    return _said([short, *single, *(sentence(e, study.unit) for e in of[MEAN]), *alone])
+    sure = {name: [e for e in of[name] if e.verdict != "cannot tell"] for name in names if name not in induced}
+    single = [summary(of[name], study.unit, f"On {name}") for name in sure if short and sure[name]]
+    alone = [sentence(e, study.unit) for name in sure if not short for e in sure[name]]
+    return _said([*first, short, *single, *(sentence(e, study.unit) for e in of[MEAN]), *alone])
 
 
 def _said(lines: Sequence[str | None]) -> list[str]:
