@@ -65,24 +65,23 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     shared = [leaf for leaf in taxonomy.leaves if leaf in under]
     if not 1 <= len(shared) <= len(taxonomy.leaves) // 2:
         return study(source, targets)
-    return _study(shared, [*_left_out(source, shared), "They are, or lie under, one of PASCAL VOC's 20 synsets."])
+    notes = [*_left_out(source, shared), "They are, or lie under, one of PASCAL VOC's 20 synsets."]
+    return _study(shared, notes, "PASCAL's classes")
 
 
-def _study(shared: Sequence[str], notes: Iterable[str]) -> Study:
+def _study(shared: Sequence[str], notes: Iterable[str], what: str = "the target's classes") -> Study:
+    without = f"without {what}"
     return Study(
         name="exclude-target",
-        question="Does leaving out the target's classes hurt?",
+        question=f"Does leaving out {what} hurt?",
         source="",
         targets=(),
         conditions={
-            "without the target's classes": designs.without(shared),
+            without: designs.without(shared),
             "without as many others": designs.without_matched(shared),
             "all classes": designs.all_images(),
         },
-        contrasts=[
-            compare("without the target's classes", "without as many others"),
-            compare("without the target's classes", "all classes"),
-        ],
+        contrasts=[compare(without, "without as many others"), compare(without, "all classes")],
         notes=tuple(notes),
     )
 
