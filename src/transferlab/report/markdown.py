@@ -74,7 +74,9 @@ def _lines(section: Section, folder: Path, number: int) -> Iterator[str]:
     for part in section.more:
         yield from _part(part, folder, f"{number}-{study.name}")
     yield "## Controls\n"
-    yield from (f"- {_text(check.sentence)}" for check in study.checks)
+    yield from [f"- {_text(check.sentence)}" for check in study.checks] or [
+        "This study has no A/A pair and no shuffled labels."
+    ]
     yield "\n## Subsets\n"
     yield from _table(
         ["condition", "images", "labels", "effective labels", "largest share", "digest"],

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+LARGE = 64  # pixels
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -28,8 +30,9 @@ def svg_picture(text: str, alt: str, name: str) -> Picture:
 
 
 def sheet_picture(name: str, images: NDArray[np.uint8], alt: str = "") -> Picture:
-    """Up to 24 images in rows of eight, as PNG."""
-    columns, side, gap = 8, images.shape[1], 1
+    """Up to 24 images in rows of eight, or of four if they are large: on a phone a row is 350 px wide. As PNG."""
+    side, gap = images.shape[1], 1
+    columns = 8 if side <= LARGE else 4
     n_rows = -(-len(images) // columns)
     canvas = np.full((n_rows * (side + gap) - gap, columns * (side + gap) - gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
