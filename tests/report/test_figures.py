@@ -79,6 +79,16 @@ def test_missing_scores_and_missing_contrasts_are_left_out(study: StudyAnswers) 
     assert words(forest_figure([]))
 
 
+def test_names_that_have_no_room_side_by_side_stand_aslant(study: StudyAnswers) -> None:
+    def drawn(*names: str) -> str:
+        conditions = tuple(replace(study.conditions[0], name=name, factor=None) for name in names)
+        return scores_figure(replace(study, conditions=conditions, scores=()), study.targets[0], "probe")
+
+    long = ("without PASCAL's classes", "without as many others", "all classes")
+    assert drawn(*long).count("rotate(-30") == 3
+    assert "rotate(-30" not in drawn("18 coarse", "18 fine")
+
+
 def test_a_large_study_can_be_drawn(study: StudyAnswers) -> None:
     names = [f"a condition with a long name, number {i}" for i in range(12)]
     many = replace(study, conditions=tuple(replace(study.conditions[0], name=n, factor=None) for n in names), scores=())

@@ -43,6 +43,12 @@ def test_answer_scores_and_contrasts_are_there(study: StudyAnswers, tmp_path: Pa
     assert "50.0 %" in text
 
 
+def test_a_study_without_controls_says_so(study: StudyAnswers, tmp_path: Path) -> None:
+    assert "no A/A pair" not in written([study], tmp_path / "report.md")
+    bare = written([replace(study, checks=())], tmp_path / "bare.md")
+    assert "## Controls\n\nThis study has no A/A pair and no shuffled labels.\n" in bare
+
+
 def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> None:
     out = tmp_path / "a report (1).md"
     text = written([study, study, replace(study, name="n" * 300)], out)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from transferlab.answers.study import Scenes
+from transferlab.report.pictures import sheet_picture
 from transferlab.report.scenes import COLOURS, N_SCENES, TILE_PX, overlaps, scenes_of
 from transferlab.specs import Pack
 from transferlab.taxonomy.tree import flat
@@ -93,6 +96,14 @@ def test_names_are_told_as_they_are(target: Target) -> None:
     odd = replace(target, pack=replace(target.pack, taxonomy=flat(names)))
     told = drawn(odd, [(p, c, 0.9, b) for p, c, b in objects(target)])
     assert {caption.removesuffix(" 0.90") for caption in told["found"].captions} <= set(names)
+
+
+def test_found_objects_stand_four_to_a_row_and_small_samples_eight() -> None:
+    def width(side: int) -> int:
+        return Image.open(io.BytesIO(sheet_picture("a", np.zeros((8, side, side, 3), np.uint8)).data)).width
+
+    assert width(TILE_PX) == 4 * TILE_PX + 3
+    assert width(32) == 8 * 32 + 7
 
 
 def test_overlap_is_intersection_over_union() -> None:

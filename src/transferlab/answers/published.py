@@ -3,7 +3,7 @@
 A finding becomes a quantity with one value per seed, over the mean of the targets, and a bound that the quantity must
 keep to: it agrees where the whole interval does, disagrees where none of it does. What the paper reports is told with
 what is known of it: the text itself, the project page and notes of readers were not all at hand, so few of its numbers
-are. The bounds are ours, chosen before any of our own runs was looked at.
+are. The bounds are ours, committed before the run in ``results/``.
 """
 
 from __future__ import annotations

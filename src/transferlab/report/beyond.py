@@ -43,7 +43,7 @@ class Further:
     facts: Sequence[TargetFacts]
     conditions: Sequence[ConditionFacts]
     results: Sequence[Results]
-    apart: Sequence[Results] = ()
+    apart: Sequence[Results]
 
 
 def beyond(study: Further) -> dict[str, Any]:

@@ -32,6 +32,7 @@ NAMES = {
 TINTS = ("#8fb8d8", "#c3dbec")  # of neighbouring labels
 LEAST_SHARE = 0.004  # of the images; smaller labels are drawn as one grey rest
 WIDTH = 4.6  # inches; narrow, so that letters can be read on a phone
+MOST_LEVEL = 40  # letters that the names below an axis may have before they stand aslant
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "transferlab", "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"], "font.size": 10, "axes.edgecolor": GREY,
@@ -56,9 +57,11 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
             means = 100 * np.nanmean(table[:, known], axis=0)
             axes.plot(np.array(places)[known], means, color=INK, linewidth=1.8, marker="D", markersize=5.5, zorder=4)
         _draw_controls(axes, study, target, protocol)
-        axes.set_xticks(places, [short(name) for name in names])
-        if len(names) > 4 and max(map(len, names)) > 8:
-            axes.tick_params(axis="x", rotation=25)
+        labels = [short(name) for name in names]
+        aslant = (
+            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len("  ".join(labels)) > MOST_LEVEL else {}
+        )
+        axes.set_xticks(places, labels, **aslant)
         if study.unit:
             axes.set_xlabel(short(study.unit, 48))
         axes.minorticks_off()

@@ -78,7 +78,7 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     if any(each.scores.get(FLOOR) for each in (*results, *apart)):
         gain = Contrast(f"{plan.reference} against {FLOOR}", {plan.reference: 1.0, FLOOR: -1.0}, 0.0)
         explored = estimates([gain], results, apart)
-    scores = tuple(_scores(store, plan, facts, records))
+    scores = tuple(_scores(store, plan, fact_of, records))
     found = conditions(store, plan)
     further = Further(store, plan, facts, found, results, apart)
     return StudyAnswers(
@@ -194,10 +194,9 @@ def _results(
 
 
 def _scores(
-    store: Store, plan: Plan, facts: Sequence[TargetFacts], records: Mapping[str, dict[str, Any] | None]
+    store: Store, plan: Plan, fact_of: Mapping[str, TargetFacts], records: Mapping[str, dict[str, Any] | None]
 ) -> Iterator[Score]:
     """Every score that a report shows, under the study's first protocol first."""
-    by_digest = {reference.digest: fact for reference, fact in zip(plan.targets, facts, strict=True)}
     for training in plan.trainings:
         key = source_key(training.key)
         value = _metrics(store.record(key)).get("top1")
@@ -209,7 +208,7 @@ def _scores(
     shown.sort(key=lambda t: order.index(t.cell.protocol.label) if t.cell.protocol.label in order else 0)
     for more in ("", *BESIDE):
         for t in shown:
-            record, fact, protocol = records[t.key], by_digest[t.cell.target], t.cell.protocol
+            record, fact, protocol = records[t.key], fact_of[t.cell.target], t.cell.protocol
             if record is None or (more and (protocol.kind != "induction" or more not in record["metrics"])):
                 continue
             name, metric = f"{protocol.label}: {more}" if more else protocol.label, more or fact.metric
