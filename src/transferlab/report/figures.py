@@ -58,9 +58,9 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
             axes.plot(np.array(places)[known], means, color=INK, linewidth=1.8, marker="D", markersize=5.5, zorder=4)
         _draw_controls(axes, study, target, protocol)
         labels = [short(name) for name in names]
-        aslant = (
-            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len("  ".join(labels)) > MOST_LEVEL else {}
-        )
+        aslant: dict[str, Any] = {}
+        if len("  ".join(labels)) > MOST_LEVEL:
+            aslant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(places, labels, **aslant)
         if study.unit:
             axes.set_xlabel(short(study.unit, 48))
