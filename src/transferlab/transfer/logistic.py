@@ -20,7 +20,7 @@ from torch import Tensor
 
 MEMORY = 10  # pairs that the L-BFGS keeps
 MAX_EVALUATIONS = 400
-HANDOVER = 1e-5  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
+HANDOVER = 3e-6  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
 
 
 class End(NamedTuple):
@@ -107,19 +107,26 @@ def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor
     shape = (rows.features.shape[1] + 1, rows.n_classes)
     weights = torch.zeros(shape, device=rows.features.device) if start is None else start
     turn, stretch = metric.transform(penalty), rows.n_classes**0.5
+    if rows.rough is not None:
+        # Any T will do that is one and the same throughout, and in bf16 its products take a fourth of the time: the probe of
+        # 156 classes, 1,024 features 2.5 s for 3.7, of 12,000 rows and 100 classes 3.8 for 4.3 (1 thread).
+        turn = turn.bfloat16().float()
 
-    def weights_at(point: Tensor) -> Tensor:
-        return torch.cat([turn @ point[:-1], point[-1:] * stretch])
+    def weights_at(point: Tensor, turn: Tensor) -> Tensor:
+        return torch.cat([(turn @ point[:-1].to(turn.dtype)).float(), point[-1:] * stretch])
 
     def objective(features: Tensor) -> Callable[[Tensor], tuple[float, Tensor]]:
+        turned = turn.to(features.dtype)
+
         def evaluate(point: Tensor) -> tuple[float, Tensor]:
-            now = weights_at(point)
+            now = weights_at(point, turned)
             loss, slope = loss_and_gradient(features, rows.labels, now)
             penalised = now[:-1]
             slope[:-1] += penalty * penalised
             value = loss + 0.5 * penalty * float(penalised.square().sum())
             # As transposes: 1 ms for 4 (1,024 features, 10 classes, 1 thread).
-            return value, torch.cat([(slope[:-1].T @ turn).T, slope[-1:] * stretch])
+            inner = (slope[:-1].T.to(turned.dtype) @ turned).T.float()
+            return value, torch.cat([inner, slope[-1:] * stretch])
 
         return evaluate
 
@@ -129,7 +136,7 @@ def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor
         point, arrived = _descend(objective(rows.rough), point, memory, End(max(end.share, HANDOVER), end.gain), ROUGH)
     if not arrived or end.share < HANDOVER:
         point, _ = _descend(objective(rows.features), point, memory, end, EXACT)
-    return weights_at(point)
+    return weights_at(point, turn)
 
 
 def scores_of(features: Tensor, weights: Tensor) -> Tensor:
