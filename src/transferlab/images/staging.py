@@ -80,8 +80,8 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
     with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         images.truncate(done.images_bytes)
         rows.truncate(done.rows_bytes)
-    # One more than cores: while it waits for its next images, another one computes.
-    n_processes = workers or (os.cpu_count() or 1) + 1
+    # A process a core: with one more, 8,000 photographs of 224 px took 13.8 s for 13.6 on two cores.
+    n_processes = workers or os.cpu_count() or 1
     here = partial(decode_items, size_px=size_px, turn=FileLock(folder / "turn"))
     progress(done.items, source.n_images)
     waiting: deque[tuple[list[Item], list[Callable[[], Result]]]] = deque()
