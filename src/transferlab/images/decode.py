@@ -296,4 +296,4 @@ def _rgb(image: Image.Image, upright: Image.Transpose | None) -> NDArray[np.uint
         image = image.transpose(upright)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"), np.uint8)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
