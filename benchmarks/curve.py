@@ -48,30 +48,23 @@ def _draw(axes: Any, points: list[dict[str, Any]], backbone: str, colour: str, m
             by_time.setdefault(point["seconds"], []).append(100 * point["mean"])
     untrained = by_time.pop(0.0)
     times = sorted(by_time)
-    means = [statistics.mean(by_time[t]) for t in times]
+    medians = [statistics.median(by_time[t]) for t in times]
     name = f"small:{backbone.partition(':')[2] or '32, the default'}"
-    axes.plot(times, means, color=colour, marker=marker, markersize=4.5, linewidth=1.4, label=name, zorder=3)
+    axes.plot(times, medians, color=colour, marker=marker, markersize=4.5, linewidth=1.4, label=name, zorder=3)
     for time in times:
         axes.plot([time] * len(by_time[time]), by_time[time], color=colour, marker="_", linewidth=0.8, zorder=2)
     if backbone == "small":
-        axes.axhline(statistics.mean(untrained), color=GREY, linestyle=(0, (2, 2)), linewidth=1.1)
-        axes.text(
-            times[-1],
-            statistics.mean(untrained) + 0.3,
-            "the same network untrained",
-            ha="right",
-            fontsize=8.5,
-            color=GREY,
-        )
+        floor = statistics.median(untrained)
+        axes.axhline(floor, color=GREY, linestyle=(0, (2, 2)), linewidth=1.1)
+        axes.text(times[-1], floor + 0.3, "the same network untrained", ha="right", fontsize=8.5, color=GREY)
 
 
 def _draw_standard(axes: Any, anchor: dict[str, Any]) -> None:
     scores = [100 * statistics.mean(point["trained"].values()) for point in anchor["points"]]
-    mean, at = statistics.mean(scores), anchor["seconds"]
+    at = anchor["seconds"]
     axes.plot([at] * len(scores), scores, color="#CC79A7", marker="_", linewidth=0.8)
-    axes.plot(
-        [at], [mean], color="#CC79A7", marker="*", markersize=9, linestyle="none", label="standard loop, plain network"
-    )
+    axes.plot([at], [statistics.median(scores)], color="#CC79A7", marker="*", markersize=9, linestyle="none",
+              label="standard loop")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ class Decoders:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # more would start and spin: 13.6 s for 13.3, 8,000 photographs of 224 px
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # more only spin: 13.6 s for 13.3, 8,000 photographs of 224 px
             start_new_session=True,  # Ctrl-C reaches this process alone; at its end, however it ends, their input ends
         )  # fmt: skip
         self.started.append(process)

@@ -108,8 +108,8 @@ def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor
     weights = torch.zeros(shape, device=rows.features.device) if start is None else start
     turn, stretch = metric.transform(penalty), rows.n_classes**0.5
     if rows.rough is not None:
-        # Any T will do that is one and the same throughout, and in bf16 its products take a fourth of the time: the probe of
-        # 156 classes, 1,024 features 2.5 s for 3.7, of 12,000 rows and 100 classes 3.8 for 4.3 (1 thread).
+        # Any T will do that is one and the same throughout; products of bf16 are cheaper: the probe of 156 classes and
+        # 2,496 x 1,024 features takes 2.5 s for 3.7 (1 thread).
         turn = turn.bfloat16().float()
 
     def weights_at(point: Tensor, turn: Tensor) -> Tensor:
