@@ -102,6 +102,24 @@ def test_a_start_elsewhere_changes_the_way_and_not_the_end() -> None:
     assert objective(again, features, labels, 1e-2) <= ends[0] * (1 + 1e-6)
 
 
+def test_watching_a_fit_changes_nothing_and_giving_it_up_ends_it_there() -> None:
+    features, labels = clouds(1500, 40, 12)
+    x = torch.from_numpy(features)
+    rows, metric, seen = Rows(x, torch.from_numpy(labels), 12), metric_of(x, 12), list[torch.Tensor]()
+
+    def watch(answer: bool) -> torch.Tensor:
+        return logistic(rows, 1e-3, metric, End(FINAL), hopeless=lambda weights: seen.append(weights) or answer)
+
+    assert torch.equal(watch(False), logistic(rows, 1e-3, metric, End(FINAL)))
+    assert len(seen) > 1
+    left = objective(seen[-1], features, labels, 1e-3) < objective(seen[0], features, labels, 1e-3)
+    assert left, "later weights are better ones"
+    first = seen[0]
+    seen.clear()
+    assert torch.equal(watch(True), first)
+    assert len(seen) == 1
+
+
 def test_several_labels_an_image_are_one_regression_a_class_over_its_scored_rows() -> None:
     random = np.random.default_rng(2)
     features = random.normal(size=(400, 8)).astype(np.float32)

@@ -16,6 +16,7 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.identity import stream
 from transferlab.specs import Augmentation, Pack, Recipe
+from transferlab.transfer import logistic as logistic_room
 from transferlab.transfer import probe as probe_room
 from transferlab.transfer.metrics import top1
 from transferlab.transfer.probe import PENALTIES, fit_predict
@@ -62,3 +63,14 @@ def test_it_scores_what_scikit_learn_scores_with_the_same_penalties(
     np.testing.assert_allclose(ours.scores.exp(), model.predict_proba(test), atol=0.01)
     labels = given.target.pack.labels[given.target.test].astype(np.int32)
     assert top1(ours.scores.numpy(), labels) == pytest.approx(model.score(test, labels), abs=0.006)
+
+
+def test_giving_up_on_weak_penalties_halfway_chooses_what_fitting_them_chooses(
+    make_pack: MakePack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = problem(make_pack((40,) * 6, n_test=60), "fp32")
+    quick = fit_predict(given)
+    monkeypatch.setattr(logistic_room, "LOOK", 10**9)
+    patient = fit_predict(given)
+    assert quick.chosen == patient.chosen
+    torch.testing.assert_close(quick.scores, patient.scores, atol=1e-3, rtol=1e-3)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 MEMORY = 10  # pairs that the L-BFGS keeps
 MAX_EVALUATIONS = 400
-HANDOVER = 3e-6  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
+HANDOVER = 2e-6  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
+LOOK = 4  # steps after which it is asked whether to go on, and again after twice as many each time
 
 
 class End(NamedTuple):
@@ -31,6 +32,9 @@ class End(NamedTuple):
 
     share: float
     gain: float = 0.0
+
+
+Hopeless = Callable[[Tensor], bool]
 
 
 class Search(NamedTuple):
@@ -92,10 +96,17 @@ class Metric(NamedTuple):
 
 def metric_of(features: Tensor, n_classes: int) -> Metric:
     """The metric of features float32 [m, d] that are about centred."""
-    return Metric((features.T @ features).double() / len(features), n_classes)
+    if features.device.type == "cpu":
+        # Numpy sees that the product is symmetric: 0.14 s for 0.30 (15,000 x 1,024, 1 thread).
+        product = torch.from_numpy(features.numpy().T @ features.numpy())
+    else:
+        product = features.T @ features
+    return Metric(product.double() / len(features), n_classes)
 
 
-def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor | None = None) -> Tensor:
+def logistic(
+    rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor | None = None, hopeless: Hopeless | None = None
+) -> Tensor:
     """Weights [d + 1, c] (the last row is the bias, not penalised) that minimise mean loss + penalty · |W|² / 2.
 
     The loss is the cross-entropy of one label a row, or the mean over scored entries of the binary one.
@@ -103,6 +114,7 @@ def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor
     Args:
         penalty: per example, > 0.
         start: weights to begin from.
+        hopeless: is shown the weights on the way, and ends the fit there if they are.
     """
     shape = (rows.features.shape[1] + 1, rows.n_classes)
     weights = torch.zeros(shape, device=rows.features.device) if start is None else start
@@ -130,12 +142,16 @@ def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor
 
         return evaluate
 
+    def given_up(point: Tensor) -> bool:
+        return hopeless is not None and hopeless(weights_at(point, turn))
+
     whole = cast(Tensor, torch.linalg.solve_triangular(turn, weights[:-1], upper=True))
     point, memory, arrived = torch.cat([whole, weights[-1:] / stretch]), _Memory([]), False
     if rows.rough is not None:
-        point, arrived = _descend(objective(rows.rough), point, memory, End(max(end.share, HANDOVER), end.gain), ROUGH)
-    if not arrived or end.share < HANDOVER:
-        point, _ = _descend(objective(rows.features), point, memory, end, EXACT)
+        rough_end = End(max(end.share, HANDOVER), end.gain)
+        point, arrived = _descend(objective(rows.rough), point, memory, rough_end, ROUGH, given_up)
+    if not arrived or end.share <= HANDOVER:
+        point, _ = _descend(objective(rows.features), point, memory, end, EXACT, given_up)
     return weights_at(point, turn)
 
 
@@ -193,16 +209,17 @@ class _Memory(list[tuple[Tensor, Tensor, float]]):
 
 
 def _descend(
-    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, end: End, search: Search
-) -> tuple[Tensor, bool]:
-    """Minimise a convex function from a point; whether its end was reached.
+    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, end: End, search: Search,
+    given_up: Hopeless,
+) -> tuple[Tensor, bool]:  # fmt: skip
+    """Minimise a convex function from a point; whether its end was reached, or it was given up.
 
     If not, MAX_EVALUATIONS were made, or rounding hides any further descent. A step is taken by the approximate Wolfe
     conditions of Hager and Zhang (2005): they look at slopes, which rounding hurts far less than differences of the
     objective.
     """
     value, gradient = evaluate(point)
-    left = MAX_EVALUATIONS
+    left, steps, look = MAX_EVALUATIONS, 0, LOOK
     while left > 0:
         direction = memory.direction(gradient)
         slope = float((direction * gradient).sum())
@@ -219,5 +236,9 @@ def _descend(
         else:
             break
         memory.keep(there - point, new_gradient - gradient)
-        point, value, gradient = there, new_value, new_gradient
+        point, value, gradient, steps = there, new_value, new_gradient, steps + 1
+        if steps == look:
+            if given_up(point):
+                return point, True
+            look *= 2
     return point, False

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transferlab.transfer.logistic import End, Metric, Rows, logistic, mean_loss, metric_of, scores_of
+from transferlab.transfer.logistic import HANDOVER, End, Metric, Rows, logistic, mean_loss, metric_of, scores_of
 from transferlab.transfer.problem import Prediction, Problem
 
 # Ridge penalties on standardised features, per example: mean loss + penalty · |W|² / 2.
@@ -18,12 +18,16 @@ LARGE = 1e8  # rows · features · classes from which matrix products are most o
 # apart: 84 evaluations of the path for 428). The fit that is scored ends 100 times later (Omniglot at 1e-5: 143
 # evaluations; 355 to a share of 1e-6 alone, for 0.004 nats of the test and 3 of 624 images).
 CHOOSING, FINAL = End(1e-4, gain=1e-5), End(1e-6, gain=1e-7)
+# Where bf16 does the way, fp32 sees to it that the end is as near as bf16 can tell, and goes no further: 1 evaluation for 9,
+# 0.7 of 3.9 s on CIFAR-100 (12,000 x 1,024, 1 thread), for 0.0003 nats of the test.
+LARGE_FINAL = End(HANDOVER, gain=1e-7)
 
 
 def fit_predict(problem: Problem) -> Prediction:
     """Standardise by the training features, choose the penalty by validation accuracy (then loss), refit on both.
 
-    The path goes from strong to weak penalties and ends where validation accuracy and likelihood both fall.
+    The path goes from strong to weak penalties and ends where validation accuracy and likelihood both fall, be it on the
+    way to the next penalty.
     Multi-label targets get one logistic regression a class over its scored examples, chosen by validation loss.
     """
     train, val, test = (problem.features(split) for split in ("train", "val", "test"))
@@ -40,7 +44,7 @@ def fit_predict(problem: Problem) -> Prediction:
         penalty, start = _chosen(rows, len(train), metric)
     else:
         penalty, start = MIDDLE, None
-    scores = scores_of(test, logistic(rows, penalty, metric, FINAL, start))
+    scores = scores_of(test, logistic(rows, penalty, metric, FINAL if rough is None else LARGE_FINAL, start))
     found = F.logsigmoid(scores) if problem.multi_label else F.log_softmax(scores, 1)
     return Prediction(found, {"penalty": penalty})
 
@@ -51,14 +55,21 @@ def _chosen(rows: Rows, n_train: int, metric: Metric) -> tuple[float, Tensor]:
     train = Rows(rows.features[:n_train], rows.labels[:n_train], rows.n_classes, rough)
     val, labels = rows.features[n_train:], rows.labels[n_train:]
     best, start = None, None
+
+    def goodness_of(weights: Tensor) -> tuple[float, float]:
+        scores = scores_of(val, weights)
+        return _accuracy(scores, labels), -float(mean_loss(scores, labels))
+
+    def is_hopeless(weights: Tensor) -> bool:
+        return best is not None and all(now < then for now, then in zip(goodness_of(weights), best[0], strict=True))
+
     for penalty in sorted(PENALTIES, reverse=True):  # from strong to weak, each starting at the last one's weights
-        start = logistic(train, penalty, metric, CHOOSING, start)
-        scores = scores_of(val, start)
-        goodness = (_accuracy(scores, labels), -float(mean_loss(scores, labels)))
+        start = logistic(train, penalty, metric, CHOOSING, start, is_hopeless)
+        goodness = goodness_of(start)
         if best is None or goodness > best[0]:
             best = (goodness, penalty, start)
         elif goodness[0] <= best[0][0] and goodness[1] < best[0][1]:
-            break  # the weakest penalties cost the most: 55 and 136 evaluations on CIFAR-100
+            break  # the weakest penalties cost the most; at 1e-3 CIFAR-100 is given up after 5 evaluations of 40
     if best is None:
         raise RuntimeError("no penalty was tried")
     return best[1], best[2]
