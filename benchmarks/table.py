@@ -12,23 +12,21 @@ from typing import Any
 
 from measured import RESULTS, spread
 
-KINDS = ("cpu", "parity", "probe", "packs", "scale", "study", "quality", "anchor")
-ELSE = ("imagenet-pack",)  # results with tables of their own
 Row = tuple[str, str, int]  # what, figure, rounds
 
 
 def main() -> None:
-    rows = [row for kind in KINDS for result in [newest(f"*-{kind}.json")] if result for row in ROWS[kind](result)]
+    rows = [row for kind, rows_of in ROWS.items() if (result := newest(f"*-{kind}.json")) for row in rows_of(result)]
     width = max(len(what) for what, _, _ in rows)
     for what, figure, n in rows:
         print(f"{what:<{width}}  {figure}, n = {n}")
-    others = [p for p in RESULTS.glob("*.json") if not p.stem.endswith(tuple(f"-{kind}" for kind in KINDS + ELSE))]
-    for path in sorted(others)[-1:]:
-        print(f"GPU, {path.stem}:")
-        for what, figure in json.loads(path.read_text())["ratios"].items():
-            print(f"  {what}  {figure}")
-    if not others:
+    on_gpus = [path for path in sorted(RESULTS.glob("*.json")) if "ratios" in json.loads(path.read_text())]
+    if not on_gpus:
         print("GPU: no result is committed; benchmarks/gpu.py makes one")
+        return
+    print(f"GPU, {on_gpus[-1].stem}:")
+    for what, figure in json.loads(on_gpus[-1].read_text())["ratios"].items():
+        print(f"  {what}  {figure['median']:.2f} ({figure['least']:.2f} to {figure['most']:.2f}), n = {figure['n']}")
 
 
 def newest(pattern: str) -> dict[str, Any] | None:
@@ -83,11 +81,20 @@ def of_study(result: dict[str, Any]) -> Iterator[Row]:
     yield "images-per-class, plain script / transferlab, time", f"{plain / result['laboratory']['wall_seconds']:.1f}", 1
 
 
+def of_detection(result: dict[str, Any]) -> Iterator[Row]:
+    for network, rates in ((name, found) for name, found in result.items() if isinstance(found, dict)):
+        loops = {way: statistics.median(found) for way, found in rates.items() if way.startswith("reference")}
+        best = rates[max(loops, key=lambda way: loops[way])]
+        for way in (way for way in rates if way.startswith("protocol")):
+            ratios = [ours / theirs for ours, theirs in zip(rates[way], best, strict=True)]
+            yield f"detector, {network}, {way} / best reference loop, images/s", spread(ratios), len(ratios)
+
+
 def of_quality(result: dict[str, Any]) -> Iterator[Row]:
     groups: dict[tuple[str, float], list[float]] = {}
     for point in result["points"]:
         groups.setdefault((point["backbone"], point["seconds"]), []).append(100 * point["mean"])
-    for (backbone, seconds), means in groups.items():
+    for (backbone, seconds), means in sorted(groups.items()):
         yield f"mean probe of {backbone} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
 
 
@@ -102,7 +109,7 @@ def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
 
 
 ROWS = {"cpu": of_cpu, "parity": of_parity, "probe": of_probe, "packs": of_packs, "scale": of_scale, "study": of_study,
-        "quality": of_quality, "anchor": of_anchor}  # fmt: skip
+        "detection": of_detection, "quality": of_quality, "anchor": of_anchor}  # fmt: skip
 
 if __name__ == "__main__":
     main()
