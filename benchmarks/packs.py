@@ -155,6 +155,8 @@ def _write_photographs(folder: Path, n_images: int) -> int:
 def linked(source: Path, folder: Path, prefix: str = "") -> int:
     """The files of a tree again, as hard links or copies, each with a prefix before its name; how many."""
     files = [file for file in sorted(source.rglob("*")) if file.is_file()]
+    if not files:
+        sys.exit(f"no files in {source}: name a folder of class folders")
     for file in files:
         link = folder / file.relative_to(source).with_name(f"{prefix}{file.name}")
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,14 @@
 """Wall time of a whole study, through `transferlab run` and as a plain script, on all cores of this machine.
 
-    python benchmarks/study.py [--examples 24000] [--plain-seeds 1]
+    python benchmarks/study.py [--examples 24000]
         [--source FOLDER --target FOLDER --target FOLDER --target FOLDER]
 
 `images-per-class`: five counts, three seeds, three targets, the linear probe, random features as the control; the
 other controls are left out on both sides. The images are folders of files: the toy world and scikit-learn's digits as
 PNG, or folders that you name, with train, val and test in each and classes directly below. The laboratory begins with
 an empty store, so packing and start-up count. The plain script (benchmarks/peers/plain_study.py) has as many DataLoader
-workers as train fastest here, and all cores' threads; it may run the first seeds only, and its time is then multiplied,
-which is printed. Raw values go to benchmarks/results/<date>-study.json.
+workers as train fastest here, and all cores' threads. In each of three rounds the laboratory does the whole study and the
+script one of its three seeds, which counts three times. Raw values go to benchmarks/results/<date>-study.json.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measured import keep, spread
 from peers.standard_loop import SGD
 from PIL import Image
 
@@ -55,7 +55,6 @@ study = Study(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=24_000, help="seen by each network")
-    parser.add_argument("--plain-seeds", type=int, default=1, choices=range(1, SEEDS + 1))
     parser.add_argument("--source", type=Path)
     parser.add_argument("--target", type=Path, action="append", default=[])
     wanted = parser.parse_args()
@@ -67,16 +66,16 @@ def main() -> None:
         counts = sorted({max(1, round(share * float(np.median(sizes)))) for share in SHARES})
         job: dict[str, Any] = {"source": str(source), "targets": [str(t) for t in targets], "counts": counts,
                                "seeds": list(range(SEEDS)), "examples": wanted.examples}  # fmt: skip
-        ours = _laboratory(place, job)
-        job |= {"workers": _best_workers(source, machine.n_units), "seeds": list(range(wanted.plain_seeds))}
-        plain = _plain(place, job, machine.n_units)
-    factor = SEEDS / wanted.plain_seeds
-    raw = {"machine": machine.name, "cores": machine.n_units, "precision": machine.precision, **job,
-           "laboratory": ours, "plain": plain, "plain_seconds_multiplied_by": factor}  # fmt: skip
-    _tell(raw, factor)
-    result = HERE / "results" / f"{datetime.now(UTC):%Y-%m-%d}-study.json"
-    result.write_text(json.dumps(raw, indent=1) + "\n")
-    print(result)
+        job["workers"] = _best_workers(source, machine.n_units)
+        rounds: list[dict[str, Any]] = []
+        for seed in range(SEEDS):
+            ours = _laboratory(place / f"lab-{seed}", job)
+            plain = _plain(place, {**job, "seeds": [seed]}, machine.n_units)
+            ratio = SEEDS * plain["wall_seconds"] / ours["wall_seconds"]
+            rounds.append({"times_as_long": ratio, "laboratory": ours, "plain": plain})
+    raw = {"machine": machine.name, "cores": machine.n_units, "precision": machine.precision, **job, "rounds": rounds}
+    _tell(raw)
+    print(keep("study", raw))
 
 
 def _write_toy(place: Path) -> tuple[Path, list[Path]]:
@@ -93,9 +92,9 @@ def _write_toy(place: Path) -> tuple[Path, list[Path]]:
     return source, targets
 
 
-def _laboratory(place: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """Wall seconds of the command, and of each network's cells."""
-    file, lab = place / "my_study.py", place / "lab"
+def _laboratory(lab: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Wall seconds of the command with a new store, and of each network's cells."""
+    file = lab.with_suffix(".py")
     specs = {"source": f"imagefolder:{job['source']}", "targets": [f"imagefolder:{t}" for t in job["targets"]]}
     file.write_text(
         STUDY.format(
@@ -163,29 +162,29 @@ def _environment(n_threads: int) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": str(n_threads), "OPENBLAS_NUM_THREADS": str(n_threads)}
 
 
-def _tell(raw: dict[str, Any], factor: float) -> None:
-    ours, plain = raw["laboratory"], raw["plain"]
+def _tell(raw: dict[str, Any]) -> None:
+    rounds, targets = raw["rounds"], raw["targets"]
     print(f"{raw['machine']}, {raw['cores']} cores, {raw['precision']}; images per class {raw['counts']}, {SEEDS} seeds, "
-          f"{len(raw['targets'])} targets, {raw['examples']:,} examples a network")  # fmt: skip
-    told = "" if factor == 1 else f", measured on {len(raw['seeds'])} of {SEEDS} seeds and multiplied by {factor:.0f}"
-    total = plain["wall_seconds"] * factor
-    print(f"transferlab run {ours['wall_seconds']:.0f} s; plain script, {raw['workers']} DataLoader workers, "
-          f"{total:.0f} s{told}: {total / ours['wall_seconds']:.1f} times as long")  # fmt: skip
-    for name, side in (("transferlab", ours), ("plain", plain)):
-        trained = [n for n in side["networks"] if n["count"]]
+          f"{len(targets)} targets, {raw['examples']:,} examples a network, n = {len(rounds)}")  # fmt: skip
+    seconds = {side: [r[side]["wall_seconds"] for r in rounds] for side in ("laboratory", "plain")}
+    print(f"transferlab run {spread(seconds['laboratory'], '.0f')} s; a seed of the plain script, {raw['workers']} DataLoader "
+          f"workers, {spread(seconds['plain'], '.0f')} s: {spread([r['times_as_long'] for r in rounds], '.1f')} times as long")  # fmt: skip
+    networks = {side: [n for r in rounds for n in r[side]["networks"]] for side in seconds}
+    for side, found in networks.items():
+        trained = [n for n in found if n["count"]]
         each = statistics.median(n["seconds"] for n in trained)
-        shares = [statistics.median(n["targets"][t]["seconds"] for n in trained) / each for t in raw["targets"]]
-        print(f"  {name:<12} a pre-training {each:.1f} s; a further target costs of it "
-              f"{', '.join(f'{100 * s:.1f} % ({Path(t).name})' for s, t in zip(shares, raw['targets'], strict=True))}")  # fmt: skip
+        shares = [statistics.median(n["targets"][t]["seconds"] for n in trained) / each for t in targets]
+        print(f"  {side:<10} a pre-training {each:.1f} s; a further target costs of it "
+              f"{', '.join(f'{100 * s:.1f} % ({Path(t).name})' for s, t in zip(shares, targets, strict=True))}")  # fmt: skip
     for count in (0, *raw["counts"]):
-        found = [_accuracies(side["networks"], count, raw["seeds"]) for side in (ours, plain)]
-        print(f"  {f'{count} per class' if count else 'untrained':<14} mean accuracy {found[0]:.1f} % transferlab, {found[1]:.1f} % plain "
-              f"({len(raw['seeds'])} seeds)")  # fmt: skip
+        means = [_accuracy(networks[side], count) for side in networks]
+        words = f"{count} per class" if count else "untrained"
+        print(f"  {words:<14} mean accuracy {means[0]:.1f} % laboratory, {means[1]:.1f} % plain ({SEEDS} seeds)")
 
 
-def _accuracies(networks: Sequence[dict[str, Any]], count: int, seeds: Sequence[int]) -> float:
-    """Mean over targets and seeds, of the seeds that both sides have, in per cent."""
-    own = [n for n in networks if n["count"] == count and n["seed"] in seeds]
+def _accuracy(networks: Sequence[dict[str, Any]], count: int) -> float:
+    """Mean over targets and networks in per cent."""
+    own = [n for n in networks if n["count"] == count]
     return 100 * statistics.mean(t["accuracy"] for n in own for t in n["targets"].values())
 
 
