@@ -112,9 +112,8 @@ def test_watching_a_fit_changes_nothing_and_giving_it_up_ends_it_there() -> None
 
     assert torch.equal(watch(False), logistic(rows, 1e-3, metric, End(FINAL)))
     assert len(seen) > 1
-    left = objective(seen[-1], features, labels, 1e-3) < objective(seen[0], features, labels, 1e-3)
-    assert left, "later weights are better ones"
-    first = seen[0]
+    first, last = seen[0], seen[-1]
+    assert objective(last, features, labels, 1e-3) < objective(first, features, labels, 1e-3)
     seen.clear()
     assert torch.equal(watch(True), first)
     assert len(seen) == 1
