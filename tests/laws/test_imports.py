@@ -17,7 +17,7 @@ SOURCE = Path(transferlab.__file__).parent
 
 # A room may import rooms of lower ranks, and of its own rank only what SIDEWAYS names.
 RANKS: list[set[str]] = [
-    {"errors", "identity", "specs", "taxonomy"},
+    {"errors", "identity", "specs", "taxonomy", "definitions"},
     {"images", "engine", "outcomes", "contrasts", "console", "planned"},
     {"designs", "transfer", "answers"},
     {"transferlab", "questions", "plan"},  # "transferlab" are the package's public names
@@ -27,24 +27,35 @@ RANKS: list[set[str]] = [
     {"__main__"},
 ]
 SIDEWAYS = {
-    ("specs", "errors"), ("specs", "identity"), ("specs", "taxonomy"), ("taxonomy", "errors"), ("images", "errors"),
+    ("specs", "errors"), ("specs", "identity"), ("specs", "taxonomy"), ("taxonomy", "errors"), ("images", "errors"), ("definitions", "errors"),
     ("report", "runners.packs"),  # samples and class weights come from the packs that a plan names
 }  # fmt: skip
 # The lower rooms that each of these keeps to; the others may use all that lie below them.
 KEEPS_TO: dict[str, set[str]] = {
     "errors": set(),
     "identity": set(),
+    "definitions": {"errors"},
     "console": {"errors"},
     "contrasts": {"specs"},
     "planned": {"errors", "specs"},
-    "engine": {"errors", "identity", "specs"},  # arrays in, networks out: no studies, files or taxonomies
+    "engine": {
+        "errors",
+        "definitions",
+        "identity",
+        "specs",
+    },  # arrays in, networks out: no studies, files or taxonomies
     "outcomes": {"errors", "specs"},
-    "designs": {"errors", "identity", "specs", "taxonomy"},
-    "transfer": {"errors", "identity", "specs", "engine"},
-    "answers": {"errors", "identity", "specs"},  # pure functions of arrays: report.gather reads the store for them
+    "designs": {"errors", "definitions", "identity", "specs", "taxonomy"},
+    "transfer": {"errors", "definitions", "identity", "specs", "engine"},
+    "answers": {
+        "errors",
+        "definitions",
+        "identity",
+        "specs",
+    },  # pure functions of arrays: report.gather reads the store for them
     "transferlab": {"errors", "specs", "contrasts", "designs", "transfer"},
-    "questions": {"errors", "specs", "taxonomy", "contrasts", "designs"},
-    "plan": {"errors", "identity", "specs", "planned", "designs", "answers"},
+    "questions": {"errors", "definitions", "specs", "taxonomy", "contrasts", "designs"},
+    "plan": {"errors", "definitions", "identity", "specs", "planned", "designs", "answers"},
     "__main__": {"cli"},
 }
 

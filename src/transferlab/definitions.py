@@ -1,0 +1,184 @@
+"""Definitions: one object that holds all facts of one protocol, origin, metric, design, …, and the tables that find it by name.
+
+A definition comes from this package, from a study file or from an installed package (``extensions``). Whoever needs a fact
+of it asks the definition; nobody else compares its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from transferlab.errors import UserError
+
+Value = int | float | str | tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One setting that a study may give to a definition.
+
+    Args:
+        means: what it sets, a phrase with its unit.
+        default: the value where a study gives none; None leaves the choice to the definition.
+        required: whether a study must give it.
+        low, high: allowed range of a number, both ends included; ``whole`` numbers only, if so.
+        words: allowed words, instead of numbers or beside them.
+        names: whether it takes a sequence of names rather than one value.
+        in_label: whether the label of a result states it.
+    """
+
+    means: str
+    default: Value | None = None
+    required: bool = False
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    words: tuple[str, ...] = ()
+    names: bool = False
+    in_label: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        if self.names:
+            return "a list of names"
+        kind = "a whole number" if self.whole else "a number"
+        span = f"{kind} {self._span}".strip()
+        return " or ".join([*([span] if self._takes_numbers else []), *self.words])
+
+    @property
+    def _takes_numbers(self) -> bool:
+        return not self.words or self.low is not None
+
+    @property
+    def _span(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"from {self.low:g} to {self.high:g}"
+        return "" if self.low is None else f"from {self.low:g} up"
+
+    def allows(self, value: object) -> bool:
+        """Whether a study may give this value."""
+        if self.names:
+            return not isinstance(value, str) and isinstance(value, Sequence)
+        if isinstance(value, str):
+            return value in self.words
+        if not self._takes_numbers or isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        if self.whole and not isinstance(value, int):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """What every definition has.
+
+    Args:
+        name: how studies, commands and keys call it: lower-case letters, digits, "-", "_", "/" and blanks.
+        title: how reports call it.
+        explained: a phrase that says what it is.
+        parameters: its settings by name.
+        version: raised by hand whenever what it computes changes; it counts towards the keys of what is brought from outside.
+    """
+
+    name: str
+    title: str = ""
+    explained: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    version: int = 0
+
+    def settings(self, given: Mapping[str, object]) -> dict[str, Value]:
+        """The given settings over the defaults, checked; those without a value are left out.
+
+        Raises:
+            UserError: an unknown setting, a missing one, or a value that is not allowed.
+        """
+        if unknown := [name for name in given if name not in self.parameters]:
+            known = ", ".join(self.parameters) or "none"
+            raise UserError(f"{self.name} has no setting {unknown[0]!r}", self.name, f"its settings are: {known}")
+        found: dict[str, Value] = {}
+        for name, parameter in self.parameters.items():
+            value = given.get(name, parameter.default)
+            if value is None:
+                if parameter.required:
+                    raise UserError(f"{self.name} needs {name}", self.name, f"{parameter.means}: {parameter.allowed}")
+                continue
+            if not parameter.allows(value):
+                raise UserError(f"{name} = {value!r} is impossible", self.name, f"choose {parameter.allowed}")
+            found[name] = tuple(value) if parameter.names else value  # type: ignore[arg-type, assignment]
+        return found
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Where a definition from outside the package comes from.
+
+    Args:
+        place: the study file or the package with its version.
+        code: digest of its source text, which counts towards keys.
+    """
+
+    place: str
+    code: str
+
+
+D = TypeVar("D", bound=Definition)
+
+
+class Table(Mapping[str, D], Generic[D]):
+    """The definitions of one kind, by name; ours first, in order.
+
+    Args:
+        kind: the kind in words, singular: "protocol".
+        type_: the class of its definitions.
+    """
+
+    def __init__(self, kind: str, type_: type[D], definitions: Sequence[D]) -> None:
+        self.kind, self.type = kind, type_
+        self._all = {definition.name: definition for definition in definitions}
+        self._brought: dict[str, Brought] = {}
+        if len(self._all) < len(definitions):
+            raise ValueError(f"two {kind}s share a name")
+
+    def __getitem__(self, name: str) -> D:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def find(self, name: str, where: str) -> D:
+        """The definition of this name.
+
+        Raises:
+            UserError: there is none, with the names that come close.
+        """
+        if name in self._all:
+            return self._all[name]
+        close = difflib.get_close_matches(name, self._all, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UserError(f"there is no {self.kind} {name!r}", where, f"{hint}known are {', '.join(self._all)}")
+
+    def bring(self, definition: D, brought: Brought) -> None:
+        """Add a definition from outside; bringing it again replaces it.
+
+        Raises:
+            UserError: its name is that of one of ours, or of one from elsewhere.
+        """
+        before = self._brought.get(definition.name)
+        if definition.name in self._all and (before is None or before.place != brought.place):
+            of = before.place if before else "transferlab"
+            raise UserError(
+                f"there is a {self.kind} {definition.name!r} of {of} already", brought.place, "choose another name"
+            )
+        self._all[definition.name] = definition
+        self._brought[definition.name] = brought
+
+    def brought(self, name: str) -> Brought | None:
+        """Where a definition comes from; None for ours."""
+        return self._brought.get(name)
