@@ -11,9 +11,10 @@ import pytest
 
 from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs, detect, induction, probe, refit
 from transferlab.engine.recipes import RECIPES
-from transferlab.plan import Place, check_recipe, compared, make_plan
-from transferlab.planned import PackRef, Plan
-from transferlab.specs import Augmentation, Pack, Protocol, Recipe, Subset
+from transferlab.plan import Place, make_plan
+from transferlab.planned import Plan, SourceFacts
+from transferlab.specs import Augmentation, Pack, Protocol, Recipe, Subset, TargetFacts
+from transferlab.validate import check_recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -54,36 +55,47 @@ def test_a_plan_holds_one_subset_at_a_time(make_pack: Callable[..., Pack]) -> No
         seen.append(weakref.ref(subset))
         alive.append(sum(ref() is not None for ref in seen))
 
-    references = [PackRef(name, pack.digest, name) for name in ("s", "t")]
-    make_plan(study, (references[0], pack), references[1:], Place("cpu", "fp32"), keep)
+    source, target = SourceFacts("s", pack.digest, "s"), TargetFacts("t", pack.digest, "t")
+    make_plan(study, (source, pack), [target], Place("cpu", "fp32"), keep)
     assert len(alive) == 4 * (2 + 2)
     assert max(alive) <= 2  # the one that is given, and the one before it until its name is taken
 
 
-def planned(pack: Pack, targets: list[PackRef], protocols: list[Protocol]) -> Plan:
+def compared(plan: Plan, target: TargetFacts, condition: str) -> Protocol | None:
+    """The protocol of the transfers of a condition that contrasts use."""
+    found = [
+        t.cell.protocol
+        for t in plan.transfers
+        if (t.condition, t.cell.target) == (condition, target.digest) and t.compared
+    ]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def planned(pack: Pack, targets: list[TargetFacts], protocols: list[Protocol]) -> Plan:
     study = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)}, seeds=1,
                   contrasts=[compare("4", "2")], protocols=protocols)  # fmt: skip
-    return make_plan(study, (PackRef("s", pack.digest, "s"), pack), targets, Place("cpu", "fp32"), lambda _: None)
+    return make_plan(study, (SourceFacts("s", pack.digest, "s"), pack), targets, Place("cpu", "fp32"), lambda _: None)
 
 
 def test_protocols_of_the_sources_own_classes_are_made_for_the_source_alone(make_pack: Callable[..., Pack]) -> None:
     pack, other = make_pack(), make_pack(seed=1)
-    targets = [PackRef("source", pack.digest, "own"), PackRef("t", other.digest, "t")]
+    targets = [TargetFacts("source", pack.digest, "own", own_classes=True), TargetFacts("t", other.digest, "t")]
     plan = planned(pack, targets, [probe(), refit(), induction(cut=1), induction(merge=1)])
-    made = {(t.cell.target == pack.digest, t.cell.protocol.label) for t in plan.transfers if t.condition == "4"}
+    made = {(t.cell.target == pack.digest, t.label) for t in plan.transfers if t.condition == "4"}
     own = {"probe", "refit", "induction by cut 1", "induction by merge 1"}
     assert made == {(True, label) for label in own - {"probe"}} | {(False, "probe")}
-    labels = {condition: {t.cell.protocol.label for t in plan.transfers if t.condition == condition and
+    labels = {condition: {t.label for t in plan.transfers if t.condition == condition and
                           t.cell.target == pack.digest} for condition in ("random-features", "scratch")}  # fmt: skip
     assert labels == {"random-features": own - {"probe"}, "scratch": set()}
     alone = planned(pack, targets[:1], [probe(), refit()])
-    assert {t.cell.protocol.label for t in alone.transfers if t.condition == "4"} == {"probe", "refit"}
+    assert {t.label for t in alone.transfers if t.condition == "4"} == {"probe", "refit"}
     assert len({t.key for t in plan.transfers}) == len(plan.transfers)
 
 
 def test_targets_with_boxes_get_detect_and_others_the_rest(make_pack: Callable[..., Pack]) -> None:
     pack = make_pack()
-    targets = [PackRef("t", "0" * 32, "t"), PackRef("b", "1" * 32, "b", has_boxes=True)]
+    targets = [TargetFacts("t", "0" * 32, "t"), TargetFacts("b", "1" * 32, "b", has_boxes=True)]
     plan = planned(pack, targets, [probe(), detect(examples=50)])
     made = {(t.condition, t.cell.target[0], t.cell.protocol.kind) for t in plan.transfers}
     names = ("2", "4", "random-features", "shuffled-labels", "a/a")
@@ -99,14 +111,13 @@ def test_targets_with_boxes_get_detect_and_others_the_rest(make_pack: Callable[.
         "4": (0, "trained"), "scratch": (0, "trained"), "random-features": ("all", "frozen")
     }  # fmt: skip
     assert compared(plan, targets[0], "4") == probe()
-    assert all(compared(plan, target, t.condition) == t.cell.protocol for t in plan.transfers for target in targets
-               if t.cell.target == target.digest)  # fmt: skip
+    assert all(t.compared for t in plan.transfers)
 
 
 def test_a_target_with_boxes_changes_no_cell_of_the_others(make_pack: Callable[..., Pack]) -> None:
-    pack, plain = make_pack(), PackRef("t", "0" * 32, "t")
+    pack, plain = make_pack(), TargetFacts("t", "0" * 32, "t")
     alone = {t.key for t in planned(pack, [plain], [probe()]).transfers}
-    with_boxes = [plain, PackRef("b", "1" * 32, "b", has_boxes=True)]
+    with_boxes = [plain, TargetFacts("b", "1" * 32, "b", has_boxes=True)]
     assert alone < {t.key for t in planned(pack, with_boxes, [probe(), detect()]).transfers}
 
 
@@ -115,7 +126,7 @@ def test_a_protocol_of_the_source_needs_the_source_as_target_and_another_before_
     protocol: Protocol, make_pack: Callable[..., Pack]
 ) -> None:
     pack, other = make_pack(), make_pack(seed=1)
-    own, foreign = PackRef("source", pack.digest, "own"), PackRef("t", other.digest, "t")
+    own, foreign = TargetFacts("source", pack.digest, "own", own_classes=True), TargetFacts("t", other.digest, "t")
     with pytest.raises(UserError, match='the source is no target .*add "source"'):
         planned(pack, [foreign], [probe(), protocol])
     with pytest.raises(UserError, match="first protocol"):

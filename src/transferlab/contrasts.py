@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from transferlab.errors import UserError
 from transferlab.specs import Contrast, ContrastRule
 
 
@@ -27,3 +30,45 @@ def ends(margin: float = 0.01) -> ContrastRule:
 def compare(condition: str, base: str, margin: float = 0.01) -> Contrast:
     """One condition against another."""
     return Contrast(f"{condition} against {base}", {condition: 1.0, base: -1.0}, margin)
+
+
+def resolve(
+    contrasts: Sequence[Contrast] | ContrastRule, conditions: Sequence[str], controls: Sequence[str] = ()
+) -> tuple[Contrast, ...]:
+    """The contrasts that a rule makes of the conditions, or the given ones, checked; both may name controls.
+
+    Raises:
+        UserError: weights that do not sum to 0, a name of neither a condition nor a control, an impossible margin.
+    """
+    if isinstance(contrasts, ContrastRule):
+        contrasts = _by_rule(contrasts, conditions, controls)
+    for contrast in contrasts:
+        for name in contrast.weights:
+            _known(name, f"the contrast {contrast.name!r}", conditions, controls)
+        if abs(sum(contrast.weights.values())) > 1e-9 or not any(contrast.weights.values()):
+            raise UserError(f"the weights of {contrast.name!r} do not sum to 0", "study", "write for example a - b")
+        if not 0 <= contrast.margin < 1:
+            raise UserError(
+                f"the margin {contrast.margin} is impossible", "study", "choose from 0 to 1; 0.01 is a point"
+            )
+    return tuple(contrasts)
+
+
+def _by_rule(rule: ContrastRule, conditions: Sequence[str], controls: Sequence[str]) -> list[Contrast]:
+    if rule.kind == "against":
+        _known(str(rule.base), "the rule against", conditions, controls)
+    pairs = {
+        "steps": list(zip(conditions[1:], conditions[:-1], strict=True)),
+        "ends": [(conditions[-1], conditions[0])] if len(conditions) > 1 else [],
+        "against": [(name, str(rule.base)) for name in conditions if name != rule.base],
+    }[rule.kind]
+    return [Contrast(f"{a} against {b}", {a: 1.0, b: -1.0}, rule.margin) for a, b in pairs]
+
+
+def _known(name: str, what: str, conditions: Sequence[str], controls: Sequence[str]) -> None:
+    if name not in (*conditions, *controls):
+        among = f"; its controls are {', '.join(controls)}" if controls else ""
+        raise UserError(
+            f"{what} names {name!r}, which is no condition and no control of the study", "study",
+            f"its conditions are {', '.join(conditions)}{among}",
+        )  # fmt: skip

@@ -146,6 +146,9 @@ class Table(Mapping[str, D], Generic[D]):
     def __getitem__(self, name: str) -> D:
         return self._all[name]
 
+    def __hash__(self) -> int:
+        return id(self)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._all)
 

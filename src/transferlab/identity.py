@@ -21,7 +21,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def canonical(value: object) -> str:
-    """Canonical JSON of plain data: sorted keys, no spaces, dataclasses as objects with their type's name.
+    """Canonical JSON of plain data: sorted keys, no spaces, dataclasses as objects with their ``TAG`` as type.
 
     Fields that a dataclass lists in ``NOT_IDENTITY`` are left out, and those in ``ADDED_LATER`` at their default, so that
     what was done before they were there keeps its key. Dictionary keys must be strings; floats are
@@ -34,7 +34,7 @@ def canonical(value: object) -> str:
 
 
 def plain(value: object, *, identity_only: bool = False) -> Any:
-    """Dictionaries, lists and scalars for JSON; dataclasses carry their type's name (``specs.restored`` inverts it).
+    """Dictionaries, lists and scalars for JSON; dataclasses carry their ``TAG`` (``planned.restored`` inverts it).
 
     Args:
         identity_only: leave out what a dataclass lists in ``NOT_IDENTITY``, and defaults of ``ADDED_LATER``.
@@ -54,7 +54,7 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
         left_out = _left_out(value) if identity_only else frozenset[str]()
         names = [f.name for f in dataclasses.fields(value) if f.name not in left_out]
         fields = {name: plain(getattr(value, name), identity_only=identity_only) for name in names}
-        return {"type": type(value).__name__, **fields}
+        return {"type": tag_of(type(value)), **fields}
     if isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)
         if not all(isinstance(key, str) for key in mapping):
@@ -63,6 +63,18 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [plain(item, identity_only=identity_only) for item in cast("Sequence[object]", value)]
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def tag_of(noun: type) -> str:
+    """The name under which a noun is hashed and stored, whatever its class is called.
+
+    Raises:
+        TypeError: a class without a tag, which is neither hashed nor stored.
+    """
+    tag = vars(noun).get("TAG")
+    if not isinstance(tag, str):
+        raise TypeError(f"{noun.__name__} has no TAG, and so no canonical form")
+    return tag
 
 
 def _left_out(value: Any) -> frozenset[str]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
 
 from transferlab import designs
-from transferlab.answers.contrast import resolve
-from transferlab.errors import UserError
+from transferlab.contrasts import resolve
+from transferlab.definitions import Table
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
-from transferlab.planned import NamedCondition, PackRef, Plan, RandomNetwork, Training, Transfer
+from transferlab.origins import ORIGINS
+from transferlab.origins.definition import Asked
+from transferlab.planned import (
+    BroughtDefinition,
+    NamedCondition,
+    Plan,
+    PlannedProtocol,
+    RandomNetwork,
+    SourceFacts,
+    Training,
+    Transfer,
+)
 from transferlab.specs import (
-    CONTROLS,
     TRAIN,
-    Design,
     Epochs,
     Examples,
     Pack,
@@ -23,14 +34,18 @@ from transferlab.specs import (
     Recipe,
     Study,
     Subset,
+    TargetFacts,
     TransferCell,
 )
+from transferlab.taxonomy.tree import Taxonomy
+from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.protocols import PROTOCOLS, definition_of
+from transferlab.validate import validate
 
-SCRATCH_EXAMPLES = 60_000  # at most; and half of what pre-training sees, since two learning rates are tried
 # Networks trained at once on one device. On the CPU they would share the cores that one fills. On CUDA each has a
 # stream, of which torch has 32 apart; sixteen leave room for those that copy.
 COHORT = {"cpu": 1, "cuda": 16}
-REPLICATE_SEED = 1_000_000  # the A/A pair's twin: other classes and images, other initialisation and order
+REPLICATE_SEED = 1_000_000  # of a twin: other classes and images, another initialisation and order
 
 
 @dataclass(frozen=True)
@@ -42,154 +57,160 @@ class Place:
 
 
 def make_plan(
-    study: Study, source: tuple[PackRef, Pack], targets: Sequence[PackRef], place: Place, keep: Callable[[Subset], None]
+    study: Study,
+    source: tuple[SourceFacts, Pack],
+    targets: Sequence[TargetFacts],
+    place: Place,
+    keep: Callable[[Subset], None],
 ) -> Plan:
-    """Turn a checked study into its plan.
+    """Turn a study into its plan.
 
     Args:
-        source: the source's reference and its opened pack.
+        source: the source's facts and its opened pack.
         targets: in the study's order.
         keep: is given every subset drawn, for example to store it.
 
     Raises:
         UserError: an impossible level, an unknown name, no condition, no target.
     """
-    check(study)
-    reference, pack = source
+    validate(study, source[1].taxonomy, targets)
+    if study.recipe.precision != "auto":
+        place = replace(place, precision=study.recipe.precision)
+    cells = _Cells(study, source, _apart(study, targets), place)
     conditions = named_conditions(study)
-    contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control])
-    precision = place.precision if study.recipe.precision == "auto" else study.recipe.precision
-    place = replace(place, precision=precision)
-    _check_protocols_of_source(study, reference, targets)
-    trainings: list[Training] = []
-    transfers: list[Transfer] = []
-
-    def pairs(protocols: Sequence[Protocol]) -> list[tuple[PackRef, Protocol]]:
-        # Where the source is a target beside others, for its own protocols, nothing else is asked of it.
-        alone = len(targets) > 1 and any(p.of_source for p in study.protocols)
-        return [
-            (t, p) for t in targets for p in protocols
-            if (p.kind == "detect") == t.has_boxes
-            and (p.of_source == (t.digest == reference.digest) or not (alone or p.of_source))
-        ]  # fmt: skip
-
+    facts: dict[str, NamedCondition] = {}
     for seed in range(study.seeds):
-        drawn = {replicate: designs.Draw(pack, seed, replicate) for replicate in (0, 1)}  # shared by the conditions
+        drawn = {twin: designs.Draw(source[1], seed, int(twin)) for twin in (False, True)}  # shared by the conditions
         for condition in conditions:
+            twin = condition.is_control and ORIGINS[condition.name].twin
             if condition.design is None:
-                network = RandomNetwork(study.recipe, seed, reference.digest, place.device, place.precision)
-                key = digest("untrained", ENGINE, network)
-                protocols = _protocols_of(condition.name, study, len(pack.rows(TRAIN)))
-                transfers += _transfers(condition.name, key, seed, pairs(protocols), network)
+                cells.add_untrained(condition, seed)
+                facts[condition.name] = condition
                 continue
-            twin = condition.name == "a/a"
-            subset = designs.take(condition.design, drawn[int(twin)])
+            subset = designs.take(condition.design, drawn[twin])
             keep(subset)
-            cell = PretrainCell(
-                subset.digest, study.recipe, seed + (REPLICATE_SEED if twin else 0), place.device, precision
-            )
-            training = Training(digest("pretrain", ENGINE, cell), condition.name, seed, cell)
-            trainings.append(training)
-            transfers += _transfers(condition.name, training.key, seed, pairs(study.protocols), None)
+            facts.setdefault(condition.name, _with_sizes(condition, subset, source[1].taxonomy))
+            cells.add_trained(condition, subset.digest, seed, twin)
+    names = [c.name for c in conditions if not c.is_control]
     identity = digest(
-        "study", study.name, reference.digest, [t.digest for t in targets], list(conditions), study.recipe,
-        list(study.protocols), place.device, precision,
+        "study", study.name, source[0].digest, [t.digest for t in targets], list(conditions), study.recipe,
+        list(study.protocols), place.device, place.precision, *([study.metric] if study.metric else []),
     )  # fmt: skip
     return Plan(
-        identity=identity, name=study.name, question=study.question, source=reference, targets=tuple(targets),
-        conditions=conditions, contrasts=contrasts, reference=reference_of(study), seeds=study.seeds, unit=study.unit,
-        recipe=study.recipe, protocols=tuple(study.protocols), device=place.device, precision=precision,
-        trainings=tuple(trainings), transfers=tuple(transfers), code=(DESIGN, ENGINE, TRANSFER),
-        notes=tuple(study.notes),
+        identity=identity, name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
+        conditions=tuple(facts[c.name] for c in conditions), contrasts=resolve(study.contrasts, names, study.controls),
+        reference=reference_of(study), seeds=study.seeds, unit=study.unit, recipe=study.recipe,
+        protocols=tuple(_planned(p) for p in study.protocols), device=place.device, precision=place.precision,
+        trainings=tuple(cells.trainings), transfers=tuple(cells.transfers), code=(DESIGN, ENGINE, TRANSFER),
+        notes=tuple(study.notes), brought=tuple(_brought(study, conditions)),
     )  # fmt: skip
 
 
-def check(study: Study) -> None:
-    """Refuse what no data could make right, before any work.
+@dataclass(eq=False)
+class _Cells:
+    """The cells of a plan as they are made, condition by condition."""
 
-    Raises:
-        UserError: no conditions, an unknown control, fewer than one seed, a reference that is no condition.
-    """
-    where = f"study {study.name!r}"
-    levels = [str(level) for level in study.conditions]
-    if not levels:
-        raise UserError("the study has no conditions", where, "give at least two conditions to compare")
-    if not study.targets:
-        raise UserError("the study has no target", where, "name at least one target, for example --target digits")
-    unknown = [name for name in study.controls if name not in CONTROLS]
-    if unknown:
-        raise UserError(f"there is no control {unknown[0]!r}", where, f"controls are {', '.join(CONTROLS)}")
-    clash = [name for name in levels if name in CONTROLS]
-    if clash:
-        raise UserError(f"a condition may not be called {clash[0]!r}, the name of a control", where, "rename it")
-    check_seeds(study.seeds, where)
-    check_recipe(study.recipe)
-    if study.reference is not None and study.reference not in levels:
-        raise UserError(
-            f"the reference {study.reference!r} is no condition", where, f"conditions are {', '.join(levels)}"
+    study: Study
+    source: tuple[SourceFacts, Pack]
+    targets: Sequence[TargetFacts]
+    place: Place
+    trainings: list[Training] = field(default_factory=list[Training])
+    transfers: list[Transfer] = field(default_factory=list[Transfer])
+
+    def add_trained(self, condition: NamedCondition, subset: str, seed: int, twin: bool) -> None:
+        """One pre-training and its transfers."""
+        own_seed, place, recipe = seed + (REPLICATE_SEED if twin else 0), self.place, self.study.recipe
+        cell = PretrainCell(subset, recipe, own_seed, place.device, place.precision, _codes(_of_recipe(recipe)))
+        training = Training(digest("pretrain", ENGINE, cell), condition.name, seed, cell)
+        self.trainings.append(training)
+        self._transfer(condition, training.key, seed, None)
+
+    def add_untrained(self, condition: NamedCondition, seed: int) -> None:
+        """The transfers of a network that is not pre-trained."""
+        prepared = condition.name if ORIGINS[condition.name].prepare is not None else ""
+        used = [*_of_recipe(self.study.recipe), *([(ORIGINS, prepared)] if prepared else [])]
+        network = RandomNetwork(
+            self.study.recipe,
+            seed,
+            self.source[0].digest,
+            self.place.device,
+            self.place.precision,
+            prepared,
+            _codes(used),
         )
-    if not study.protocols:
-        raise UserError("the study has no protocol", where, "use for example protocols=[probe()]")
+        self._transfer(condition, digest("untrained", ENGINE, network), seed, network)
+
+    def _transfer(self, condition: NamedCondition, network: str, seed: int, untrained: RandomNetwork | None) -> None:
+        measured = [(asked, self._measured(condition, asked)) for asked in self.study.protocols]
+        for target in self.targets:
+            first = first_of(self.study.protocols, target)
+            compared = next(own for asked, own in measured if asked == first)
+            for protocol in _distinct([own for _, own in measured if own is not None and suits(own, target)]):
+                metric = target.metric if target.asked else ""
+                codes = _codes([(PROTOCOLS, protocol.kind), *([(METRICS, metric)] if metric else [])])
+                cell = TransferCell(network, target.digest, protocol, seed, metric, codes)
+                key, label = digest("transfer", TRANSFER, ENGINE, cell), definition_of(protocol).label(protocol)
+                self.transfers.append(Transfer(key, condition.name, seed, cell, untrained, label, protocol == compared))
+
+    def _measured(self, condition: NamedCondition, asked: Protocol) -> Protocol | None:
+        """The protocol by which a condition's networks are measured where the study asks for one."""
+        if not condition.is_control:
+            return asked
+        n_examples = most_seen(self.study.recipe, len(self.source[1].rows(TRAIN)))
+        return ORIGINS[condition.name].measured(Asked(asked, self.study.protocols, n_examples))
 
 
-def _check_protocols_of_source(study: Study, source: PackRef, targets: Sequence[PackRef]) -> None:
-    """Refuse protocols of the source's own classes where the source is no target, or where they would be the answer.
-
-    Raises:
-        UserError: with the protocol.
-    """
-    of_source = [p for p in study.protocols if p.of_source]
-    if of_source and source.digest not in {t.digest for t in targets}:
-        raise UserError(
-            f"{of_source[0].label} tells the source's own classes, and the source is no target",
-            f"study {study.name!r}", 'add "source" to its targets'
-        )  # fmt: skip
-    if study.protocols[0].of_source and len(targets) > 1:
-        raise UserError(
-            f"{study.protocols[0].label} is the first protocol, which is compared on every target, and tells only the "
-            "source's own classes", f"study {study.name!r}", "name another protocol before it, for example probe()"
-        )  # fmt: skip
+def suits(protocol: Protocol, target: TargetFacts) -> bool:
+    """Whether a plan measures a target by a protocol: by its labels or boxes, and the source's classes where they are asked for."""
+    definition = definition_of(protocol)
+    if definition.boxes != target.has_boxes:
+        return False
+    return target.own_classes if definition.own_classes else not target.apart
 
 
-def check_seeds(seeds: int, where: str) -> None:
-    """Refuse numbers of seeds that cannot be run.
-
-    Raises:
-        UserError: fewer than 1 or more than 1000.
-    """
-    if not 1 <= seeds <= 1000:
-        raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; under 3 has no interval")
+def first_of(protocols: Sequence[Protocol], target: TargetFacts) -> Protocol:
+    """The protocol by which the conditions are compared on a target: the study's first that suits it."""
+    return next(p for p in protocols if suits(p, target))
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Refuse numbers with which nothing can be trained.
+def _apart(study: Study, targets: Sequence[TargetFacts]) -> list[TargetFacts]:
+    """The targets, with the source set apart where it is a target among others for protocols of its own classes."""
+    own = [d for p in study.protocols if (d := definition_of(p)).own_classes]
+    apart = len(targets) > 1 and bool(own)
+    return [replace(t, apart=apart, leads=apart and own[0].leads) if t.own_classes else t for t in targets]
 
-    Raises:
-        UserError: a value outside its range, an unknown optimiser, schedule or precision.
-    """
-    length, rule, most = recipe.length, recipe.augmentation, float("inf")
-    least = 0.01 if isinstance(length, Epochs) else 1
-    lengths = {f"length's {name}": (value, least, most) for name, value in vars(length).items()}
-    ranges: dict[str, tuple[float, float, float]] = {
-        "batch": (recipe.batch, 1, 65_536), "lr": (recipe.lr, 0, most), "weight_decay": (recipe.weight_decay, 0, most),
-        "warmup": (recipe.warmup, 0, 0.99), "label_smoothing": (recipe.label_smoothing, 0, 1),
-        "ema": (0.0 if recipe.ema is None else recipe.ema, 0, 1), "crop_px": (rule.crop_px, 0, recipe.image_px - 1),
-        "cutout_px": (rule.cutout_px, 0, recipe.image_px), "colour": (rule.colour, 0, 1), "scale": (rule.scale, 0.01, 1), **lengths,
-    }  # fmt: skip
-    for name, (value, low, high) in ranges.items():
-        if not low <= value <= high:
-            to = "up" if high == most else f"to {high}"
-            raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
-    words = {
-        "optimiser": ("muon", "sgd", "adamw"),
-        "schedule": ("cosine", "one-cycle", "steps"),
-        "precision": ("auto", "bf16", "fp32"),
-    }
-    for name, known in words.items():
-        if vars(recipe)[name] not in known:
-            raise UserError(
-                f"there is no {name} {vars(recipe)[name]!r}", f"recipe {recipe.name}", f"known: {', '.join(known)}"
-            )
+
+def _distinct(protocols: Sequence[Protocol]) -> list[Protocol]:
+    return [p for i, p in enumerate(protocols) if p not in protocols[:i]]
+
+
+def _planned(protocol: Protocol) -> PlannedProtocol:
+    d = definition_of(protocol)
+    return PlannedProtocol(protocol, d.label(protocol), d.described(protocol), d.boxes, d.own_classes, d.beside)
+
+
+Used = tuple[Table[Any], str]
+
+
+def _codes(used: Sequence[Used]) -> tuple[str, ...]:
+    """Digests of the code of those definitions that come from outside the package; they count towards keys."""
+    found = [table.brought(name) for table, name in used]
+    return tuple(sorted(b.code for b in found if b is not None))
+
+
+def _of_recipe(recipe: Recipe) -> list[Used]:
+    """The definitions that a recipe names."""
+    return []
+
+
+def _brought(study: Study, conditions: Sequence[NamedCondition]) -> Iterator[BroughtDefinition]:
+    """All definitions from outside the package that a study uses."""
+    used: list[Used] = [(PROTOCOLS, p.kind) for p in study.protocols]
+    used += [(ORIGINS, c.name) for c in conditions if c.is_control]
+    used += [(METRICS, study.metric)] if study.metric else []
+    for table, name in dict.fromkeys([*used, *_of_recipe(study.recipe)]):
+        if brought := table.brought(name):
+            yield BroughtDefinition(table.kind, name, brought.place, brought.code)
 
 
 def reference_of(study: Study) -> str:
@@ -199,16 +220,37 @@ def reference_of(study: Study) -> str:
 
 def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
     """The study's conditions in order, then its controls."""
-    levels = study.conditions.items()
-    named = [NamedCondition(str(k), d, False, None if isinstance(k, str) else float(k)) for k, d in levels]
-    at_reference = {c.name: c.design for c in named}[reference_of(study)]
-    made: Mapping[str, Design | None] = {
-        "scratch": None,
-        "random-features": None,
-        "shuffled-labels": designs.shuffled(at_reference) if at_reference else None,
-        "a/a": at_reference,
-    }
-    return (*named, *(NamedCondition(control, made[control], True) for control in study.controls))
+    named = [
+        NamedCondition(str(level), design, False, None if isinstance(level, str) else float(level), str(level))
+        for level, design in study.conditions.items()
+    ]
+    at_reference = next(c.design for c in named if c.name == reference_of(study))
+    for origin in (ORIGINS[name] for name in study.controls):
+        design = None if origin.design is None or at_reference is None else origin.design(at_reference)
+        named.append(NamedCondition(
+            origin.name, design, True, None, origin.title, origin.explained, origin.colour, tuple(origin.dash), origin.is_floor,
+        ))  # fmt: skip
+    return tuple(named)
+
+
+def _with_sizes(condition: NamedCondition, subset: Subset, taxonomy: Taxonomy) -> NamedCondition:
+    """The condition with the sizes of its first subset, and the shares of labels that merge classes."""
+    facts, shares = designs.facts(subset), ()
+    if not condition.is_control and any(len(members) > 1 for members in subset.members):
+        sizes = np.bincount(subset.labels)
+        order = sorted(range(len(sizes)), key=lambda label: (-int(sizes[label]), label))
+        names = _display_names(subset.label_names, taxonomy)
+        shares = tuple((names[label], float(sizes[label] / sizes.sum())) for label in order)
+    return replace(
+        condition, n_images=facts.n_images, n_labels=facts.n_labels, effective_labels=facts.effective_labels,
+        largest_share=facts.largest_share, shares=shares,
+    )  # fmt: skip
+
+
+def _display_names(labels: Sequence[str], taxonomy: Taxonomy) -> list[str]:
+    """Labels by the first of their names; one with other labels below it is what they leave of its node."""
+    above = {node for label in labels for node in taxonomy.chain(label)[1:]}
+    return [taxonomy.names[label].split(",")[0] + (" (the rest)" if label in above else "") for label in labels]
 
 
 def source_key(network: str) -> str:
@@ -236,58 +278,9 @@ def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(groups, key=lambda group: order.get(group[0], len(order))))
 
 
-def _protocols_of(control: str, study: Study, n_images: int) -> list[Protocol]:
-    """Random features are measured frozen; scratch trains everything, at the shots that the study asks for."""
-    detecting = [detected(p, control) for p in study.protocols if p.kind == "detect"]
-    others = [p for p in study.protocols if p.kind != "detect"]
-    if control == "random-features":
-        return [p for p in others if p.kind != "finetune"] + detecting
-    if finetuning := [p for p in others if p.kind == "finetune"]:
-        return finetuning + detecting
-    knobs = {"examples": min(SCRATCH_EXAMPLES, most_seen(study.recipe, n_images) // 2)}
-    return [Protocol("finetune", shots, knobs) for shots in dict.fromkeys(p.shots for p in others)] + detecting
-
-
-def detected(protocol: Protocol, condition: str) -> Protocol:
-    """A ``detect`` as a condition or control has it: at the same length, rate and proposals.
-
-    "scratch" trains every layer and its norms by each batch's own statistics; under "random-features" the backbone stays
-    as it was drawn, and only what stands around it is trained.
-    """
-    own: dict[str, dict[str, int | float | str]] = {
-        "scratch": {"frozen": 0, "norms": "trained"},
-        "random-features": {"frozen": "all", "norms": "frozen"},
-    }
-    return replace(protocol, knobs={**protocol.knobs, **own[condition]}) if condition in own else protocol
-
-
-def compared(plan: Plan, target: PackRef, condition: str) -> Protocol | None:
-    """The protocol under which a condition's network is compared on a target; None where it is not.
-
-    It is the study's first, and the first ``detect`` on targets with boxes; scratch has its own, at as many shots.
-    """
-    first = next((p for p in plan.protocols if (p.kind == "detect") == target.has_boxes), None)
-    if first is None or first.kind == "detect":
-        return first and detected(first, condition)
-    if condition != "scratch":
-        return first
-    own = [t.cell.protocol for t in plan.transfers if t.condition == "scratch" and t.cell.protocol.kind != "detect"]
-    return next((p for p in own if p.shots == first.shots), own[0] if own else first)
-
-
 def most_seen(recipe: Recipe, n_images: int) -> int:
     """The most examples that a recipe shows a network on a set of so many images."""
     length = recipe.length
     if isinstance(length, Epochs):
         return round(length.n * n_images)
     return length.n if isinstance(length, Examples) else length.max_examples
-
-
-def _transfers(
-    condition: str, network: str, seed: int, pairs: Sequence[tuple[PackRef, Protocol]], untrained: RandomNetwork | None
-) -> list[Transfer]:
-    made: list[Transfer] = []
-    for target, protocol in pairs:
-        cell = TransferCell(network, target.digest, protocol, seed)
-        made.append(Transfer(digest("transfer", TRANSFER, ENGINE, cell), condition, seed, cell, untrained))
-    return made

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from transferlab.errors import UserError
+from transferlab.identity import tag_of
 from transferlab.specs import (
     Augmentation,
     Contrast,
@@ -16,24 +17,30 @@ from transferlab.specs import (
     PretrainCell,
     Protocol,
     Recipe,
+    TargetFacts,
     TransferCell,
     UntilFlat,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class PackRef:
-    """A pack as a plan names it: the spec that it came from, its digest and its display name; whether it has boxes."""
+class SourceFacts:
+    """A source as a plan keeps it: the spec that it came from, its pack's digest, its name, and remarks on its images."""
+
+    TAG: ClassVar[str] = "SourceFacts"
 
     spec: str
     digest: str
     name: str
-    has_boxes: bool = False
+    n_train: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Training:
     """One pre-training of a plan: the condition or control that it belongs to, its seed, and its cell."""
+
+    TAG: ClassVar[str] = "Training"
 
     key: str
     condition: str
@@ -43,72 +50,162 @@ class Training:
 
 @dataclass(frozen=True)
 class RandomNetwork:
-    """An untrained network, normalised like the source: what the random controls transfer.
+    """An untrained network, normalised like the source: what controls without pre-training transfer.
 
     The whole recipe counts: training it from scratch on a target takes the recipe's batch, decay and augmentation.
+
+    Args:
+        origin: the control, where it changes the network's initial weights; "" where it leaves them.
+        brought: digests of the code of the definitions from outside the package that it uses.
     """
+
+    TAG: ClassVar[str] = "RandomNetwork"
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"origin", "brought"})
 
     recipe: Recipe
     seed: int
     source: str
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
+    origin: str = ""
+    brought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One transfer of a plan. ``control`` networks that were never trained are described by ``untrained``."""
+    """One transfer of a plan.
+
+    Args:
+        untrained: what describes the network, where it is not pre-trained.
+        label: what tables and reports call its protocol.
+        compared: whether contrasts use it: each condition has one such transfer for each target and seed.
+    """
+
+    TAG: ClassVar[str] = "Transfer"
 
     key: str
     condition: str
     seed: int
     cell: TransferCell
     untrained: RandomNetwork | None = None
+    label: str = ""
+    compared: bool = False
 
 
 @dataclass(frozen=True)
 class NamedCondition:
-    """A condition or control of a plan: its name, its design (None for untrained controls), its numeric factor."""
+    """A condition or control of a plan.
+
+    Args:
+        design: None for controls without pre-training. factor: its place on a numeric axis, if it has one.
+        title, explained, colour, dash: how reports show it. is_floor: scores are read as gains over it.
+        n_images, n_labels, effective_labels, largest_share: sizes of its first seed's subset; 0 without pre-training.
+        shares: of a label set that merges classes, each label's name with its share of the images, 0…1, the largest first.
+    """
+
+    TAG: ClassVar[str] = "NamedCondition"
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset(
+        {
+            "title",
+            "explained",
+            "colour",
+            "dash",
+            "is_floor",
+            "n_images",
+            "n_labels",
+            "effective_labels",
+            "largest_share",
+            "shares",
+        }
+    )
 
     name: str
     design: Design | None
     is_control: bool
     factor: float | None = None
+    title: str = ""
+    explained: str = ""
+    colour: str = ""
+    dash: tuple[float, ...] = ()
+    is_floor: bool = False
+    n_images: int = 0
+    n_labels: int = 0
+    effective_labels: float = 0.0
+    largest_share: float = 0.0
+    shares: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedProtocol:
+    """A protocol of a plan with what reports say of it.
+
+    Args:
+        label, explained: what tables call it; what it does, in words.
+        boxes, own_classes: which targets it measures.
+        beside: further metrics of its cells that reports show in tables of their own.
+    """
+
+    TAG: ClassVar[str] = "PlannedProtocol"
+
+    protocol: Protocol
+    label: str
+    explained: str
+    boxes: bool = False
+    own_classes: bool = False
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BroughtDefinition:
+    """A definition from outside the package that a plan uses: its kind and name, where it comes from, its code's digest."""
+
+    TAG: ClassVar[str] = "BroughtDefinition"
+
+    kind: str
+    name: str
+    place: str
+    code: str
 
 
 @dataclass(frozen=True)
 class Plan:
     """A study turned into cells: all that running and answering need, plain enough to be kept as JSON.
 
-    ``identity`` names the question with its data and recipe, whatever the number of seeds: running again with more
-    seeds goes on with the same study. ``code`` holds DESIGN, ENGINE and TRANSFER of ``identity`` as they were.
+    Args:
+        identity: names the question with its data and recipe, whatever the number of seeds: running again with more seeds
+            goes on with the same study.
+        code: DESIGN, ENGINE and TRANSFER of ``identity`` as they were.
+        brought: the definitions from outside the package that it uses.
     """
+
+    TAG: ClassVar[str] = "Plan"
 
     identity: str
     name: str
     question: str
-    source: PackRef
-    targets: Sequence[PackRef]
+    source: SourceFacts
+    targets: Sequence[TargetFacts]
     conditions: Sequence[NamedCondition]
     contrasts: Sequence[Contrast]
     reference: str
     seeds: int
     unit: str
     recipe: Recipe
-    protocols: Sequence[Protocol]
+    protocols: Sequence[PlannedProtocol]
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
     trainings: Sequence[Training]
     transfers: Sequence[Transfer]
     code: Sequence[int] = ()
     notes: Sequence[str] = ()
+    brought: Sequence[BroughtDefinition] = ()
 
 
 _STORED: dict[str, type[Any]] = {
-    noun.__name__: noun
+    tag_of(noun): noun
     for noun in (
-        Design, Examples, Epochs, UntilFlat, Augmentation, Recipe, Protocol, PretrainCell, TransferCell, Contrast,
-        PackRef, Training, RandomNetwork, Transfer, NamedCondition, Plan,
+        Design, Examples, Epochs, UntilFlat, Augmentation, Recipe, Protocol, PretrainCell, TransferCell, Contrast, TargetFacts,
+        SourceFacts, Training, RandomNetwork, Transfer, NamedCondition, PlannedProtocol, BroughtDefinition, Plan,
     )
 }  # fmt: skip
 

@@ -14,17 +14,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.definitions import Value
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.taxonomy.tree import Taxonomy
 
 TRAIN, VAL, TEST = 0, 1, 2  # values of Pack.split
 SPLITS = ("train", "val", "test")
-
-Control = Literal["scratch", "random-features", "shuffled-labels", "a/a"]
-CONTROLS: tuple[Control, ...] = ("scratch", "random-features", "shuffled-labels", "a/a")
-Scope = Literal["these test images", "images like these"]
-Verdict = Literal["better", "worse", "the same within the margin", "cannot tell"]
+CONTROLS = ("scratch", "random-features", "shuffled-labels", "a/a")  # of a study that names none
 
 
 class Ragged:
@@ -136,6 +133,8 @@ class Pack:
 class Design:
     """A rule that takes a subset, by its name in ``designs.DESIGNS`` and its knobs (plain data)."""
 
+    TAG: ClassVar[str] = "Design"
+
     name: str
     knobs: Mapping[str, int | float | str | Sequence[str]] = field(
         default_factory=dict[str, "int | float | str | Sequence[str]"]
@@ -170,12 +169,16 @@ class Subset:
 class Examples:
     """Training length: n examples seen, whatever the subset's size (the default)."""
 
+    TAG: ClassVar[str] = "Examples"
+
     n: int
 
 
 @dataclass(frozen=True)
 class Epochs:
     """Training length: n passes over the subset, which may be a part of one."""
+
+    TAG: ClassVar[str] = "Epochs"
 
     n: float
 
@@ -186,6 +189,8 @@ class UntilFlat:
 
     A check is made every ``check_every`` examples.
     """
+
+    TAG: ClassVar[str] = "UntilFlat"
 
     patience: int
     check_every: int
@@ -208,6 +213,7 @@ class Augmentation:
             none.
     """
 
+    TAG: ClassVar[str] = "Augmentation"
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"scale"})
 
     crop_px: int = 4
@@ -235,6 +241,7 @@ class Recipe:
         precision: ``auto`` is bf16 where the device computes in it, else fp32; ``fp32`` is deterministic.
     """
 
+    TAG: ClassVar[str] = "Recipe"
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"name"})
 
     name: str = "small"
@@ -255,81 +262,105 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How transfer is measured: a kind in ``transfer.PROTOCOLS``, shots per class (None: all), and its knobs.
+    """How transfer is measured: a name in ``transfer.protocols.PROTOCOLS``, shots per class (None: all), and its settings.
 
     Shots count training and validation examples together.
     """
 
-    kind: Literal["probe", "knn", "finetune", "refit", "induction", "detect"]
+    TAG: ClassVar[str] = "Protocol"
+
+    kind: str
     shots: int | None = None
-    knobs: Mapping[str, int | float | str] = field(default_factory=dict[str, "int | float | str"])
-
-    @property
-    def label(self) -> str:
-        rule = [f" by {name} {n}" for name, n in self.knobs.items() if self.kind == "induction"]
-        return "".join([self.kind, *rule, "" if self.shots is None else f" at {self.shots} shots"])
-
-    @property
-    def of_source(self) -> bool:
-        """Whether it tells the source's own classes, and has nothing to say of other targets."""
-        return self.kind in ("refit", "induction")
+    knobs: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
 
 @dataclass(frozen=True)
 class PretrainCell:
-    """One pre-training: its key depends on all of these and on identity.ENGINE."""
+    """One pre-training: its key depends on all of these and on identity.ENGINE.
+
+    Args:
+        brought: digests of the code of the definitions from outside the package that it uses.
+    """
+
+    TAG: ClassVar[str] = "PretrainCell"
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"brought"})
 
     subset: str
     recipe: Recipe
     seed: int
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
+    brought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TransferCell:
-    """One transfer of one network to one target: ``network`` is a pre-train key or a control's own key."""
+    """One transfer of one network to one target.
+
+    Args:
+        network: key of the pre-training, or of the untrained network. target: digest of its pack.
+        metric: the metric that the study asks for, where it is not the target's own.
+        brought: digests of the code of the definitions from outside the package that it uses.
+    """
+
+    TAG: ClassVar[str] = "TransferCell"
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"metric", "brought"})
 
     network: str
     target: str
     protocol: Protocol
     seed: int
+    metric: str = ""
+    brought: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """A target as a plan keeps it: all that planning, answers and reports need to know of it without its images.
+
+    Args:
+        spec, digest, name: where it comes from; its pack's digest; its display name, unique within the plan.
+        metric, chance: what the study compares on it, and that metric for a constant guess, 0…1.
+        asked: the study asks for this metric; on its own the target would be compared by another.
+        own_classes: it is the source itself, with its classes as labels.
+        apart: it is compared by a protocol of its own, and so is left out of the mean over targets.
+        leads: the answer opens with it.
+        pixels: mean number of pixels an image.
+        notes: remarks on its images, in sentences.
+        labels: digest of its test labels in the store; "" where no answer needs them.
+    """
+
+    TAG: ClassVar[str] = "TargetFacts"
+
+    spec: str
+    digest: str
+    name: str
+    metric: str = ""
+    chance: float = 0.0
+    asked: bool = False
+    n_classes: int = 0
+    n_train: int = 0
+    n_val: int = 0
+    n_test: int = 0
+    has_boxes: bool = False
+    many_labels: bool = False
+    own_classes: bool = False
+    apart: bool = False
+    leads: bool = False
+    pixels: float = 0.0
+    notes: tuple[str, ...] = ()
+    labels: str = ""
 
 
 @dataclass(frozen=True)
 class Contrast:
     """Conditions compared: weights that sum to 0, and the margin (0…1) within which two are the same."""
 
+    TAG: ClassVar[str] = "Contrast"
+
     name: str
     weights: Mapping[str, float]
     margin: float = 0.01
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A contrast's value with its interval and verdict.
-
-    Args:
-        value, low, high: differences in 0…1; low and high are None under 3 seeds.
-        n_seeds: seeds that have every condition of the contrast; n_missing: seeds that do not.
-        method: how the interval was made, in words.
-        more_seeds: for "cannot tell", about how many more seeds would decide, if it can be said.
-    """
-
-    contrast: Contrast
-    target: str
-    metric: str
-    value: float
-    low: float | None
-    high: float | None
-    scope: Scope
-    n_seeds: int
-    n_missing: int
-    method: str
-    verdict: Verdict
-    p_value: float | None = None
-    p_holm: float | None = None
-    more_seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -341,6 +372,7 @@ class Study:
         reference: the level that controls are built from; None is the last condition.
         unit: what a numeric level counts, for sentences: "images per class".
         contrasts: contrasts, or a rule of ``transferlab.contrasts`` that makes them from the conditions.
+        metric: name of the metric to compare on every target; "" is each target's own.
         notes: sentences for the plan and the report, for example which classes were left out; no part of the identity.
     """
 
@@ -348,11 +380,12 @@ class Study:
     targets: Sequence[str]
     conditions: Mapping[str | int | float, Design]
     contrasts: Sequence[Contrast] | ContrastRule
-    controls: Sequence[Control] = CONTROLS
+    controls: Sequence[str] = CONTROLS
     seeds: int = 5
     recipe: Recipe = Recipe()
     protocols: Sequence[Protocol] = (Protocol("probe"),)
     reference: str | None = None
+    metric: str = ""
     name: str = "study"
     question: str = ""
     unit: str = ""

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transferlab.answers.contrast import MEAN, Results, estimate, estimates, resolve
-from transferlab.answers.sentences import points, sentence
-from transferlab.contrasts import against, compare, ends, steps
+from transferlab.answers.contrast import MEAN, Results, estimate, estimates
+from transferlab.answers.points import points
+from transferlab.answers.sentences import sentence
+from transferlab.contrasts import against, compare, ends, resolve, steps
 from transferlab.errors import UserError
 from transferlab.specs import Contrast
 
@@ -58,17 +59,17 @@ def test_verdicts() -> None:
     better = estimates([PAIR], [results([0.5, 0.5, 0.5], [0.6, 0.61, 0.59])])[0]
     same = estimates([PAIR], [results([0.5, 0.5, 0.5], [0.501, 0.5, 0.499])])[0]
     unsure = estimates([PAIR], [results([0.5, 0.5, 0.5], [0.6, 0.4, 0.55])])[0]
-    assert [e.verdict for e in (better, same, unsure)] == ["better", "the same within the margin", "cannot tell"]
+    assert [e.verdict.name for e in (better, same, unsure)] == ["better", "the same within the margin", "cannot tell"]
     worse = estimates([compare("a", "b")], [results([0.5, 0.5, 0.5], [0.6, 0.61, 0.59])])[0]
-    assert worse.verdict == "worse"
+    assert worse.verdict.name == "worse"
 
 
 def test_many_contrasts_must_be_surer_than_one() -> None:
     held = results([0.5] * 4, [0.53, 0.55, 0.51, 0.54])
     alone = estimates([PAIR], [held])[0]
-    assert alone.verdict == "better"
+    assert alone.verdict.name == "better"
     many = estimates([replace(PAIR, name=str(i)) for i in range(12)], [held])
-    assert {e.verdict for e in many} == {"cannot tell"}
+    assert {e.verdict.name for e in many} == {"cannot tell"}
     assert "Holm" in sentence(many[0])
 
 
@@ -108,7 +109,7 @@ def test_from_twenty_seeds_on_a_ranking_metric_is_bootstrapped_over_images_too()
     ranked = Results("t", "mean average precision", scores, {}, None,
                      lambda c, k, examples: float(rows[c][k][examples].mean()), 80)  # fmt: skip
     found = estimate(compare("a", "b"), [ranked])
-    assert found.scope == "images like these" and "redrawn" in found.method and found.verdict == "better"
+    assert found.scope == "images like these" and "redrawn" in found.method and found.verdict.name == "better"
     assert found.low is not None and found.high is not None
     assert found.low < np.mean([scores["a"][k] - scores["b"][k] for k in range(20)]) < found.high
     fewer = {c: {k: v for k, v in s.items() if k < 19} for c, s in scores.items()}

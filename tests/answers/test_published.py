@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from transferlab.answers.published import Finding, findings
-from transferlab.answers.study import ConditionFacts, Score, StudyAnswers, TargetFacts
+from transferlab.answers.study import ConditionFacts, Score, StudyAnswers
+from transferlab.specs import TargetFacts
 
 TARGETS = ("one", "two")
 WOBBLE = (-0.002, 0.0, 0.001, 0.001)  # of the seeds, from condition to condition at another one
@@ -28,7 +29,7 @@ def study(name: str, sizes: Mapping[str, tuple[int, int]], scores: Mapping[tuple
         Score("random-features", seed, target, protocol, "top1", value, "key")
         for (condition, target, protocol), value in scores.items() if condition not in sizes for seed in range(seeds)
     )  # fmt: skip
-    facts = tuple(TargetFacts(t, "top1", 0.1, 10, 10, 10, 2) for t in targets)
+    facts = tuple(TargetFacts(t, t, t, "top1", 0.1, False, 2, 10, 10, 10) for t in targets)
     return StudyAnswers(
         f"paper-{name}", "?", "photos", seeds, "", (*conditions, floor), facts, each, (), (), (), (), {}, (), ()
     )

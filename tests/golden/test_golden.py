@@ -21,10 +21,11 @@ from transferlab.engine.backbones import build
 from transferlab.engine.fit import Hooks, Progress, fit
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest, stream
 from transferlab.plan import Place, make_plan, source_key
-from transferlab.planned import PackRef
-from transferlab.specs import Augmentation, Design, Examples, Pack, Protocol, Recipe
-from transferlab.transfer.measure import PROTOCOLS, measure
-from transferlab.transfer.problem import Network, Problem
+from transferlab.planned import SourceFacts
+from transferlab.specs import Augmentation, Design, Examples, Pack, Protocol, Recipe, TargetFacts
+from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.problem import Network
+from transferlab.transfer.protocols import PROTOCOLS
 from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
@@ -123,7 +124,7 @@ def test_a_protocol_measures_these_scores(name: str, make_pack: MakePack) -> Non
     wrong = stream("wrong labels").random(len(pack.labels)) < 0.25
     pack = replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32))
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    metrics = measure(Problem(network, view(pack), protocol, 3, CPU)).metrics
+    metrics = measure(network, view(pack), protocol, 3, Surroundings(CPU)).metrics
     assert {metric: metrics[metric] for metric in pinned} == pytest.approx(pinned, abs=0.025), f"{metrics}"
 
 
@@ -132,7 +133,7 @@ def test_a_detector_finds_so_much(make_scenes: MakePack) -> None:
     pack = make_scenes((40, 8, 24))
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
     protocol = detect(examples=200, lr=2e-3, proposals=40)
-    metrics = measure(Problem(network, view(pack), protocol, 3, CPU)).metrics
+    metrics = measure(network, view(pack), protocol, 3, Surroundings(CPU)).metrics
     assert metrics == pytest.approx({"mAP": 0.634, "mAP at 11 recalls": 0.631, "AP": 0.204}, abs=0.06), f"{metrics}"
 
 
@@ -141,7 +142,7 @@ def test_a_plan_has_these_keys(make_pack: MakePack) -> None:
     study = Study(source="made", targets=["other"], conditions={n: designs.images_per_class(n) for n in (3, 6)},
                   contrasts=[compare("6", "3")], seeds=2, recipe=RECIPE, protocols=[probe(), knn(shots=4)],
                   name="golden")  # fmt: skip
-    plan = make_plan(study, (PackRef("made", pack.digest, "made"), pack), [PackRef("other", target.digest, "other")],
+    plan = make_plan(study, (SourceFacts("made", pack.digest, "made"), pack), [TargetFacts("other", target.digest, "other")],
                      Place("cpu", "fp32"), lambda _: None)  # fmt: skip
     assert plan.identity == "3f4b136d3d6e50900df34b986df2399d"
     assert {f"{t.condition} {t.seed}": t.key for t in plan.trainings} == {

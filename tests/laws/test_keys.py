@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from transferlab import Study, compare, designs, knn, probe
 from transferlab.identity import canonical, plain
 from transferlab.plan import Place, cohorts, make_plan, networks_of_cells
-from transferlab.planned import PackRef, Plan, restored
-from transferlab.specs import Augmentation, Design, Pack
+from transferlab.planned import Plan, SourceFacts, restored
+from transferlab.specs import Augmentation, Design, Pack, TargetFacts
 
 MakePack = Callable[..., Pack]
 CONDITIONS: dict[str | int | float, Design] = {
@@ -29,7 +29,7 @@ CONDITIONS: dict[str | int | float, Design] = {
 def plan_of(make_pack: MakePack) -> Callable[..., Plan]:
     pack, targets = (
         make_pack(),
-        [PackRef("t", make_pack(seed=1).digest, "t"), PackRef("u", make_pack(seed=2).digest, "u")],
+        [TargetFacts("t", make_pack(seed=1).digest, "t"), TargetFacts("u", make_pack(seed=2).digest, "u")],
     )
 
     def plan(conditions: Any = CONDITIONS, turned: bool = False, **changes: Any) -> Plan:
@@ -37,7 +37,7 @@ def plan_of(make_pack: MakePack) -> Callable[..., Plan]:
                       seeds=2, protocols=[probe(), knn()], reference="many")  # fmt: skip
         study = replace(study, **changes)
         order = targets[::-1] if turned else targets
-        return make_plan(study, (PackRef("s", pack.digest, "s"), pack), order, Place("cpu", "fp32"), lambda _: None)
+        return make_plan(study, (SourceFacts("s", pack.digest, "s"), pack), order, Place("cpu", "fp32"), lambda _: None)
 
     return plan
 
@@ -45,7 +45,7 @@ def plan_of(make_pack: MakePack) -> Callable[..., Plan]:
 def named(plan: Plan) -> dict[tuple[Any, ...], str]:
     """Keys by what they stand for."""
     trainings = {(t.condition, t.seed): t.key for t in plan.trainings}
-    return trainings | {(t.condition, t.seed, t.cell.target, t.cell.protocol.label): t.key for t in plan.transfers}
+    return trainings | {(t.condition, t.seed, t.cell.target, t.label): t.key for t in plan.transfers}
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,9 +12,9 @@ import torch
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.specs import TEST, Augmentation, Pack, Protocol, Recipe
-from transferlab.transfer.measure import PROTOCOLS, measure
+from transferlab.transfer.measure import Measured, Surroundings, measure
 from transferlab.transfer.problem import Network, Problem
-from transferlab.transfer.protocols import finetune, induction, knn, probe, refit
+from transferlab.transfer.protocols import PROTOCOLS, finetune, induction, knn, probe, refit
 from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
@@ -26,7 +26,13 @@ KINDS = {"probe": probe(), "knn": knn(), "finetune": finetune(examples=1600, lr=
 def problem(pack: Pack, protocol: Protocol, seed: int = 0) -> Problem:
     torch.set_num_threads(1)
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    return Problem(network, view(pack), protocol, seed, Place("cpu", "fp32"))
+    return Problem(network, view(pack).data, protocol, seed, Place("cpu", "fp32"))
+
+
+def measured(pack: Pack, protocol: Protocol, seed: int = 0) -> Measured:
+    network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
+    torch.set_num_threads(1)
+    return measure(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
 
 
 def test_every_protocol_is_under_these_laws() -> None:
@@ -37,12 +43,12 @@ def test_every_protocol_is_under_these_laws() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_what_can_be_learnt_and_permuted_labels_give_chance(kind: str, make_pack: MakePack) -> None:
     pack = make_pack((30,) * 6, n_test=40)
-    assert measure(problem(pack, KINDS[kind])).metrics["top1"] > 0.45
+    assert measured(pack, KINDS[kind]).metrics["top1"] > 0.45
     random = np.random.default_rng(0)
     rows = np.flatnonzero(pack.split != TEST)
     labels = pack.labels.copy()
     labels[rows] = labels[random.permutation(rows)]
-    accuracy = measure(problem(replace(pack, labels=labels), KINDS[kind])).metrics["top1"]
+    accuracy = measured(replace(pack, labels=labels), KINDS[kind]).metrics["top1"]
     # neighbouring images are alike, so guesses come in groups: four standard deviations of 240 independent guesses
     assert abs(accuracy - 1 / 6) < 4 * np.sqrt(1 / 6 * 5 / 6 / 240) + 0.03
 
@@ -54,24 +60,24 @@ def test_test_labels_change_no_prediction(kind: str, make_pack: MakePack) -> Non
     rows = np.flatnonzero(pack.split == TEST)
     labels[rows] = labels[np.random.default_rng(1).permutation(rows)]
     honest, other = (problem(p, KINDS[kind]) for p in (pack, replace(pack, labels=labels)))
-    assert torch.equal(PROTOCOLS[kind](honest).scores, PROTOCOLS[kind](other).scores)
+    assert torch.equal(PROTOCOLS[kind].run(honest).scores, PROTOCOLS[kind].run(other).scores)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_gives_the_same_result(kind: str, make_pack: MakePack) -> None:
     pack = make_pack((12,) * 4)
-    first, again = (measure(problem(pack, replace(KINDS[kind], shots=6), 5)) for _ in range(2))
+    first, again = (measured(pack, replace(KINDS[kind], shots=6), 5) for _ in range(2))
     assert first.metrics == again.metrics
     assert (first.rows["right"] == again.rows["right"]).all()
 
 
 @pytest.mark.parametrize("kind", ["probe", "finetune"])
 def test_multi_label_targets_are_scored_by_average_precision(kind: str, make_pack: MakePack) -> None:
-    measured = measure(problem(make_pack((20,) * 4, multi_label=True), KINDS[kind]))
-    assert 0.4 < measured.metrics["mean average precision"] <= 1
-    assert measured.rows["scores"].shape == measured.rows["labels"].shape
+    found = measured(make_pack((20,) * 4, multi_label=True), KINDS[kind])
+    assert 0.4 < found.metrics["mean average precision"] <= 1
+    assert found.rows["scores"].shape == found.rows["labels"].shape
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_shot_works_without_validation(kind: str, make_pack: MakePack) -> None:
-    assert 0 <= measure(problem(make_pack(), replace(KINDS[kind], shots=1))).metrics["top1"] <= 1
+    assert 0 <= measured(make_pack(), replace(KINDS[kind], shots=1)).metrics["top1"] <= 1

@@ -13,7 +13,7 @@ from transferlab.engine.backbones import BACKBONES
 from transferlab.engine.recipes import RECIPES
 from transferlab.images.sources import SOURCES
 from transferlab.questions import QUESTIONS
-from transferlab.transfer.measure import PROTOCOLS
+from transferlab.transfer.protocols import PROTOCOLS
 
 TESTS = Path(__file__).parents[1]
 # The files that hold a table's laws: each names every entry, or goes over the table itself.

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from transferlab import designs
 from transferlab.errors import UserError
 from transferlab.plan import Place, make_plan
-from transferlab.planned import PackRef, Plan
+from transferlab.planned import Plan, SourceFacts
 from transferlab.questions import QUESTIONS, load
 from transferlab.questions.coarse_vs_fine import depths
 from transferlab.questions.exclude_target import shared_classes
 from transferlab.questions.images_per_class import class_sizes
-from transferlab.specs import Pack, Study, Subset
+from transferlab.specs import Pack, Study, Subset, TargetFacts
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import from_folders
 from transferlab.taxonomy.tree import build
@@ -32,9 +32,9 @@ def planned(study: Study, source: Pack, targets: Sequence[Pack]) -> tuple[Plan, 
     """The plan of a question, and its subsets by digest."""
     kept: dict[str, Subset] = {}
     names = study.targets or [f"t{i}" for i in range(len(targets))]
-    references = [PackRef(name, pack.digest, name) for name, pack in zip(names, targets, strict=False)]
+    references = [TargetFacts(name, pack.digest, name) for name, pack in zip(names, targets, strict=False)]
     plan = make_plan(replace(study, source="s", targets=[r.spec for r in references], seeds=2),
-                     (PackRef("s", source.digest, source.name), source), references, Place("cpu", "fp32"),
+                     (SourceFacts("s", source.digest, source.name), source), references, Place("cpu", "fp32"),
                      lambda subset: kept.update({subset.digest: subset}))  # fmt: skip
     return plan, kept
 

@@ -16,10 +16,12 @@ from transferlab.answers.study import StudyAnswers
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import Place, make_plan, source_key
-from transferlab.planned import PackRef, Plan, Transfer
+from transferlab.planned import Plan, Transfer
 from transferlab.report.gather import all_answers
 from transferlab.runners.packs import obtain
+from transferlab.runners.prepare import keep_labels, target_facts
 from transferlab.specs import Examples, Recipe
+from transferlab.transfer.targets import view
 
 RECIPE = Recipe(backbone="small:8", image_px=16, length=Examples(320))
 MADE_BY = {"transferlab": "0", "python": "3", "torch": "2", "machine": "a machine", "threads": 1}
@@ -113,11 +115,18 @@ def _filled(store: Store, tmp_path: Path, wanted: Wanted) -> Plan:
     study = Study(source="", targets=list(wanted.targets), **knobs)
     files = [arrays(tmp_path / f"{i}.npz", wanted.classes, seed=i) for i in range(len(wanted.targets) + 1)]
     packs = [obtain(store, f"npz:{file}", 16, skip_bad=False, progress=lambda *_: None) for file in files]
-    names = [wanted.source, *wanted.targets]
-    references = [PackRef(r.spec, r.digest, name) for (r, _), name in zip(packs, names, strict=True)]
-    own = replace(references[0], spec="source", name=OWN)
-    targets = [own if reference.name == OWN else reference for reference in references[1:]]
-    plan = make_plan(study, (references[0], packs[0][1]), targets, Place("cpu", "fp32"), store.write_subset)
+    source = replace(packs[0][0], name=wanted.source)
+    own = [name == OWN for name in wanted.targets]
+    packs[1:] = [packs[0] if is_own else each for each, is_own in zip(packs[1:], own, strict=True)]
+    views = [view(replace(pack, name=name), own_classes=name == OWN)
+             for (_, pack), name in zip(packs[1:], wanted.targets, strict=True)]  # fmt: skip
+    specs = [
+        "source" if name == OWN else known.spec for (known, _), name in zip(packs[1:], wanted.targets, strict=True)
+    ]
+    targets = target_facts(study, specs, views, packs[0][1])
+    targets = [replace(target, name=OWN) if is_own else target for target, is_own in zip(targets, own, strict=True)]
+    keep_labels(store, targets, views)
+    plan = make_plan(study, (source, packs[0][1]), targets, Place("cpu", "fp32"), store.write_subset)
     store.write_study(plan.identity, plain(plan))
     store.write_note(plan.identity, {"command": wanted.command})
     write_cells(store, plan, wanted.right)

@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from transferlab.answers.estimate import Estimate
 from transferlab.answers.study import StudyAnswers
 from transferlab.outcomes.store import Store
 from transferlab.report.figures import describe, forest_figure, guessing, scores_figure
-from transferlab.specs import Contrast, Estimate
+from transferlab.specs import Contrast
 
 MakeStore = Callable[..., Store]
 

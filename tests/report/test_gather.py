@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from transferlab import designs, finetune, knn, probe
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
+from transferlab.identity import plain
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import source_key
 from transferlab.planned import Transfer, restored
@@ -37,7 +39,7 @@ def test_known_scores_and_differences_come_out(study: StudyAnswers) -> None:
     (step,) = study.estimates
     assert (step.contrast.name, step.target, step.n_seeds, step.n_missing) == ("20 against 10", "leaves", 5, 0)
     assert step.value == pytest.approx(0.1)
-    assert (step.scope, step.verdict) == ("images like these", "better")
+    assert (step.scope, step.verdict.name) == ("images like these", "better")
     assert headline(study)[0].startswith("20 images per class is better than 10 on leaves, by 10.0 points")
     assert [s.value for s in study.scores if s.target == OWN] == pytest.approx([0.75] * 20)
 
@@ -158,7 +160,7 @@ def test_silent_controls_alarm_nobody(study: StudyAnswers) -> None:
 def test_under_three_seeds_there_is_no_interval_and_no_verdict(make_store: MakeStore) -> None:
     study = only(make_store(study={"seeds": 2}))
     (step,) = study.estimates
-    assert (step.low, step.high, step.verdict) == (None, None, "cannot tell")
+    assert (step.low, step.high, step.verdict.name) == (None, None, "cannot tell")
     assert "under three seeds there is no interval" in headline(study)[0]
     assert study.checks[0].sentence == "Two draws of 20 compared: leaves 0.0 points, no interval under three seeds."
 
@@ -201,9 +203,9 @@ def test_answers_need_no_packs(make_store: MakeStore) -> None:
         shutil.rmtree(pack.parent)
     study = only(store)
     assert [e.value for e in study.estimates] == [e.value for e in whole.estimates]
-    assert np.isnan(study.targets[0].chance)
-    assert "its pack is gone" in study.targets[0].notes[0]
-    assert not study.samples
+    assert (study.estimates, study.targets, study.scores) == (whole.estimates, whole.targets, whole.scores)
+    assert "The source's pack is gone, so its sample images are left out." in study.notes
+    assert whole.samples and not study.samples
 
 
 def test_several_labels_an_image_are_answered_over_these_test_images(make_store: MakeStore) -> None:
@@ -214,8 +216,8 @@ def test_several_labels_an_image_are_answered_over_these_test_images(make_store:
         shutil.rmtree(store.cell(t.key))
         record = {"seconds": 1.0, "made_by": {}, "metrics": {"mean average precision": 0.5}}
         store.write_cell(t.key, "{}", record, {"rows.npz": rows})
-    for pack in store.packs.glob("*/images.u8"):
-        shutil.rmtree(pack.parent)
+    target = replace(plan.targets[0], metric="mean average precision", many_labels=True, labels="", n_test=9)
+    store.write_study(plan.identity, plain(replace(plan, targets=[target])))
     study = only(store)
     assert study.targets[0].metric == "mean average precision"
     assert study.estimates[0].scope == "these test images"
@@ -253,7 +255,7 @@ def test_facts_of_subsets_protocol_and_provenance_are_kept(make_store: MakeStore
     assert told["Command"] == "transferlab run a 'b c'"
     assert "320 examples seen" in told["Pre-training length"]
     assert "nearest neighbours" in told["Transfer"]
-    assert "2 examples a class" in told["Transfer"]
+    assert "2 examples per class" in told["Transfer"]
     assert told["Seeds"] == "0 to 2"
     assert study.samples["10"].shape == (20, 16, 16, 3)
     assert study.samples["20"].shape == (24, 16, 16, 3)

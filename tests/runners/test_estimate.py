@@ -13,11 +13,11 @@ from transferlab import Study, compare, designs, knn
 from transferlab.designs import SubsetFacts
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
-from transferlab.planned import PackRef, Plan
+from transferlab.planned import Plan, SourceFacts
 from transferlab.runners.estimate import describe, standing, why
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared
-from transferlab.specs import Epochs, Examples, Pack, Recipe, UntilFlat
+from transferlab.specs import Epochs, Examples, Pack, Recipe, TargetFacts, UntilFlat
 
 MakePack = Callable[..., Pack]
 
@@ -30,8 +30,8 @@ def plan_of(tmp_path: Path, make_pack: MakePack) -> Callable[..., Plan]:
         study = Study(source="", targets=["t"], conditions={"all": designs.all_images(), "few": designs.images_per_class(3)},
                       controls=(), contrasts=[compare("all", "few")], seeds=2, recipe=Recipe(image_px=16))  # fmt: skip
         pack = make_pack(seed=seed)
-        references = [PackRef(f"made{i}", f"{i:032x}", f"target {i}") for i in range(targets)]
-        reference = (PackRef("made", pack.digest, pack.name), pack)
+        references = [TargetFacts(f"made{i}", f"{i:032x}", f"target {i}") for i in range(targets)]
+        reference = (SourceFacts("made", pack.digest, pack.name), pack)
         return make_plan(replace(study, **changes), reference, references, Place("cpu", "fp32"), store.write_subset)
 
     return make

@@ -18,11 +18,11 @@ import pytest
 from transferlab import Study, compare, designs
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
-from transferlab.planned import PackRef, Plan
+from transferlab.planned import Plan, SourceFacts
 from transferlab.report.gather import table_rows
 from transferlab.runners import local
 from transferlab.runners.machine import Machine
-from transferlab.specs import Augmentation, Examples, Pack, Recipe
+from transferlab.specs import Augmentation, Examples, Pack, Recipe, TargetFacts
 
 MACHINE = Machine("cpu", "fp32", 1, "test")
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(320), precision="fp32",
@@ -117,8 +117,9 @@ def test_two_runs_on_one_store_share_the_work(tmp_path: Path, source: tuple[str,
 def small_plan(store: Store, pack: Pack, **changes: Any) -> Plan:
     study = Study(source="", targets=["t"], conditions={"all": designs.all_images(), "few": designs.images_per_class(3)},
                   controls=(), contrasts=[compare("all", "few")], seeds=1, recipe=replace(RECIPE, **changes))  # fmt: skip
-    reference = PackRef("made", pack.digest, pack.name)
-    return make_plan(study, (reference, pack), [reference], Place("cpu", "fp32"), store.write_subset)
+    source = SourceFacts("made", pack.digest, pack.name)
+    target = TargetFacts("made", pack.digest, pack.name, own_classes=True)
+    return make_plan(study, (source, pack), [target], Place("cpu", "fp32"), store.write_subset)
 
 
 def test_a_loss_that_is_not_finite_is_recorded_and_the_rest_goes_on(tmp_path: Path, source: tuple[str, str]) -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as some
 from transferlab import Study, compare, designs
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
-from transferlab.planned import PackRef, Plan
+from transferlab.planned import Plan, SourceFacts
 from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORTH_MEASURING, Share, images_per_second, possible, share, soonest
-from transferlab.specs import Examples, Pack, Recipe
+from transferlab.specs import Examples, Pack, Recipe, TargetFacts
 
 MakePack = Callable[..., Pack]
 TWO_CORES = Machine("cpu", "fp32", 2, "two cores")
@@ -54,8 +54,8 @@ def plan_of(tmp_path: Path, make_pack: MakePack) -> tuple[Store, Callable[[int],
         recipe = Recipe(backbone="small:4", image_px=16, batch=16, length=Examples(n_examples), precision="fp32")
         study = Study(source="", targets=["t"], conditions={"all": designs.all_images(), "few": designs.images_per_class(3)},
                       controls=(), contrasts=[compare("all", "few")], seeds=2, recipe=recipe)  # fmt: skip
-        source = (PackRef("made", pack.digest, pack.name), pack)
-        return make_plan(study, source, [PackRef("made", "0" * 32, "t")], Place("cpu", "fp32"), store.write_subset)
+        source = (SourceFacts("made", pack.digest, pack.name), pack)
+        return make_plan(study, source, [TargetFacts("made", "0" * 32, "t")], Place("cpu", "fp32"), store.write_subset)
 
     return store, make
 

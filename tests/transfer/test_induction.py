@@ -16,35 +16,39 @@ from transferlab.errors import UserError
 from transferlab.specs import Augmentation, Pack, Protocol, Recipe
 from transferlab.transfer import induction as room
 from transferlab.transfer import problem as problem_room
-from transferlab.transfer.measure import measure
-from transferlab.transfer.metrics import under_labels
+from transferlab.transfer.measure import Surroundings, measure
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import induction
-from transferlab.transfer.targets import view
+from transferlab.transfer.superclasses import under_labels
+from transferlab.transfer.targets import Target, view
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=32, augmentation=Augmentation(2, flip=False), precision="fp32")
 
 
 @pytest.fixture
-def problem(make_pack: Callable[..., Pack]) -> Problem:
+def target(make_pack: Callable[..., Pack]) -> Target:
+    return view(make_pack((12, 9, 15, 7, 12), n_test=8))
+
+
+@pytest.fixture
+def problem(target: Target) -> Problem:
     torch.set_num_threads(1)
-    pack = make_pack((12, 9, 15, 7, 12), n_test=8)
-    network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    return Problem(network, view(pack), induction(cut=1), 0, Place("cpu", "fp32"))
+    network = Network(build("small:8", 16, 1), RECIPE, target.pack.mean, target.pack.std)
+    return Problem(network, target.data, induction(cut=1), 0, Place("cpu", "fp32"))
 
 
-def test_classes_and_coarse_labels_are_those_of_the_nearest_image(problem: Problem) -> None:
+def test_classes_and_coarse_labels_are_those_of_the_nearest_image(problem: Problem, target: Target) -> None:
     """scikit-learn searches all images, then those of the true coarse label, then under the coarse labels."""
-    labels, of = problem.target.pack.labels, problem.target.pack.taxonomy.cut(1).of_leaf
+    labels, of = target.pack.labels, target.pack.taxonomy.cut(1).of_leaf
     gallery = np.concatenate([problem.features("train").numpy(), problem.features("val").numpy()])
-    known, wanted = labels[np.concatenate([problem.target.train, problem.target.val])], labels[problem.target.test]
+    known, wanted = labels[np.concatenate([target.train, target.val])], labels[target.test]
     queries = problem.features("test").numpy()
 
     def nearest(rows: np.ndarray, of_rows: np.ndarray, asked: np.ndarray) -> np.ndarray:
         return KNeighborsClassifier(1, algorithm="brute", metric="cosine").fit(gallery[rows], of_rows).predict(asked)
 
     every = np.arange(len(known))
-    measured = measure(problem)
+    measured = measure(problem.network, target, problem.protocol, 0, Surroundings(problem.place))
     assert (measured.rows["right"] == (nearest(every, known, queries) == wanted)).all()
     assert (measured.rows["right superclass"] == (nearest(every, of[known], queries) == of[wanted])).all()
     within = np.zeros(len(wanted), bool)
@@ -68,19 +72,18 @@ def test_blocks_and_recomputed_features_change_nothing(problem: Problem, monkeyp
     assert streamed.cache == {}
 
 
-def test_a_class_without_images_is_never_nearest(problem: Problem) -> None:
-    labels = problem.target.pack.labels
-    rest = {name: rows[labels[rows] != 2] for name, rows in vars(problem.target).items() if name in ("train", "val")}
-    found = room.fit_predict(replace(problem, target=replace(problem.target, **rest)))
+def test_a_class_without_images_is_never_nearest(problem: Problem, target: Target) -> None:
+    labels = target.pack.labels
+    rest = {name: rows[labels[rows] != 2] for name, rows in vars(target).items() if name in ("train", "val")}
+    found = room.fit_predict(replace(problem, data=replace(target, **rest).data))
     assert (found.scores[:, 2] == -1).all()
 
 
 def test_the_rule_of_coarse_labels_is_part_of_the_protocol(problem: Problem) -> None:
-    of = problem.target.pack.taxonomy
+    of = problem.data.taxonomy
     merged = room.fit_predict(replace(problem, protocol=induction(merge=1)))
-    assert merged.label_of_class is not None
-    assert (merged.label_of_class == of.merge_up(1).of_leaf).all()
-    assert [induction(cut=6).label, induction(merge=1, shots=5).label] == [
+    assert (merged.notes["label of class"] == of.merge_up(1).of_leaf).all()
+    assert [induction.label(induction(cut=6)), induction.label(induction(merge=1, shots=5))] == [
         "induction by cut 6",
         "induction by merge 1 at 5 shots",
     ]
@@ -92,8 +95,8 @@ def test_the_rule_of_coarse_labels_is_part_of_the_protocol(problem: Problem) -> 
         (induction(cut=9), "depths go from 0 to 2"),
         (induction(merge=3), "passes go from 1 to 2"),
         (Protocol("induction"), r"induction\(cut=DEPTH\)"),
-        (Protocol("induction", knobs={"cut": 1.5}), r"induction\(cut=DEPTH\)"),
-        (Protocol("induction", knobs={"depth": 1}), r"induction\(cut=DEPTH\)"),
+        (Protocol("induction", knobs={"cut": 1.5}), "choose a whole number from 0 up"),
+        (Protocol("induction", knobs={"depth": 1}), "no setting 'depth'"),
     ],
 )
 def test_coarse_labels_that_do_not_exist_are_told(protocol: Protocol, told: str, problem: Problem) -> None:
@@ -102,14 +105,9 @@ def test_coarse_labels_that_do_not_exist_are_told(protocol: Protocol, told: str,
 
 
 @pytest.mark.parametrize("knobs", [{}, {"cut": 1, "merge": 1}])
-def test_one_rule_is_asked_for(knobs: dict[str, int]) -> None:
+def test_one_rule_is_asked_for(knobs: dict[str, int], problem: Problem) -> None:
     with pytest.raises(UserError, match="one rule"):
-        induction(**knobs)
-
-
-def test_several_labels_an_image_are_told(problem: Problem, make_pack: Callable[..., Pack]) -> None:
-    with pytest.raises(UserError, match="use the probe"):
-        room.fit_predict(replace(problem, target=view(make_pack(multi_label=True))))
+        room.fit_predict(replace(problem, protocol=induction(**knobs)))
 
 
 def test_labels_of_one_class_are_left_out_of_what_is_told_within() -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from sklearn.neighbors import KNeighborsClassifier
 
 from transferlab.transfer import knn
-from transferlab.transfer.metrics import top5
+from transferlab.transfer.metrics.top5 import top5
 
 
 def points(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from transferlab.transfer import metrics
+from transferlab.transfer.metrics.average_precision import average_precision, mean_average_precision
+from transferlab.transfer.metrics.log_likelihood import negative_log_likelihood
+from transferlab.transfer.metrics.mean_class_accuracy import mean_class_accuracy
+from transferlab.transfer.metrics.top1 import top1
+from transferlab.transfer.metrics.top5 import top5
 
 
 def scores_and_labels(seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -22,14 +26,14 @@ def scores_and_labels(seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
 def test_single_label_metrics_equal_scikit_learns(seed: int) -> None:
     scores, labels = scores_and_labels(seed, ties=False)
     every = list(range(7))
-    assert metrics.top1(scores, labels) == pytest.approx(reference.accuracy_score(labels, scores.argmax(1)))
-    top5 = reference.top_k_accuracy_score(labels, scores, k=5, labels=every)
-    assert metrics.top5(scores, labels) == pytest.approx(top5)
+    assert top1(scores, labels) == pytest.approx(reference.accuracy_score(labels, scores.argmax(1)))
+    five = reference.top_k_accuracy_score(labels, scores, k=5, labels=every)
+    assert top5(scores, labels) == pytest.approx(five)
     recall = np.mean([(scores.argmax(1) == c)[labels == c].mean() for c in np.unique(labels)])
-    assert metrics.mean_class_accuracy(scores, labels) == pytest.approx(recall)
+    assert mean_class_accuracy(scores, labels) == pytest.approx(recall)
     logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
     expected = reference.log_loss(labels, np.exp(logs) / np.exp(logs).sum(1, keepdims=True), labels=every)
-    assert metrics.negative_log_likelihood(logs, labels) == pytest.approx(expected, rel=1e-4)
+    assert negative_log_likelihood(logs, labels) == pytest.approx(expected, rel=1e-4)
 
 
 @settings(deadline=None, max_examples=50)
@@ -39,14 +43,14 @@ def test_average_precision_equals_scikit_learns_with_and_without_ties(seed: int,
     relevant = labels < 3
     if relevant.any():
         expected = reference.average_precision_score(relevant, scores[:, 0])
-        assert metrics.average_precision(scores[:, 0], relevant) == pytest.approx(expected)
+        assert average_precision(scores[:, 0], relevant) == pytest.approx(expected)
 
 
 def test_entries_that_are_not_scored_and_empty_classes_do_not_count() -> None:
     scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.1, 0.3]], np.float32)
     labels = np.array([[1, 0], [-1, 0], [0, 0]], np.int8)
-    assert metrics.mean_average_precision(scores, labels) == 1.0
+    assert mean_average_precision(scores, labels) == 1.0
 
 
 def test_top5_of_few_classes_is_one() -> None:
-    assert metrics.top5(np.eye(3, dtype=np.float32), np.array([2, 1, 0], np.int32)) == 1.0
+    assert top5(np.eye(3, dtype=np.float32), np.array([2, 1, 0], np.int32)) == 1.0

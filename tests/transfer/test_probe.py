@@ -18,23 +18,27 @@ from transferlab.identity import stream
 from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import logistic as logistic_room
 from transferlab.transfer import probe as probe_room
-from transferlab.transfer.metrics import top1
+from transferlab.transfer.metrics.top1 import top1
 from transferlab.transfer.probe import PENALTIES, fit_predict
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import probe
-from transferlab.transfer.targets import view
+from transferlab.transfer.targets import Target, view
 
 MakePack = Callable[..., Pack]
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=32, augmentation=Augmentation(2, flip=False), precision="fp32")
 
 
-def problem(pack: Pack, precision: Literal["bf16", "fp32"]) -> Problem:
-    """Few features separate these classes, and a fifth of the labels is wrong, so that the penalty matters."""
-    torch.set_num_threads(1)
+def target(pack: Pack) -> Target:
+    """A fifth of the labels is wrong, so that the penalty matters."""
     wrong = stream("wrong labels").random(len(pack.labels)) < 0.2
-    pack = replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32))
-    network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    made = Problem(network, view(pack), probe(), 0, Place("cpu", "fp32"))
+    return view(replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32)))
+
+
+def problem(target: Target, precision: Literal["bf16", "fp32"]) -> Problem:
+    """Few features separate these classes."""
+    torch.set_num_threads(1)
+    network = Network(build("small:8", 16, 1), RECIPE, target.pack.mean, target.pack.std)
+    made = Problem(network, target.data, probe(), 0, Place("cpu", "fp32"))
     for split in ("train", "val", "test"):
         made.features(split)  # the same features for both precisions
     return replace(made, place=Place("cpu", precision))
@@ -45,7 +49,8 @@ def test_it_scores_what_scikit_learn_scores_with_the_same_penalties(
     precision: Literal["bf16", "fp32"], make_pack: MakePack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_room, "LARGE", 0)  # bf16 also for these few rows
-    given = problem(make_pack((40,) * 6, n_test=60), precision)
+    held = target(make_pack((40,) * 6, n_test=60))
+    given = problem(held, precision)
     train, val, test = (given.features(split).numpy() for split in ("train", "val", "test"))
     scaler = StandardScaler().fit(train)
     train, val, test = (scaler.transform(part).astype(np.float64) for part in (train, val, test))
@@ -61,14 +66,14 @@ def test_it_scores_what_scikit_learn_scores_with_the_same_penalties(
     assert right[chosen] >= max(right.values()) - 1.5 / len(val)  # a fit to 1e-4 may flip a validation image
     model = fitted(chosen, [train, val], [train_labels, val_labels])
     np.testing.assert_allclose(ours.scores.exp(), model.predict_proba(test), atol=0.01)
-    labels = given.target.pack.labels[given.target.test].astype(np.int32)
+    labels = held.pack.labels[held.test].astype(np.int32)
     assert top1(ours.scores.numpy(), labels) == pytest.approx(model.score(test, labels), abs=0.006)
 
 
 def test_giving_up_on_weak_penalties_halfway_chooses_what_fitting_them_chooses(
     make_pack: MakePack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = problem(make_pack((40,) * 6, n_test=60), "fp32")
+    given = problem(target(make_pack((40,) * 6, n_test=60)), "fp32")
     evaluate, counted = logistic_room.loss_and_gradient, list[int]()
 
     def counting(features: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> tuple[float, torch.Tensor]:

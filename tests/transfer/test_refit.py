@@ -11,7 +11,6 @@ import torch
 
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
-from transferlab.errors import UserError
 from transferlab.identity import stream
 from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import probe, refit
@@ -19,20 +18,24 @@ from transferlab.transfer import problem as problem_room
 from transferlab.transfer.logistic import mean_loss
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import refit as protocol
-from transferlab.transfer.targets import view
+from transferlab.transfer.targets import Target, view
 
 RECIPE = Recipe(backbone="small:4", image_px=16, batch=32, augmentation=Augmentation(2, flip=False), precision="fp32")
 
 
 @pytest.fixture
-def problem(make_pack: Callable[..., Pack]) -> Problem:
+def target(make_pack: Callable[..., Pack]) -> Target:
     """A fifth of the labels is wrong, so that the penalty matters."""
-    torch.set_num_threads(1)
     pack = make_pack((80,) * 6, n_test=60)
     wrong = stream("wrong labels").random(len(pack.labels)) < 0.2
-    pack = replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32))
-    network = Network(build("small:4", 16, 1), RECIPE, pack.mean, pack.std)
-    return Problem(network, view(pack), protocol(), 0, Place("cpu", "fp32"))
+    return view(replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32)))
+
+
+@pytest.fixture
+def problem(target: Target) -> Problem:
+    torch.set_num_threads(1)
+    network = Network(build("small:4", 16, 1), RECIPE, target.pack.mean, target.pack.std)
+    return Problem(network, target.data, protocol(), 0, Place("cpu", "fp32"))
 
 
 @pytest.fixture
@@ -50,12 +53,14 @@ def test_where_features_are_held_it_is_the_probe(problem: Problem) -> None:
 
 @pytest.mark.usefixtures("in_passes")
 @pytest.mark.parametrize("penalty", [1e-1, 1e-2])
-def test_passes_end_at_the_probes_optimum(penalty: float, problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_end_at_the_probes_optimum(
+    penalty: float, problem: Problem, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(probe, "PENALTIES", (penalty,))
     exact, found = probe.fit_predict(problem), refit.fit_predict(problem)
     assert found.chosen == exact.chosen == {"penalty": penalty}
     assert (found.scores.exp() - exact.scores.exp()).abs().mean() < 0.01
-    labels = torch.from_numpy(problem.target.pack.labels[problem.target.test].astype(np.int64))
+    labels = torch.from_numpy(target.pack.labels[target.test].astype(np.int64))
     assert float(mean_loss(found.scores, labels)) == pytest.approx(float(mean_loss(exact.scores, labels)), abs=0.02)
     assert (found.scores.argmax(1) == exact.scores.argmax(1)).float().mean() > 0.97
 
@@ -78,9 +83,3 @@ def test_the_scale_is_that_of_all_features(problem: Problem) -> None:
     standard = (features - features.mean(0)) / scale.spread
     covariance = (standard.T @ standard).double() / len(features)
     torch.testing.assert_close(scale.metric.covariance, covariance, atol=1e-3, rtol=1e-3)
-
-
-def test_several_labels_an_image_are_told(problem: Problem, make_pack: Callable[..., Pack]) -> None:
-    several = replace(problem, target=view(make_pack(multi_label=True)))
-    with pytest.raises(UserError, match="use the probe"):
-        refit.fit_predict(several)

@@ -33,15 +33,15 @@ def test_the_source_itself_may_be_a_target_without_a_test_split(make_pack: MakeP
 
 def test_metric_and_guessing_follow_the_test_set(make_pack: MakePack) -> None:
     balanced = view(make_pack())
-    assert (balanced.metric, balanced.chance) == ("top1", pytest.approx(1 / 6))
+    assert (balanced.metric.name, balanced.chance) == ("top1", pytest.approx(1 / 6))
     several = view(make_pack(multi_label=True))
-    assert several.metric == "mean average precision"
+    assert several.metric.name == "mean average precision"
     assert several.chance == pytest.approx(1 / 6)
     pack = make_pack()
     rows = np.flatnonzero((pack.split == TEST) & (pack.labels == 0))[:4]
     split = pack.split.copy()
     split[rows] = VAL
-    assert view(replace(pack, split=split)).metric == "mean class accuracy"
+    assert view(replace(pack, split=split)).metric.name == "mean class accuracy"
 
 
 @pytest.mark.parametrize("shots", [1, 2, 5, 10, 18])

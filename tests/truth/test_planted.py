@@ -41,13 +41,13 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> StudyAnswers:
 @pytest.mark.parametrize(("condition", "verdict"), [("few", "better"), ("wrong labels", "worse")])
 def test_a_planted_effect_is_found_with_its_sign(answered: StudyAnswers, condition: str, verdict: str) -> None:
     (found,) = [e for e in answered.estimates if e.target == MEAN and condition in e.contrast.weights]
-    assert found.verdict == verdict
+    assert found.verdict.name == verdict
     assert (found.value > 0) == (verdict == "better")
 
 
 def test_training_is_worth_more_than_random_features(answered: StudyAnswers) -> None:
     (gain,) = [e for e in answered.exploratory if e.target == MEAN]
-    assert gain.verdict == "better"
+    assert gain.verdict.name == "better"
 
 
 def test_two_draws_of_one_condition_differ_by_little_beside_what_is_planted(answered: StudyAnswers) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.answers.estimate import Estimate
 from transferlab.answers.intervals import (
     LEAST_UNITS_OF_BOOTSTRAP,
     Interval,
@@ -17,8 +18,8 @@ from transferlab.answers.intervals import (
     of_seeds,
     seeds_to_decide,
 )
-from transferlab.errors import UserError
-from transferlab.specs import Contrast, ContrastRule, Estimate, Verdict
+from transferlab.answers.verdicts import CANNOT_TELL, verdict_on
+from transferlab.specs import Contrast
 
 MEAN = "mean over these targets"
 LEVEL = 0.05
@@ -44,44 +45,6 @@ class Results:
     weights: NDArray[np.float64] | None = None
     score_of: Callable[[str, int, NDArray[np.int64]], float] | None = None
     n_examples: int = 0
-
-
-def resolve(contrasts: Sequence[Contrast] | ContrastRule, conditions: Sequence[str]) -> tuple[Contrast, ...]:
-    """The contrasts that a rule makes, or the given ones, checked.
-
-    Raises:
-        UserError: weights that do not sum to 0, or that name no condition.
-    """
-    if isinstance(contrasts, ContrastRule):
-        contrasts = _by_rule(contrasts, conditions)
-    for contrast in contrasts:
-        unknown = [name for name in contrast.weights if name not in conditions]
-        if unknown:
-            raise UserError(
-                f"the contrast {contrast.name!r} names {unknown[0]!r}, which is no condition", "study",
-                f"conditions are {', '.join(conditions)}",
-            )  # fmt: skip
-        if abs(sum(contrast.weights.values())) > 1e-9 or not any(contrast.weights.values()):
-            raise UserError(f"the weights of {contrast.name!r} do not sum to 0", "study", "write for example a - b")
-        if not 0 <= contrast.margin < 1:
-            raise UserError(
-                f"the margin {contrast.margin} is impossible", "study", "choose from 0 to 1; 0.01 is a point"
-            )
-    return tuple(contrasts)
-
-
-def _by_rule(rule: ContrastRule, conditions: Sequence[str]) -> list[Contrast]:
-    if rule.kind == "against" and rule.base not in conditions:
-        raise UserError(
-            f"the base {rule.base!r} of the contrasts is no condition", "study",
-            f"conditions are {', '.join(conditions)}",
-        )  # fmt: skip
-    pairs = {
-        "steps": list(zip(conditions[1:], conditions[:-1], strict=True)),
-        "ends": [(conditions[-1], conditions[0])] if len(conditions) > 1 else [],
-        "against": [(name, str(rule.base)) for name in conditions if name != rule.base],
-    }[rule.kind]
-    return [Contrast(f"{a} against {b}", {a: 1.0, b: -1.0}, rule.margin) for a, b in pairs]
 
 
 def estimates(
@@ -115,7 +78,7 @@ def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
     target = first.target if len(results) == 1 else MEAN
     if not whole:
         return Estimate(contrast, target, first.metric, float("nan"), None, None, "these test images", 0, n_missing,
-                        "no seed has every condition", "cannot tell")  # fmt: skip
+                        "no seed has every condition", CANNOT_TELL)  # fmt: skip
     per_seed = np.mean([_per_seed(contrast, each, whole) for each in results], axis=0)
     variances = [_example_variance(contrast, each, whole) for each in results]
     crossed = all(variance is not None for variance in variances)
@@ -125,8 +88,8 @@ def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
     if not crossed and len(whole) >= LEAST_UNITS_OF_BOOTSTRAP and all(each.rows or each.score_of for each in results):
         interval, crossed = _redrawn(contrast, results, whole), True
         method = f"percentiles over redrawn test images and redrawn ones of {len(whole)} seeds"
-    verdict = _verdict(interval, contrast.margin)
-    more = seeds_to_decide(interval, len(whole), contrast.margin) if verdict == "cannot tell" else None
+    verdict = verdict_on(interval, contrast.margin)
+    more = None if verdict.settled else seeds_to_decide(interval, len(whole), contrast.margin)
     metric = first.metric if len({each.metric for each in results}) == 1 else "score"
     return Estimate(
         contrast, target, metric, interval.value, interval.low, interval.high,
@@ -171,18 +134,8 @@ def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int
     return bootstrap(statistic, len(seeds), [each.n_examples for each in results])
 
 
-def _verdict(interval: Interval, margin: float) -> Verdict:
-    if interval.low is None or interval.high is None:
-        return "cannot tell"
-    if margin > 0 and -margin < interval.low and interval.high < margin:
-        return "the same within the margin"
-    if interval.low > 0:
-        return "better"
-    return "worse" if interval.high < 0 else "cannot tell"
-
-
 def _judged(estimate: Estimate) -> Estimate:
     """Better and worse stand only if they survive Holm's adjustment over the study's declared contrasts."""
-    if estimate.verdict in ("better", "worse") and (estimate.p_holm or 0.0) > LEVEL:
-        return replace(estimate, verdict="cannot tell")
+    if estimate.verdict.direction and (estimate.p_holm or 0.0) > LEVEL:
+        return replace(estimate, verdict=CANNOT_TELL)
     return estimate

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from transferlab.answers.intervals import Interval, of_seeds
-from transferlab.answers.sentences import points
+from transferlab.answers.points import points
 from transferlab.answers.study import ConditionFacts, StudyAnswers
 
 Says = Literal["agrees", "disagrees", "cannot tell"]

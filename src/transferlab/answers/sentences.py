@@ -1,4 +1,4 @@
-"""Estimates in words: the only place where accuracies become percentage points."""
+"""Estimates, forecasts and findings in words."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from transferlab.answers.division import Division
+from transferlab.answers.estimate import Estimate, Wording
 from transferlab.answers.leakage import Found, Leakage
+from transferlab.answers.points import points
 from transferlab.answers.scaling import Forecast
-from transferlab.specs import Contrast, Estimate
-
-
-def points(value: float, *, signed: bool = False) -> str:
-    """A share as percentage points with one digit, a true minus sign."""
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    if text in ("+0.0", "-0.0"):
-        return "0.0"
-    return text.replace("-", "−")
+from transferlab.specs import Contrast
 
 
 def sentence(estimate: Estimate, unit: str = "") -> str:
@@ -32,20 +26,7 @@ def sentence(estimate: Estimate, unit: str = "") -> str:
             "under three seeds there is no interval."
         )
     between = f"95 % interval {points(estimate.low, signed=True)} to {points(estimate.high, signed=True)}, {seeds}"
-    if estimate.verdict in ("better", "worse"):
-        size = points(abs(estimate.value))
-        return f"{subject} is {estimate.verdict} than {base} {where}, by {size} points ({between})."
-    if estimate.verdict == "the same within the margin":
-        return (
-            f"{subject} is the same as {base} {where}, within {points(estimate.contrast.margin)} points: "
-            f"{points(estimate.value, signed=True)} ({between})."
-        )
-    text = f"{subject} against {base} {where}: cannot tell, {points(estimate.value, signed=True)} points ({between})"
-    if estimate.more_seeds is not None:
-        return f"{text}; about {estimate.more_seeds} more seed{'s' if estimate.more_seeds > 1 else ''} would decide."
-    if (estimate.low > 0 or estimate.high < 0) and (estimate.p_holm or 0.0) > 0.05:
-        return f"{text}; alone it would count, but not among so many comparisons (p {estimate.p_holm:.2f} after Holm)."
-    return f"{text}; more seeds alone would hardly decide."
+    return estimate.verdict.sentence(estimate, Wording(subject, base, where, between))
 
 
 def summary(estimates: Sequence[Estimate], unit: str = "", opening: str = "In short") -> str | None:
@@ -61,14 +42,14 @@ def summary(estimates: Sequence[Estimate], unit: str = "", opening: str = "In sh
     if any(e.low is None for e in estimates):
         return f"{opening}: under three seeds nothing can be told."
     what = f"more {unit}" if unit else "more"
-    helps = [i for i, e in enumerate(estimates) if e.verdict == "better"]
+    helps = [i for i, e in enumerate(estimates) if e.verdict.direction > 0]
     level = pairs[helps[-1]][0] if helps else pairs[0][1]
     said = f"{what} help up to {level}" if helps else f"no step from {level} on is sure to help"
     later = estimates[helps[-1] + 1 :] if helps else estimates
-    hurts = [pairs[i][0] for i, e in enumerate(estimates) if e.verdict == "worse"]
+    hurts = [pairs[i][0] for i, e in enumerate(estimates) if e.verdict.direction < 0]
     if hurts:
         said += f"; {' and '.join(hurts)} is worse than what comes before it"
-    elif later and all(e.verdict == "the same within the margin" for e in later):
+    elif later and all(e.verdict.settled for e in later):
         said += f"; beyond {level} they change nothing by more than {points(later[0].contrast.margin)} points"
     elif later and helps:
         said += f"; whether more than {level} help cannot be told yet"

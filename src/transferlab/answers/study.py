@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.answers.division import Division
+from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Leakage
 from transferlab.answers.scaling import Forecast
-from transferlab.specs import Estimate
+from transferlab.specs import TargetFacts
 
 
 @dataclass(frozen=True)
 class ConditionFacts:
-    """One condition or control: its size and its labels. ``factor`` is its place on a numeric axis, if it has one.
+    """One condition or control: its size and its labels.
 
-    ``shares`` are those of a label set that merges classes, each label's name with its share of the images, 0…1, the
-    largest first; conditions whose labels are single classes have none.
+    Args:
+        factor: its place on a numeric axis, if it has one.
+        shares: of a label set that merges classes, each label's name with its share of the images, 0…1, the largest first.
+        title, explained, colour, dash: how reports show it. is_floor: scores are read as gains over it.
     """
 
     name: str
@@ -31,20 +34,16 @@ class ConditionFacts:
     subset_digests: tuple[str, ...]
     factor: float | None = None
     shares: tuple[tuple[str, float], ...] = ()
+    title: str = ""
+    explained: str = ""
+    colour: str = ""
+    dash: tuple[float, ...] = ()
+    is_floor: bool = False
 
-
-@dataclass(frozen=True)
-class TargetFacts:
-    """One target: its metric, the level of guessing (0…1), and its sizes."""
-
-    name: str
-    metric: str
-    chance: float
-    n_train: int
-    n_val: int
-    n_test: int
-    n_classes: int
-    notes: tuple[str, ...] = ()
+    @property
+    def display(self) -> str:
+        """The name to show."""
+        return self.title or self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,12 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Score:
-    """One network on one target, 0…1. ``target`` is "source" for accuracy on the source's own validation rows."""
+    """One network on one target, 0…1.
+
+    Args:
+        target: its name; "source" for accuracy on the source's own validation images.
+        beside: shown next to those of the study's first protocol: accuracy on the source, and controls with a protocol of their own.
+    """
 
     condition: str
     seed: int
@@ -74,6 +78,7 @@ class Score:
     metric: str
     value: float
     key: str
+    beside: bool = False
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,22 @@ class Store:
             raise problem
         return subset
 
+    def write_labels(self, name: str, rows: NDArray[np.int32], labels: NDArray[np.int32]) -> None:
+        """Keep a target's test rows and labels, int32 [e] each, so that answers need no pack."""
+        write_atomically(self.path / "labels" / f"{name}.npz", npz_bytes({"rows": rows, "labels": labels}))
+
+    def labels(self, name: str) -> dict[str, NDArray[Any]]:
+        """What ``write_labels`` kept: ``rows`` and ``labels``.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        path = self.path / "labels" / f"{name}.npz"
+        try:
+            return read_npz(path.read_bytes())
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise _damaged(path) from error
+
     def write_study(self, identity: str, study: Any) -> None:
         """Keep a plan (plain JSON); the latest of one identity stays."""
         write_atomically(self.path / "studies" / f"{identity}.json", _sealed(study))

@@ -13,18 +13,18 @@ from transferlab.answers.contrast import MEAN, Results, estimates
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
 from transferlab.answers.leakage import Found, Leakage, from_findings, without
 from transferlab.answers.scaling import Forecast, forecast
-from transferlab.answers.study import ConditionFacts, Scenes, TargetFacts
+from transferlab.answers.study import ConditionFacts, Scenes
 from transferlab.errors import UserError
 from transferlab.images.decode import decode
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
-from transferlab.plan import compared
-from transferlab.planned import PackRef, Plan
+from transferlab.planned import Plan
 from transferlab.report.scenes import scenes_of
 from transferlab.runners.packs import find
+from transferlab.specs import TargetFacts
+from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.targets import Target, view
 
-FLOOR = "random-features"
 N_PAIRS, PAIR_PX = 16, 48
 Floats = NDArray[np.float64]
 
@@ -34,13 +34,11 @@ class Further:
     """What a report knows of a study when it asks for more than the declared contrasts.
 
     Args:
-        facts: of the plan's targets, in order. results: of those that the study's first protocol compares.
-        apart: of those that have a protocol of their own.
+        results: of the targets over which means are taken. apart: of those that have a protocol of their own.
     """
 
     store: Store
     plan: Plan
-    facts: Sequence[TargetFacts]
     conditions: Sequence[ConditionFacts]
     results: Sequence[Results]
     apart: Sequence[Results]
@@ -53,20 +51,6 @@ def beyond(study: Further) -> dict[str, Any]:
         "forecasts": _forecasts(study), "divisions": _divisions(study), "leakage": tuple(each for each, _ in found),
         "without": _without(study, found), "scenes": _scenes(study),
     }  # fmt: skip
-
-
-def target_view(store: Store, plan: Plan, reference: PackRef) -> Target | None:
-    """The target's pack, if it is still there; answers do not need it."""
-    try:
-        return view(find(store, reference), own_classes=reference.digest == plan.source.digest)
-    except UserError:
-        return None
-
-
-def class_weights(labels: NDArray[np.integer[Any]]) -> Floats:
-    """Weights with which the mean over examples is the mean over classes."""
-    counts = np.bincount(labels)
-    return 1.0 / counts[labels] / (counts > 0).sum()
 
 
 def _forecasts(study: Further) -> tuple[Forecast, ...]:
@@ -103,12 +87,11 @@ def _divisions(study: Further) -> tuple[Division, ...]:
 def _scenes(study: Further) -> tuple[Scenes, ...]:
     """For each target with boxes what the reference condition found; of the first seed that is done."""
     found: list[Scenes] = []
-    for reference, facts in zip(study.plan.targets, study.facts, strict=True):
-        target = target_view(study.store, study.plan, reference) if reference.has_boxes else None
-        wanted = compared(study.plan, reference, study.plan.reference)
+    for facts in study.plan.targets:
+        target = _view(study, facts) if facts.has_boxes else None
         for t in study.plan.transfers if target is not None else ():
-            at = (t.condition, t.cell.target, t.cell.protocol)
-            if at == (study.plan.reference, reference.digest, wanted) and study.store.has(t.key) and target is not None:
+            at = (t.condition, t.cell.target, t.compared)
+            if at == (study.plan.reference, facts.digest, True) and study.store.has(t.key) and target is not None:
                 found += scenes_of(
                     target, study.store.arrays(t.key), facts.name, f"the network of {t.condition}, seed {t.seed}"
                 )
@@ -143,29 +126,29 @@ def _tables(study: Further, names: Sequence[str]) -> list[tuple[str, Floats, flo
 
 
 def _floor(study: Further, i: int) -> float:
-    """What a target's score is without pre-training: of random features, else of guessing."""
-    found = study.results[i].scores.get(FLOOR)
-    if found:
+    """A target's score without pre-training: of the floor, else of a constant guess."""
+    floor = next((c.name for c in study.conditions if c.is_floor), "")
+    if found := study.results[i].scores.get(floor):
         return sum(found.values()) / len(found)
-    chance = next(facts.chance for facts in study.facts if facts.name == study.results[i].target)
+    chance = next(facts.chance for facts in study.plan.targets if facts.name == study.results[i].target)
     return 0.0 if np.isnan(chance) else chance
 
 
-def _leakage(study: Further) -> list[tuple[Leakage, PackRef]]:
+def _leakage(study: Further) -> list[tuple[Leakage, TargetFacts]]:
     """What the store holds of each target, with pictures where the packs are still there."""
-    found: list[tuple[Leakage, PackRef]] = []
-    for reference, facts in zip(study.plan.targets, study.facts, strict=True):
-        kept = study.store.pack_index(name_of_findings(study.plan.source.digest, reference.digest))
+    found: list[tuple[Leakage, TargetFacts]] = []
+    for facts in study.plan.targets:
+        kept = study.store.pack_index(name_of_findings(study.plan.source.digest, facts.digest))
         if kept is not None:
             told = from_findings(facts.name, kept)
-            found.append((replace(told, pairs=_pairs(study, reference, told.test)), reference))
+            found.append((replace(told, pairs=_pairs(study, facts, told.test)), facts))
     return found
 
 
-def _pairs(study: Further, reference: PackRef, found: Found) -> NDArray[np.uint8] | None:
+def _pairs(study: Further, facts: TargetFacts, found: Found) -> NDArray[np.uint8] | None:
     """Images of the target, each followed by its likeness, from the most to the least alike."""
     try:
-        target, source = find(study.store, reference), find(study.store, study.plan.source)
+        target, source = find(study.store, facts), find(study.store, study.plan.source)
     except UserError:
         return None
     held = [decode(np.asarray(pack.squares[row]), PAIR_PX)
@@ -173,23 +156,30 @@ def _pairs(study: Further, reference: PackRef, found: Found) -> NDArray[np.uint8
     return np.stack(held) if held else None
 
 
-def _without(study: Further, found: Sequence[tuple[Leakage, PackRef]]) -> tuple[Any, ...]:
+def _without(study: Further, found: Sequence[tuple[Leakage, TargetFacts]]) -> tuple[Any, ...]:
     """The declared contrasts again without test images that are in the source; none where nothing is left out."""
-    gone = {reference.digest: told.test.rows for told, reference in found if told.test.rows}
+    gone = {facts.name: told.test.rows for told, facts in found if told.test.rows}
     if not gone:
         return ()
-    reference_of = {fact.name: t for t, fact in zip(study.plan.targets, study.facts, strict=True)}
+    facts_of = {facts.name: facts for facts in study.plan.targets}
     kept: list[Results] = []
     for results in study.results:
-        reference = reference_of[results.target]
-        target = target_view(study.store, study.plan, reference) if reference.digest in gone else None
-        if target is None:
+        facts, metric = facts_of[results.target], METRICS.get(results.metric)
+        if results.target not in gone or not facts.labels or metric is None:
             kept.append(results)
             continue
-        rows = np.flatnonzero(~np.isin(target.test, gone[reference.digest]))
+        held = study.store.labels(facts.labels)
+        rows = np.flatnonzero(~np.isin(held["rows"], gone[results.target]))
         if not len(rows):
             return ()
-        by_class = results.metric == "mean class accuracy"
-        weights = class_weights(target.pack.labels[target.test[rows]]) if by_class else None
+        weights = None if metric.weights is None else metric.weights(held["labels"][rows])
         kept.append(without(results, rows, weights))
     return estimates(study.plan.contrasts, kept, study.apart)
+
+
+def _view(study: Further, facts: TargetFacts) -> Target | None:
+    """The target's images, if its pack is still there; only pictures need them."""
+    try:
+        return view(find(study.store, facts), own_classes=facts.own_classes)
+    except UserError:
+        return None

@@ -11,9 +11,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from transferlab.answers.sentences import points
-from transferlab.answers.study import ConditionFacts, StudyAnswers, TargetFacts
-from transferlab.specs import Estimate
+from transferlab.answers.estimate import Estimate
+from transferlab.answers.points import points
+from transferlab.answers.study import ConditionFacts, StudyAnswers
+from transferlab.specs import TargetFacts
 
 INK, GREY, RULE = "#1b1b1b", "#5f6368", "#d9dce0"
 # Okabe and Ito's colours; every control also has its own dash.
@@ -81,7 +82,7 @@ def forest_figure(estimates: Sequence[Estimate]) -> str:
         for place, e in enumerate(reversed(estimates)):
             if e.n_seeds == 0:
                 continue
-            sure = e.verdict in ("better", "worse")
+            sure = e.differs
             if e.low is not None and e.high is not None:
                 axes.plot([100 * e.low, 100 * e.high], [place, place], color=INK, linewidth=2.2 if sure else 1.1)
             axes.plot([100 * e.value], [place], marker="D" if sure else "o", markersize=6,

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from transferlab.answers.contrast import MEAN
+from transferlab.answers.estimate import Estimate
+from transferlab.answers.points import points
 from transferlab.answers.scaling import Forecast, Prediction
-from transferlab.answers.sentences import divided, foretold, leaked, points
+from transferlab.answers.sentences import divided, foretold, leaked
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.curves import division_figure, forecast_figure
 from transferlab.report.pictures import Picture, sheet_picture, svg_picture
-from transferlab.specs import Estimate
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _scenes(study: StudyAnswers) -> More:
 def _with_and_without(estimates: Sequence[Estimate], without: Sequence[Estimate]) -> Grid | None:
     if not without:
         return None
-    rows = [(a.contrast.name, "mean" if a.target == MEAN else a.target, _told(a), _told(b), a.verdict, b.verdict)
+    rows = [(a.contrast.name, "mean" if a.target == MEAN else a.target, _told(a), _told(b), str(a.verdict), str(b.verdict))
             for a, b in zip(estimates, without, strict=True)]  # fmt: skip
     head = ("contrast", "target", "with", "without", "verdict with", "verdict without")
     return Grid(

@@ -12,18 +12,21 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from transferlab.answers.estimate import Estimate
+from transferlab.answers.points import points
 from transferlab.answers.published import findings
-from transferlab.answers.sentences import points, sentence
-from transferlab.answers.study import ConditionFacts, Missing, Score, StudyAnswers, TargetFacts
+from transferlab.answers.sentences import sentence
+from transferlab.answers.study import ConditionFacts, Missing, Score, StudyAnswers
 from transferlab.console import printable
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
 from transferlab.report import figures
-from transferlab.report.gather import ALARM, FLOOR, OWN, OWN_HEAD, answer
+from transferlab.report.gather import ALARM, OWN, OWN_HEAD, answer
 from transferlab.report.more import More, further
 from transferlab.report.pictures import Picture, sheet_picture, svg_picture
-from transferlab.specs import Estimate
+from transferlab.specs import TargetFacts
 
+FLOOR = "random-features"
 CONTROLS = {
     "random-features": "random features (an untrained network under the same protocol)",
     "scratch": "from scratch (all layers trained on the target alone)",
@@ -222,10 +225,10 @@ def _contrast_row(e: Estimate) -> ContrastRow:
         "–" if e.low is None or e.high is None else f"{points(e.low, signed=True)} to {points(e.high, signed=True)}"
     )
     value = points(e.value, signed=True) if e.n_seeds else "–"
-    if e.verdict == "cannot tell" and e.more_seeds:
+    if not e.verdict.settled and e.more_seeds:
         return ContrastRow(e.contrast.name, e.target, value, interval, f"cannot tell; about {e.more_seeds} more seeds",
                            _p(e), e.scope, _seeds(e))  # fmt: skip
-    return ContrastRow(e.contrast.name, e.target, value, interval, e.verdict, _p(e), e.scope, _seeds(e))
+    return ContrastRow(e.contrast.name, e.target, value, interval, str(e.verdict), _p(e), e.scope, _seeds(e))
 
 
 def _p(e: Estimate) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-import numpy as np
-
 from transferlab.console import duration
 from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
@@ -15,12 +13,10 @@ from transferlab.planned import Plan, Transfer, restored
 from transferlab.runners.local import failures, missing
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
-from transferlab.specs import TEST, Ragged, Recipe
-from transferlab.transfer.protocols import detect_knobs
+from transferlab.specs import Recipe
+from transferlab.transfer.protocols import definition_of
 
-DETECTION_COST = (
-    4.0  # seconds a pixel, in those of pre-training; seen so far: 3.7 at 256 px, 5 to 6 at 96 px (shared machine)
-)
+A_FEW_SECONDS = 4.0  # of a probe
 BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
 MOST_OF_A_NOTE = 400  # letters of it in a plan; the report has all
 
@@ -86,7 +82,7 @@ def why(plan: Plan, earlier: Sequence[Plan]) -> str:
     designs = {c.name: c.design for c in before.conditions}
     changes += [f"new condition {c.name}" for c in plan.conditions if c.name not in designs]
     changes += [f"other design of {c.name}" for c in plan.conditions if designs.get(c.name, c.design) != c.design]
-    if list(before.protocols) != list(plan.protocols):
+    if [p.protocol for p in before.protocols] != [p.protocol for p in plan.protocols]:
         changes.append("other protocols")
     return f"since it was last planned: {'; '.join(changes)}" if changes else "planned before and not done yet"
 
@@ -101,21 +97,17 @@ def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
     done = {_kind(t): t.key for t in plan.transfers if t.key not in gone}
     for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
         record = store.record(done[_kind(t)]) if _kind(t) in done else None
-        seconds += float(record["seconds"]) if record else _transfer_seconds(t, prepared, rate)
+        seconds += float(record["seconds"]) if record else _transfer_seconds(t, plan, rate)
     return seconds / cores.n_workers
 
 
-def _transfer_seconds(transfer: Transfer, prepared: Prepared, rate: float) -> float:
-    """A guess for a transfer of which there is none like it yet, from pre-training's images a second."""
+def _transfer_seconds(transfer: Transfer, plan: Plan, rate: float) -> float:
+    """An estimate for a transfer of a kind that has not been done yet, from pre-training's images a second."""
     protocol = transfer.cell.protocol
-    if protocol.kind == "finetune":
-        return 2 * int(protocol.knobs.get("examples", 60_000)) / rate
-    pack = next((p for p in prepared.packs if p.digest == transfer.cell.target), None)
-    if protocol.kind != "detect" or pack is None or not isinstance(pack.images, Ragged):
-        return 4.0
-    pixels = float(np.prod(pack.images.sizes, axis=1, dtype=np.float64).mean())
-    seen = int(detect_knobs(protocol)["examples"]) + len(pack.rows(TEST)) / 3  # finding costs a third of learning
-    return seen * DETECTION_COST * pixels / prepared.plan.recipe.image_px**2 / rate
+    definition, target = definition_of(protocol), next(t for t in plan.targets if t.digest == transfer.cell.target)
+    if definition.cost is None:
+        return A_FEW_SECONDS
+    return definition.cost(definition.settings(protocol.knobs), target, plan.recipe) / rate
 
 
 def _kind(transfer: Transfer) -> tuple[str, str]:

@@ -21,18 +21,19 @@ from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Member, Snapshot, TrainingFailed
 from transferlab.errors import UserError
 from transferlab.identity import canonical, torch_seed
+from transferlab.origins import ORIGINS
 from transferlab.outcomes.store import Store, npz_bytes
 from transferlab.plan import networks_of_cells, source_key
-from transferlab.planned import PackRef, Plan, RandomNetwork, Transfer
+from transferlab.planned import Plan, RandomNetwork, Transfer
 from transferlab.runners.machine import here
 from transferlab.runners.packs import find
 from transferlab.specs import TEST, VAL, Pack, PretrainCell, Subset
-from transferlab.transfer.measure import measure
-from transferlab.transfer.problem import Network, Problem
+from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import Target, view
 
 if TYPE_CHECKING:
-    from transferlab.runners.worker import Surroundings
+    from transferlab.runners.worker import Surroundings as Around
 
 WEIGHTS = "weights.safetensors"
 FAILURES = (UserError, TrainingFailed, MemoryError, RuntimeError)  # a cell's own; anything else ends the worker
@@ -45,7 +46,7 @@ class Stop(Exception):
 class Bench:
     """A plan with its store, and what several networks share: opened packs and targets, and which cells failed."""
 
-    def __init__(self, plan: Plan, store: Store, around: Surroundings) -> None:
+    def __init__(self, plan: Plan, store: Store, around: Around) -> None:
         self.plan, self.store, self.around = plan, store, around
         self.place = Place(plan.device, plan.precision)
         self.network_of = networks_of_cells(plan)
@@ -80,8 +81,8 @@ class Bench:
 
     def target(self, digest_: str) -> Target:
         if digest_ not in self.targets:
-            reference: PackRef = next(t for t in self.plan.targets if t.digest == digest_)
-            self.targets[digest_] = view(find(self.store, reference), own_classes=digest_ == self.plan.source.digest)
+            facts = next(t for t in self.plan.targets if t.digest == digest_)
+            self.targets[digest_] = view(find(self.store, facts), own_classes=facts.own_classes)
         return self.targets[digest_]
 
 
@@ -148,7 +149,7 @@ def transfer(bench: Bench, network: str) -> None:
     for transfer in left.values():
         if bench.around.stopping:
             raise Stop
-        what = f"{transfer.cell.protocol.label} on {names[transfer.cell.target]} of {words}"
+        what = f"{transfer.label} on {names[transfer.cell.target]} of {words}"
         bench.around.doing({"key": transfer.key, "network": network, "what": what})
         _transfer(bench, trained, transfer, cache.setdefault(transfer.cell.target, {}))
         bench.around.tell("done", **bench.around.at)
@@ -157,10 +158,9 @@ def transfer(bench: Bench, network: str) -> None:
 def _transfer(bench: Bench, trained: Network, transfer: Transfer, shared: dict[tuple[str, bytes], Tensor]) -> None:
     begun = time.monotonic()
     target = bench.target(transfer.cell.target)
-    problem = Problem(
-        trained, target, transfer.cell.protocol, transfer.seed, bench.place, shared, _hooks(bench, transfer.key)
-    )
-    measured = measure(problem)
+    around = Surroundings(bench.place, shared, _hooks(bench, transfer.key))
+    cell = transfer.cell
+    measured = measure(trained, target, cell.protocol, transfer.seed, around, cell.metric)
     record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
     files = {"rows.npz": npz_bytes(dict(measured.rows))}
     _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
@@ -219,6 +219,8 @@ def _network(bench: Bench, key: str, untrained: RandomNetwork | None) -> Network
     if untrained is None:
         held = load(bench.store.read(key, WEIGHTS))
         backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in held.items() if k.startswith("backbone.")})
+    elif prepare := untrained.origin and ORIGINS[untrained.origin].prepare:
+        prepare(backbone, seed)
     return Network(backbone.to(bench.place.device).eval(), recipe, source.mean, source.std)
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.pack import open_pack, write_pack
+from transferlab.images.pack import open_pack, remarks, write_pack
 from transferlab.images.publish import VERSION
 from transferlab.images.spec import Spec, open_source, parse_spec, size_of
 from transferlab.outcomes.files import sync, told_as_users_mistake
 from transferlab.outcomes.store import Problem, Store
-from transferlab.planned import PackRef
-from transferlab.specs import Pack
+from transferlab.planned import SourceFacts
+from transferlab.specs import TRAIN, Pack, TargetFacts
 
 
 def obtain(
     store: Store, text: str, size_px: int, *, skip_bad: bool, progress: Callable[[str, int, int | None], None]
-) -> tuple[PackRef, Pack]:
+) -> tuple[SourceFacts, Pack]:
     """The pack of a spec: an external one, one made before from the unchanged source, or a new one in the store.
 
     Args:
@@ -51,8 +51,8 @@ def obtain(
     return _named(text, pack), pack
 
 
-def _named(text: str, pack: Pack) -> PackRef:
-    return PackRef(text, pack.digest, pack.name, pack.boxes is not None)
+def _named(text: str, pack: Pack) -> SourceFacts:
+    return SourceFacts(text, pack.digest, pack.name, int((pack.split == TRAIN).sum()), tuple(remarks(pack)))
 
 
 def detection_px(size_px: int) -> int:
@@ -97,7 +97,7 @@ def problems(store: Store) -> Iterator[Problem]:
             yield Problem(path, "the pack is not what was written")
 
 
-def find(store: Store, reference: PackRef) -> Pack:
+def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
     """Open the pack that a plan names.
 
     Raises:

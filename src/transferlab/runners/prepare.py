@@ -8,23 +8,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from transferlab.answers.contrast import MEAN
 from transferlab.designs import SubsetFacts, facts
 from transferlab.engine.recipes import RECIPES, small_width
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
-from transferlab.identity import plain
+from transferlab.identity import digest, plain
+from transferlab.images.pack import remarks
 from transferlab.images.sources.listing import existing
 from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
-from transferlab.plan import Place, check, check_seeds, make_plan, most_seen
-from transferlab.planned import PackRef, Plan, restored
+from transferlab.plan import Place, make_plan, most_seen
+from transferlab.planned import Plan, SourceFacts, restored
 from transferlab.questions import Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Recipe, Study, Subset
-from transferlab.transfer.protocols import detect, detect_knobs
-from transferlab.transfer.targets import Target, coarse_labels, take_shots, view
+from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Ragged, Recipe, Study, Subset, TargetFacts
+from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.protocols import definition_of, detect
+from transferlab.transfer.targets import Target, take_shots, view
+from transferlab.validate import check_seeds, validate
 
+OWN = "source"  # what tables call a network's accuracy on its own source
 SOURCE_ITSELF = "source"  # a target that is the source's own held-out images, with its leaves as classes
 
 
@@ -49,7 +56,7 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A plan with what running it needs, its packs (the source first), and the store's earlier plans of its name.
+    """A plan with what running it needs, and the store's earlier plans of its name.
 
     ``subsets`` holds the sizes of every subset drawn, by its digest; the subsets themselves lie in the store.
     """
@@ -57,7 +64,6 @@ class Prepared:
     plan: Plan
     store: Store
     machine: Machine
-    packs: tuple[Pack, ...]
     subsets: Mapping[str, SubsetFacts]
     earlier: Sequence[Plan] = ()
 
@@ -76,13 +82,13 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     size, source_text, target_texts = _asked(found, wanted)
     store = Store.open(wanted.store, create=True)
 
-    def obtain(text: str) -> tuple[PackRef, Pack]:
+    def obtain(text: str) -> tuple[SourceFacts, Pack]:
         return packs.obtain(store, text, size, skip_bad=wanted.skip_bad, progress=progress)
 
-    reference, source = obtain(source_text)
+    known, source = obtain(source_text)
     _check_source(source, source_text)
     found_packs = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
-    obtained = list({pack.digest: (known, pack) for known, pack in found_packs}.values())  # equal images, one target
+    obtained = list({pack.digest: (held.spec, pack) for held, pack in found_packs}.values())  # equal images, one target
     study = found if isinstance(found, Study) else _posed(found, source, [pack for _, pack in obtained])
     recipe = _recipe(study.recipe, wanted, size, source, built_in=not isinstance(found, Study))
     study = replace(
@@ -91,16 +97,17 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         source=source_text,
         seeds=study.seeds if wanted.seeds is None else wanted.seeds,
         recipe=_at_fixed_epochs(recipe, source) if wanted.epochs else recipe,
-        protocols=_protocols(study, wanted, [reference for reference, _ in obtained]),
-        targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(r.spec for r, _ in obtained)),
+        protocols=_protocols(study, wanted, [pack for _, pack in obtained]),
+        targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(spec for spec, _ in obtained)),
     )
+    validate(study)
     _check_maps(study)
-    check(study)
-    references = [r for r, _ in obtained]
     if SOURCE_ITSELF in study.targets:
-        references.insert(0, PackRef(SOURCE_ITSELF, reference.digest, f"{reference.name}'s own classes"))
-    targets = [view(source, own_classes=True)] if SOURCE_ITSELF in study.targets else []
-    _check_protocols(study, source, [*targets, *(view(pack) for _, pack in obtained)])
+        obtained = [(SOURCE_ITSELF, source), *(each for each in obtained if each[1].digest != source.digest)]
+    views = [view(pack, own_classes=pack.digest == source.digest) for _, pack in obtained]
+    targets = target_facts(study, [spec for spec, _ in obtained], views, source)
+    _check_shots(study, views)
+    keep_labels(store, targets, views)
     sizes: dict[str, SubsetFacts] = {}
     with store.staged_subsets() as keep:  # an impossible plan leaves none of them
 
@@ -109,10 +116,10 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
                 sizes[subset.digest] = facts(subset)
                 keep(subset)
 
-        plan = make_plan(study, (reference, source), references, Place(machine.device, machine.precision), kept)
+        plan = make_plan(study, (known, source), targets, Place(machine.device, machine.precision), kept)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
-    return Prepared(plan, store, machine, (source, *(pack for _, pack in obtained)), sizes, earlier)
+    return Prepared(plan, store, machine, sizes, earlier)
 
 
 def _asked(found: Question | Study, wanted: Wanted) -> tuple[int, str, list[str]]:
@@ -145,7 +152,7 @@ def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequ
     if wanted.seeds is not None:
         check_seeds(wanted.seeds, _title(wanted))
     if isinstance(found, Study):
-        check(replace(found, targets=texts[1:]))
+        validate(replace(found, targets=texts[1:]))
     own = found.recipe if isinstance(found, Study) else Recipe()
     if wanted.recipe is not None:
         own = named_recipe(wanted.recipe)
@@ -172,22 +179,58 @@ def _check_source(source: Pack, text: str) -> None:
         raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
 
 
-def _protocols(study: Study, wanted: Wanted, targets: Sequence[PackRef]) -> Sequence[Protocol]:
+def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], source: Pack) -> list[TargetFacts]:
+    """The targets as a plan keeps them, each with a name of its own."""
+    names = [
+        f"{source.name}'s own classes" if spec == SOURCE_ITSELF else t.pack.name
+        for spec, t in zip(specs, views, strict=True)
+    ]
+    taken = {OWN, MEAN, *(name for name in names if names.count(name) > 1)}
+    found: list[TargetFacts] = []
+    for spec, name, target in zip(specs, names, views, strict=True):
+        pack, own = target.pack, target.pack.digest == source.digest
+        asked = METRICS.get(study.metric)
+        metric = (
+            asked
+            if asked is not None and asked.labels == target.kind and not (own and len(views) > 1)
+            else target.metric
+        )
+        labels = pack.labels[target.test]
+        images = pack.images
+        pixels = images.sizes.astype(float).prod(1).mean() if isinstance(images, Ragged) else pack.image_px**2
+        found.append(TargetFacts(
+            spec, pack.digest, f"{name} ({spec})" if name in taken else name, metric.name, metric.chance(labels),
+            metric is not target.metric, target.n_classes, len(target.train), len(target.val), len(target.test),
+            target.kind == "boxes", target.kind == "many", own, pixels=float(pixels), notes=tuple(remarks(pack)),
+            labels=digest("test labels", pack.digest, own) if target.kind == "one" else "",
+        ))  # fmt: skip
+    return found
+
+
+def keep_labels(store: Store, targets: Sequence[TargetFacts], views: Sequence[Target]) -> None:
+    """Keep the targets' test labels, so that answers need no pack."""
+    for target, held in zip(targets, views, strict=True):
+        if target.labels:
+            store.write_labels(target.labels, held.test, held.pack.labels[held.test].astype(np.int32))
+
+
+def _protocols(study: Study, wanted: Wanted, targets: Sequence[Pack]) -> Sequence[Protocol]:
     """The study's protocols, or the one asked for; ``detect`` where a target has boxes, and nothing else where all have.
 
     Raises:
         UserError: ``detect``, and no target has boxes; another protocol asked for, and all have.
     """
-    detecting = [p for p in study.protocols if p.kind == "detect"]
-    others = [p for p in study.protocols if p.kind != "detect"]
+    has_boxes = [pack.boxes is not None for pack in targets]
+    detecting = [p for p in study.protocols if definition_of(p).boxes]
+    others = [p for p in study.protocols if not definition_of(p).boxes]
     if wanted.protocol is not None:
-        others = [Protocol(wanted.protocol), *(p for p in others if p.of_source)]
-    if not any(target.has_boxes for target in targets):
+        others = [Protocol(wanted.protocol), *(p for p in others if definition_of(p).own_classes)]
+    if not any(has_boxes):
         if detecting:
             raise UserError("detect needs a target with boxes", f"study {study.name!r}",
                             "name one, for example --target 'voc:PATH?task=detection'")  # fmt: skip
         return others
-    if all(target.has_boxes for target in targets) and SOURCE_ITSELF not in study.targets:
+    if all(has_boxes) and SOURCE_ITSELF not in study.targets:
         if wanted.protocol is not None:
             raise UserError(f"{wanted.protocol} needs a target with class labels, and every target has boxes",
                             "--protocol", "leave it out, or name a target with classes beside them")  # fmt: skip
@@ -198,24 +241,17 @@ def _protocols(study: Study, wanted: Wanted, targets: Sequence[PackRef]) -> Sequ
 def _check_maps(study: Study) -> None:
     """Refuse backbones that no detector can be built around, before any is pre-trained; the small one is known to do."""
     name, image_px = study.recipe.backbone, study.recipe.image_px
-    if any(p.kind == "detect" for p in study.protocols) and name.partition(":")[0] != "small":
+    if any(definition_of(p).boxes for p in study.protocols) and name.partition(":")[0] != "small":
         from transferlab.engine.backbones import build  # loads torch
         from transferlab.transfer.detect.maps import maps_of
 
         maps_of(build(name, image_px, 0), image_px, name)
 
 
-def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> None:
-    """Shots that a target has, and coarse labels that the source's taxonomy has."""
-    for protocol in study.protocols:
-        if protocol.kind == "induction":
-            coarse_labels(source, protocol)
-        if protocol.kind == "detect":
-            detect_knobs(protocol)
+def _check_shots(study: Study, targets: Sequence[Target]) -> None:
+    """Refuse more shots than a target has."""
     for target in targets:
-        if target.pack.boxes is not None:
-            continue
-        for shots in {p.shots for p in study.protocols if p.shots is not None}:
+        for shots in {p.shots for p in study.protocols if p.shots is not None} if target.kind != "boxes" else ():
             take_shots(target, shots, 0)
 
 

@@ -14,7 +14,7 @@ from transferlab.identity import torch_seed
 from transferlab.specs import Examples, Recipe
 from transferlab.transfer.problem import Prediction, Problem
 
-EXAMPLES, LR, BATCH = 60_000, 0.02, 64
+BATCH = 64
 LOWER = 4.0  # the second learning rate tried is this many times lower
 
 
@@ -27,8 +27,7 @@ def fit_predict(problem: Problem) -> Prediction:
     Raises:
         TrainingFailed: at the lowest rate tried, the loss does not stay finite.
     """
-    knobs = problem.protocol.knobs
-    rates = [float(knobs.get("lr", LR))]
+    rates = [float(problem.settings["lr"])]
     if len(problem.rows("val")):
         rates.append(rates[0] / LOWER)
     tried: list[tuple[float, float, Fitted]] = []
@@ -50,7 +49,7 @@ def fit_predict(problem: Problem) -> Prediction:
 
 def recipe_of(problem: Problem, lr: float) -> Recipe:
     """The network's own recipe with this protocol's length, rate and SGD in small batches; no label smoothing."""
-    length = Examples(int(problem.protocol.knobs.get("examples", EXAMPLES)))
+    length = Examples(int(problem.settings["examples"]))
     own = problem.network.recipe
     batch = min(own.batch, BATCH)
     return replace(own, length=length, lr=lr, batch=batch, label_smoothing=0.0, optimiser="sgd", ema=None)

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transferlab.errors import UserError
 from transferlab.transfer.problem import Prediction, Problem, Split
-from transferlab.transfer.targets import coarse_labels
+from transferlab.transfer.protocols.induction import coarse_labels
 
 BLOCK, QUERIES = 2048, 1024  # gallery images and test images at a time: products of 8 MB
 
@@ -25,17 +24,14 @@ def fit_predict(problem: Problem) -> Prediction:
     Nothing is chosen on validation, so validation images are neighbours too. A class without images scores -1.
 
     Raises:
-        UserError: a multi-label target, or coarse labels that its taxonomy does not have.
+        UserError: coarse labels that the target's taxonomy does not have.
     """
-    name = problem.target.pack.name
-    if problem.multi_label:
-        raise UserError("nearest neighbours take one label an image", name, "use the probe")
-    coarse = coarse_labels(problem.target.pack, problem.protocol)
+    coarse = coarse_labels(problem.settings, problem.data.taxonomy)
     scores = torch.full((len(problem.rows("test")), problem.n_classes), -1.0, device=problem.place.device)
     queries = _queries(problem)
     _raise_to_nearest(scores, queries, problem, "train", problem.train_labels.numpy())
     _raise_to_nearest(scores, queries, problem, "val", problem.val_labels.numpy())
-    return Prediction(scores.cpu(), probabilities=False, label_of_class=coarse)
+    return Prediction(scores.cpu(), probabilities=False, notes={"label of class": coarse})
 
 
 def _queries(problem: Problem) -> Tensor:

@@ -23,17 +23,15 @@ def fit_predict(problem: Problem) -> Prediction:
     """Votes of the k nearest train and validation examples, weighted by exp(cosine / 0.07); k by validation accuracy.
 
     Raises:
-        UserError: a multi-label target.
+        UserError: more neighbours than there are training images.
     """
-    if problem.multi_label:
-        raise UserError("nearest neighbours take one label an image", problem.target.pack.name, "use the probe")
     train, val, test = (F.normalize(problem.features(split)) for split in ("train", "val", "test"))
     labels, n_classes = problem.train_labels, problem.n_classes
-    wanted = problem.protocol.knobs.get("k")
+    wanted = problem.settings.get("k")
     if wanted is not None:
         k = int(wanted)
-        if not 1 <= k <= len(train):
-            raise UserError(f"k = {k} is impossible", problem.target.pack.name, f"choose from 1 to {len(train)}")
+        if k > len(train):
+            raise UserError(f"k = {k} is impossible", problem.data.name, f"choose from 1 to {len(train)}")
     elif not len(val):
         k = 1
     else:

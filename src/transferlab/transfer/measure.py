@@ -1,29 +1,24 @@
-"""One transfer: a protocol makes every choice, then test labels are read, once."""
+"""One transfer: a protocol makes every choice without test labels; then its predictions are judged by them, once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from transferlab.transfer import finetune, induction, knn, probe, refit
-from transferlab.transfer.detect import protocol as detect
-from transferlab.transfer.detect.protocol import Detections
+from transferlab.engine.batches import Place
+from transferlab.engine.fit import Hooks
+from transferlab.specs import Protocol
 from transferlab.transfer.detect.scores import scored
-from transferlab.transfer.metrics import all_metrics, per_example, under_labels
-from transferlab.transfer.problem import Prediction, Problem
-from transferlab.transfer.targets import take_shots
+from transferlab.transfer.metrics import METRICS, metrics_of
+from transferlab.transfer.problem import Network, Prediction, Problem
+from transferlab.transfer.protocols import definition_of
+from transferlab.transfer.targets import Target, take_shots
 
-PROTOCOLS: dict[str, Callable[[Problem], Prediction | Detections]] = {
-    "probe": probe.fit_predict,
-    "knn": knn.fit_predict,
-    "finetune": finetune.fit_predict,
-    "refit": refit.fit_predict,
-    "induction": induction.fit_predict,
-    "detect": detect.fit_predict,
-}
+Rows = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,23 +30,50 @@ class Measured:
     chosen: Mapping[str, float]
 
 
-def measure(problem: Problem) -> Measured:
-    """Run the problem's protocol and score it.
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Where a transfer is computed, features that it may share with others of its network, and its hooks."""
+
+    place: Place
+    cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
+    hooks: Hooks = field(default_factory=Hooks)
+
+
+def measure(
+    network: Network, target: Target, protocol: Protocol, seed: int, around: Surroundings, metric: str = ""
+) -> Measured:
+    """Run a protocol on a target and score its predictions.
+
+    Args:
+        metric: a metric that the study asks for besides those that every cell has.
 
     Raises:
-        UserError: impossible shots, or a protocol that the target does not allow.
+        UserError: impossible shots, or a target that the protocol cannot use.
     """
-    if problem.protocol.shots is not None:
-        few = take_shots(problem.target, problem.protocol.shots, problem.seed)
-        problem = replace(problem, target=few)
-    prediction = PROTOCOLS[problem.protocol.kind](problem)
-    if isinstance(prediction, Detections):
-        return Measured(*scored(problem.target, prediction.found), prediction.facts)
-    scores = prediction.scores.numpy()
-    labels = problem.target.pack.labels[problem.target.test]
-    metrics = all_metrics(scores, labels, probabilities=prediction.probabilities)
-    rows = per_example(scores, labels)
-    if prediction.label_of_class is not None:
-        more, told = under_labels(scores, labels.astype(np.int32), prediction.label_of_class)
+    if protocol.shots is not None:
+        target = take_shots(target, protocol.shots, seed)
+    problem = Problem(network, target.data, protocol, seed, around.place, around.cache, around.hooks)
+    return judged(target, protocol, definition_of(protocol).run(problem), metric)
+
+
+def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: str = "") -> Measured:
+    """Score predictions by the target's test labels."""
+    if prediction.found is not None:
+        metrics, rows = scored(target, prediction.found, metric)
+        return Measured(metrics, rows, prediction.chosen)
+    assert prediction.scores is not None, "a prediction has scores or detections"
+    scores, labels = prediction.scores.numpy(), target.pack.labels[target.test]
+    rows: Rows = {"scores": scores.astype(np.float16), "labels": labels.astype(np.int8)}
+    if target.kind == "one":
+        labels = labels.astype(np.int32)
+        rows = {"right": scores.argmax(1) == labels}
+    wanted = [m for m in metrics_of(target.kind) if prediction.probabilities or not m.needs_probabilities]
+    metrics = {m.name: m.of(scores, labels) for m in wanted}
+    if judge := definition_of(protocol).judge:
+        more, told = judge(scores, labels.astype(np.int32), prediction.notes)
         metrics, rows = metrics | more, rows | told
+    if metric:
+        asked = METRICS[metric]
+        metrics[metric] = asked.of(scores, labels)
+        rows |= {} if asked.each is None else {asked.rows: np.asarray(asked.each(scores, labels))}
     return Measured(metrics, rows, prediction.chosen)

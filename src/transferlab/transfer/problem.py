@@ -1,10 +1,10 @@
-"""What a protocol is given, and what it gives back: no test label is in it."""
+"""What a protocol is given, without any test label, and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,11 @@ from torch import Tensor
 from transferlab.engine.backbones import Backbone
 from transferlab.engine.batches import Examples, Images, Place, features
 from transferlab.engine.fit import Hooks
-from transferlab.specs import Protocol, Recipe
-from transferlab.transfer.targets import Target
+from transferlab.errors import UserError
+from transferlab.specs import Protocol, Ragged, Recipe
+from transferlab.transfer.detect.metrics import Found
+from transferlab.transfer.protocols import definition_of
+from transferlab.transfer.targets import Labelled, TargetData
 
 Split = Literal["train", "val", "test"]
 HELD_BYTES = 2**30  # features of a split that are kept whole; ImageNet's of AlexNet would take 21 GB
@@ -33,7 +36,7 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A network and a target, for one protocol and seed. Test labels are not reachable from here.
+    """A network and a target's data, for one protocol and seed. No test label can be reached from here: none is in it.
 
     Args:
         cache: features by split and rows' bytes, shared by the protocols of one network and target.
@@ -41,7 +44,7 @@ class Problem:
     """
 
     network: Network
-    target: Target
+    data: TargetData
     protocol: Protocol
     seed: int
     place: Place
@@ -49,12 +52,17 @@ class Problem:
     hooks: Hooks = field(default_factory=Hooks)
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """The protocol's settings, its defaults filled in."""
+        return definition_of(self.protocol).settings(self.protocol.knobs)
+
+    @property
     def n_classes(self) -> int:
-        return self.target.n_classes
+        return len(self.data.taxonomy.leaves)
 
     @property
     def multi_label(self) -> bool:
-        return self.target.pack.multi_label
+        return self.data.many_labels
 
     @property
     def train_labels(self) -> Tensor:
@@ -96,30 +104,41 @@ class Problem:
         return torch.cat(parts)
 
     def examples(self, split: Split) -> Examples:
-        """The split as training examples; those of the test carry empty labels."""
-        pack, rows = self.target.pack, self.rows(split)
-        labels = np.zeros_like(pack.labels[rows]) if split == "test" else pack.labels[rows]
-        return Examples(pack.squares, rows, labels, self.n_classes, self.network.mean, self.network.std)
+        """A split's images with their labels; those of the test are all 0."""
+        data, rows = self.data, self.rows(split)
+        if isinstance(data.images, Ragged):
+            raise UserError("the target's images differ in size, which only detection can use", data.name,
+                            "use the images with class labels, or the protocol detect")  # fmt: skip
+        train = data.train.labels
+        labels: Any = (
+            np.zeros((len(rows), *train.shape[1:]), train.dtype) if split == "test" else self._part(split).labels
+        )
+        return Examples(data.images, rows, labels, self.n_classes, self.network.mean, self.network.std)
 
     def rows(self, split: Split) -> np.ndarray:
         """Row numbers of a split, int32."""
-        return {"train": self.target.train, "val": self.target.val, "test": self.target.test}[split]
+        return self.data.test if split == "test" else self._part(split).rows
+
+    def _part(self, split: Split) -> Labelled:
+        return self.data.train if split == "train" else self.data.val
 
     def _labels(self, split: Split) -> Tensor:
-        labels = self.examples(split).labels
-        return torch.from_numpy(labels.astype(np.int8 if self.multi_label else np.int64))
+        return torch.from_numpy(self._part(split).labels.astype(np.int8 if self.multi_label else np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Scores of the test examples, and what was chosen.
+    """Scores of the test images, or detections in them, and what was chosen.
 
     Args:
-        scores: float32 [e, c]: log-probabilities, unless ``probabilities`` says otherwise.
-        label_of_class: int32 [c], the coarse label of each class, where predictions are judged under these as well.
+        scores: float32 [e, c]: log-probabilities, unless ``probabilities`` says otherwise; None for detections.
+        chosen: settings that validation chose, and other numbers for the record.
+        notes: what the protocol's ``judge`` needs besides scores and labels.
+        found: detections in the test images, boxes in pixels of the originals.
     """
 
-    scores: Tensor
+    scores: Tensor | None = None
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     probabilities: bool = True
-    label_of_class: np.ndarray | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    found: Found | None = None

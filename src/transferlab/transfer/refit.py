@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transferlab.engine.batches import Order
-from transferlab.errors import UserError
 from transferlab.identity import torch_seed
 from transferlab.transfer import probe
 from transferlab.transfer.logistic import Metric, loss_and_gradient, mean_loss, scores_of
@@ -35,12 +34,7 @@ def fit_predict(problem: Problem) -> Prediction:
     Otherwise: standardise by the training features, take steps for all penalties from the same batches, each by the
     inverse of the loss's curvature at equal probabilities (the probe's metric), at a rate that falls to 0; choose by
     validation accuracy, then loss; go on with the chosen one on training and validation images.
-
-    Raises:
-        UserError: a multi-label target; sources have one label an image.
     """
-    if problem.multi_label:
-        raise UserError("a source's last layer takes one label an image", problem.target.pack.name, "use the probe")
     if problem.holds("train"):
         return probe.fit_predict(problem)
     scale = _scale(problem)

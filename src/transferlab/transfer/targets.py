@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import stream
-from transferlab.specs import TEST, TRAIN, VAL, Pack, Protocol
-
-UNBALANCED = 1.5  # largest over smallest test class from which mean class accuracy is the main metric
-
+from transferlab.specs import TEST, TRAIN, VAL, Boxes, Pack, Ragged
+from transferlab.taxonomy.tree import Taxonomy
+from transferlab.transfer.metrics import LabelKind, Metric, main_metric
 
 Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Rows of a pack with their labels.
+
+    Args:
+        rows: int32 [m]. labels: int32 [m], or int8 [m, c] of 1, 0, -1. boxes: of these rows, image i being row ``rows[i]``.
+    """
+
+    rows: Rows
+    labels: NDArray[np.integer[Any]]
+    boxes: Boxes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TargetData:
+    """A target as a protocol gets it: all images, but labels of the train and validation images only.
+
+    Args:
+        test: int32 [e], rows of the test images. original_sizes: int32 [e, 2], their height and width before packing, with boxes.
+    """
+
+    name: str
+    images: NDArray[np.uint8] | Ragged
+    taxonomy: Taxonomy
+    many_labels: bool
+    train: Labelled
+    val: Labelled
+    test: Rows
+    original_sizes: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,21 +54,50 @@ class Target:
 
     Args:
         train, val, test: ascending row numbers, int32.
-        metric: ``top1``, ``mean class accuracy``, ``mean average precision``, or with boxes ``mAP`` or COCO's ``AP``: the
-            one that studies compare.
-        chance: that metric for a constant guess, 0…1.
+        metric: the metric that studies compare. chance: that metric for a constant guess, 0…1.
     """
 
     pack: Pack
     train: NDArray[np.int32]
     val: NDArray[np.int32]
     test: NDArray[np.int32]
-    metric: str
+    metric: Metric
     chance: float
 
     @property
     def n_classes(self) -> int:
         return len(self.pack.taxonomy.leaves)
+
+    @property
+    def kind(self) -> LabelKind:
+        return _kind(self.pack)
+
+    @property
+    def data(self) -> TargetData:
+        """What protocols may see of it."""
+        pack = self.pack
+        train, val = (_labelled(pack, rows) for rows in (self.train, self.val))
+        sizes = None if pack.boxes is None else pack.boxes.original_sizes[self.test]
+        return TargetData(pack.name, pack.images, pack.taxonomy, pack.multi_label, train, val, self.test, sizes)
+
+
+def _kind(pack: Pack) -> LabelKind:
+    return "boxes" if pack.boxes is not None else "many" if pack.multi_label else "one"
+
+
+def _labelled(pack: Pack, rows: Rows) -> Labelled:
+    return Labelled(rows, pack.labels[rows], None if pack.boxes is None else boxes_of(pack.boxes, rows))
+
+
+def boxes_of(boxes: Boxes, rows: Rows) -> Boxes:
+    """The annotated objects of some images, image i being row ``rows[i]``."""
+    counts = np.diff(boxes.first)[rows]
+    first = np.append(0, np.cumsum(counts)).astype(np.int64)
+    at: NDArray[np.int64] = np.arange(int(first[-1]), dtype=np.int64) + np.repeat(
+        np.asarray(boxes.first)[:-1][rows] - first[:-1], counts
+    )
+    return Boxes(first, boxes.boxes[at], boxes.labels[at], boxes.ignored[at], boxes.crowd[at], boxes.original[at],
+                 boxes.original_sizes[rows], boxes.areas[at])  # fmt: skip
 
 
 def view(pack: Pack, *, own_classes: bool = False) -> Target:
@@ -61,20 +121,20 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
             raise UserError(
                 f"the target has no {name} split", pack.name, f"add a {name} folder, or ?resplit=yes to divide it anew"
             )
-    if pack.multi_label:
-        return Target(pack, train, val, test, "mean average precision", float((pack.labels[test] > 0).mean()))
-    n_classes = len(pack.taxonomy.leaves)
-    counts = np.bincount(pack.labels[test], minlength=n_classes)
-    absent = np.setdiff1d(pack.labels[test], pack.labels[train])
+    absent = np.zeros(0, int) if pack.multi_label else np.setdiff1d(pack.labels[test], pack.labels[train])
     if len(absent):
         raise UserError(
             f"some classes have test but no training images: {len(absent)}, for example "
             f"{pack.taxonomy.leaves[int(absent[0])]!r}", pack.name, "add some, or ?resplit=yes to divide it anew"
         )  # fmt: skip
-    seen = counts[counts > 0]
-    if seen.max() > UNBALANCED * seen.min():
-        return Target(pack, train, val, test, "mean class accuracy", 1 / len(seen))
-    return Target(pack, train, val, test, "top1", float(counts.max() / counts.sum()))
+    return _judged_by(pack, train, val, test)
+
+
+def _judged_by(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
+    """With the metric by which studies compare such labels."""
+    labels = pack.labels[test]
+    metric = main_metric(_kind(pack), labels, pack.notes)
+    return Target(pack, train, val, test, metric, metric.chance(labels))
 
 
 def _with_boxes(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
@@ -85,7 +145,7 @@ def _with_boxes(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
                 f"the target has no {name} split, or no object in it that counts", pack.name,
                 "add images with boxes to it, or ?resplit=yes to divide it anew",
             )  # fmt: skip
-    return Target(pack, train, val, test, str(pack.notes.get("metric", "mAP")), 0.0)
+    return _judged_by(pack, train, val, test)
 
 
 def take_shots(target: Target, shots: int, seed: int) -> Target:
@@ -118,16 +178,3 @@ def take_shots(target: Target, shots: int, seed: int) -> Target:
         train.append(order[~of_val])
         val.append(order[of_val])
     return replace(target, train=np.sort(np.concatenate(train)), val=np.sort(np.concatenate(val)))
-
-
-def coarse_labels(pack: Pack, protocol: Protocol) -> NDArray[np.int32]:
-    """The coarse label of each class, int32 [c], by the knob of an induction: ``cut``, a depth, or ``merge``, passes.
-
-    Raises:
-        UserError: no knob or another one, one that is no whole number, or a depth or pass that the pack's taxonomy does not have.
-    """
-    if set(protocol.knobs) not in ({"cut"}, {"merge"}) or not all(isinstance(n, int) for n in protocol.knobs.values()):
-        raise UserError("induction needs one rule that makes coarse labels", f"protocol on {pack.name}",
-                        "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
-    ((rule, n),) = protocol.knobs.items()
-    return pack.taxonomy.cut(int(n)).of_leaf if rule == "cut" else pack.taxonomy.merge_up(int(n)).of_leaf

@@ -14,8 +14,9 @@ from transferlab.images.pack import write_pack
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.specs import Boxes, Pack, Ragged, Recipe
 from transferlab.taxonomy.tree import flat
-from transferlab.transfer.measure import measure
-from transferlab.transfer.problem import Network, Problem
+from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.problem import Network
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import Target
 
@@ -52,9 +53,9 @@ def test_nine_annotated_photographs_are_learnt_by_heart(real_data: Path, tmp_pat
     sample = real_data / "voc_sample" / "VOCdevkit"
     pack = together([packed(f"voc:{sample}?year={year}&task=detection", tmp_path / year) for year in ("2007", "2012")])
     rows = np.arange(9, dtype=np.int32)
-    target = Target(pack, rows, rows[:0], rows, "mAP", 0.0)
+    target = Target(pack, rows, rows[:0], rows, METRICS["mAP"], 0.0)
     recipe = Recipe(backbone="small", image_px=32)
     network = Network(build("small", 32, 0), recipe, pack.mean, pack.std)
     protocol = detect(examples=5_000, lr=1e-3, batch=9, frozen=0, norms="trained")
-    metrics = measure(Problem(network, target, protocol, 0, Place("cpu", "fp32"))).metrics
+    metrics = measure(network, target, protocol, 0, Surroundings(Place("cpu", "fp32"))).metrics
     assert metrics["mAP"] > 0.9, metrics

@@ -14,10 +14,10 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.errors import UserError
 from transferlab.specs import TEST, Boxes, Pack, Protocol, Recipe
-from transferlab.transfer.detect.protocol import Detections, fit_predict
-from transferlab.transfer.measure import measure
+from transferlab.transfer.detect.detector import fit_predict
+from transferlab.transfer.measure import Measured, Surroundings, measure
 from transferlab.transfer.problem import Network, Problem
-from transferlab.transfer.protocols import detect, detect_knobs
+from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
@@ -29,7 +29,12 @@ def problem_of(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Problem
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
     network = Network(build("small:8", 16, 1), recipe, pack.mean, pack.std)
-    return Problem(network, view(pack), protocol, seed, Place("cpu", "fp32"))
+    return Problem(network, view(pack).data, protocol, seed, Place("cpu", "fp32"))
+
+
+def measured(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Measured:
+    network = problem_of(pack).network
+    return measure(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
 
 
 def with_boxes(pack: Pack, **changes: Any) -> Pack:
@@ -44,12 +49,12 @@ def of_split(boxes: Boxes, pack: Pack, split: int) -> np.ndarray:
 
 def test_it_finds_what_can_be_found_and_nothing_under_permuted_labels(make_scenes: MakePack) -> None:
     pack = make_scenes((40, 8, 24))
-    found = measure(problem_of(pack, LONG)).metrics["mAP"]
+    found = measured(pack, LONG).metrics["mAP"]
     assert pack.boxes is not None
     labels = pack.boxes.labels.copy()
     rows = np.concatenate([of_split(pack.boxes, pack, split) for split in (0, 1)])
     labels[rows] = np.random.default_rng(0).permutation(labels[rows])
-    lost = measure(problem_of(with_boxes(pack, labels=labels), LONG)).metrics["mAP"]
+    lost = measured(with_boxes(pack, labels=labels), LONG).metrics["mAP"]
     assert found > 0.8, (found, lost)
     # a class is guessed among three: boxes are right, precision is about a third at every recall
     assert lost < 0.55, (found, lost)
@@ -77,7 +82,7 @@ def test_the_network_that_it_starts_from_is_left_as_it_was(make_scenes: MakePack
 
 def test_the_same_seed_gives_the_same_result_and_another_one_another(make_scenes: MakePack) -> None:
     pack = make_scenes()
-    first, again, other = (measure(problem_of(pack, seed=seed)) for seed in (5, 5, 6))
+    first, again, other = (measured(pack, seed=seed) for seed in (5, 5, 6))
     assert first.metrics == again.metrics
     assert all(np.array_equal(first.rows[name], again.rows[name]) for name in first.rows)
     assert not np.array_equal(first.rows["score"], other.rows["score"])
@@ -102,7 +107,7 @@ def test_detections_are_in_pixels_of_the_originals_and_at_most_100_an_image(make
 
 def test_the_record_says_what_was_trained(make_scenes: MakePack) -> None:
     pack = make_scenes()
-    facts = [fit_predict(problem_of(pack, detect(examples=8, frozen=n, proposals=10))).facts for n in (0, "all")]
+    facts = [fit_predict(problem_of(pack, detect(examples=8, frozen=n, proposals=10))).chosen for n in (0, "all")]
     assert facts[0]["maps"] == 3
     assert facts[0]["finest stride"] == 4
     assert facts[0]["examples seen"] == 8
@@ -117,10 +122,6 @@ def test_a_target_whose_every_object_is_ignored_is_refused(make_scenes: MakePack
         fit_predict(problem_of(with_boxes(pack, ignored=np.ones(len(pack.boxes.labels), bool))))
 
 
-def test_detections_are_what_it_returns(make_scenes: MakePack) -> None:
-    assert isinstance(fit_predict(problem_of(make_scenes())), Detections)
-
-
 @pytest.mark.parametrize(
     ("knobs", "told"),
     [
@@ -131,10 +132,10 @@ def test_detections_are_what_it_returns(make_scenes: MakePack) -> None:
 )  # fmt: skip
 def test_impossible_knobs_are_told_with_what_is_possible(knobs: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError) as mistake:
-        detect_knobs(Protocol("detect", None, knobs))
+        detect(**knobs)
     assert told in str(mistake.value)
 
 
 def test_shots_are_refused() -> None:
     with pytest.raises(UserError, match="shots"):
-        detect_knobs(Protocol("detect", 5))
+        detect(shots=5)

@@ -14,6 +14,7 @@ from transferlab.errors import UserError
 from transferlab.specs import Pack, Recipe
 from transferlab.transfer.detect.scenes import Scenes, Shake, batch_of, scenes_of, shake
 from transferlab.transfer.problem import Network
+from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 
@@ -22,10 +23,15 @@ def network_of(pack: Pack) -> Network:
     return Network(build("small:8", 16, 1), Recipe(backbone="small:8", image_px=16), pack.mean, pack.std)
 
 
+def learnt(pack: Pack) -> Scenes:
+    """The training images with their objects."""
+    data = view(pack).data
+    return scenes_of(data, data.train.rows, network_of(pack), data.train.boxes)
+
+
 @pytest.fixture
 def scenes(make_scenes: MakePack) -> Scenes:
-    pack = make_scenes()
-    return scenes_of(pack, pack.rows(0), network_of(pack), annotated=True)
+    return learnt(make_scenes())
 
 
 def test_images_are_padded_to_one_size_and_normalised_by_the_sources_mean(scenes: Scenes) -> None:
@@ -89,16 +95,16 @@ def test_ignored_and_tiny_objects_are_not_learnt(make_scenes: MakePack) -> None:
     ignored[0] = True
     boxes[1, 2] = boxes[1, 0] + 0.5
     changed = replace(pack, boxes=replace(pack.boxes, ignored=ignored, boxes=boxes))
-    n = [sum(map(len, scenes_of(p, p.rows(0), network_of(p), annotated=True).labels)) for p in (pack, changed)]
+    n = [sum(map(len, learnt(p).labels)) for p in (pack, changed)]
     assert n[1] == n[0] - 2
 
 
 def test_test_scenes_carry_no_boxes(make_scenes: MakePack) -> None:
     pack = make_scenes()
-    assert not any(map(len, scenes_of(pack, pack.rows(2), network_of(pack), annotated=False).labels))
+    assert not any(map(len, scenes_of(view(pack).data, pack.rows(2), network_of(pack), None).labels))
 
 
 def test_a_pack_without_boxes_is_refused(make_pack: MakePack) -> None:
     pack = make_pack()
     with pytest.raises(UserError, match="boxes"):
-        scenes_of(pack, pack.rows(0), network_of(pack), annotated=True)
+        learnt(pack)

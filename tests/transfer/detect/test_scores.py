@@ -11,6 +11,7 @@ import pytest
 from transferlab.specs import Pack
 from transferlab.transfer.detect.metrics import Found, Truth, average_precision, mean_of
 from transferlab.transfer.detect.scores import scored
+from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.targets import Target, view
 
 MakePack = Callable[..., Pack]
@@ -68,7 +69,7 @@ def test_what_meets_an_ignored_object_counts_nowhere(target: Target) -> None:
 
 @pytest.mark.parametrize("metric", ["mAP", "AP"])
 def test_the_values_mean_is_the_targets_metric(target: Target, metric: str) -> None:
-    metrics, rows = scored(replace(target, metric=metric), found_in(target))
+    metrics, rows = scored(replace(target, metric=METRICS[metric]), found_in(target))
     assert rows["value"].shape == (20,)
     assert rows["value"].mean() == pytest.approx(metrics[metric])
     assert rows["value"].std() > 0

@@ -11,10 +11,9 @@ import torch
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed
-from transferlab.plan import detected
 from transferlab.specs import Pack, Protocol, Recipe
+from transferlab.transfer.detect.detector import detector_of
 from transferlab.transfer.detect.model import Detector
-from transferlab.transfer.detect.protocol import detector_of
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import NORMS, Course, train
 from transferlab.transfer.problem import Network, Problem
@@ -29,12 +28,12 @@ SHORT = detect(examples=16, batch=4, proposals=20)
 def problem_of(pack: Pack, protocol: Protocol = SHORT, place: Place = CPU) -> Problem:
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
-    return Problem(Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack), protocol, 0, place)
+    return Problem(Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack).data, protocol, 0, place)
 
 
 def trained(problem: Problem, hooks: Hooks | None = None, seed: int = 0) -> tuple[Detector, Course]:
     detector, course = detector_of(problem)
-    scenes = scenes_of(problem.target.pack, problem.target.train, problem.network, annotated=True)
+    scenes = scenes_of(problem.data, problem.data.train.rows, problem.network, problem.data.train.boxes)
     train(detector, scenes, course, seed, problem.place, hooks or Hooks())
     return detector, course
 
@@ -44,14 +43,14 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 
 
 def test_from_scratch_every_layer_is_trained_and_every_norms_averages_move(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detected(SHORT, "scratch"))
+    problem = problem_of(make_scenes(), detect.from_scratch(SHORT))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, _ = trained(problem)
     assert moved(before, detector.state_dict()) == set(before)
 
 
 def test_random_features_keep_their_backbone_and_train_what_stands_around_it(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detected(SHORT, "random-features"))
+    problem = problem_of(make_scenes(), detect.frozen(SHORT))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, _ = trained(problem)
     assert moved(before, detector.state_dict()) == {name for name in before if not name.startswith("maps.")}
@@ -80,7 +79,7 @@ def test_equal_seeds_give_equal_bits_whatever_the_global_generator_says(make_sce
 
 
 def test_a_resumed_training_ends_in_the_same_bits(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detected(SHORT, "scratch"))
+    problem = problem_of(make_scenes(), detect.from_scratch(SHORT))
     kept: list[Snapshot] = []
     whole, _ = trained(problem, Hooks(due=lambda step: step == 2, save=kept.append))
     resumed, _ = trained(problem, Hooks(resume=kept[0]))
@@ -99,6 +98,6 @@ def test_a_loss_that_is_not_finite_ends_the_cell(make_scenes: MakePack) -> None:
     detector, course = detector_of(problem)
     with torch.no_grad():
         detector.rpn.head.head.cls_logits.bias.fill_(float("nan"))
-    scenes = scenes_of(problem.target.pack, problem.target.train, problem.network, annotated=True)
+    scenes = scenes_of(problem.data, problem.data.train.rows, problem.network, problem.data.train.boxes)
     with pytest.raises(TrainingFailed, match="learning rate"):
         train(detector, scenes, replace(course, n_steps=1), 0, CPU, Hooks())

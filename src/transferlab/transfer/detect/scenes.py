@@ -14,9 +14,10 @@ from torch import Tensor
 from transferlab.engine.pixels import on_device
 from transferlab.errors import UserError
 from transferlab.identity import stream
-from transferlab.specs import Pack, Ragged
+from transferlab.specs import Boxes, Ragged
 from transferlab.transfer.detect.model import Batch
 from transferlab.transfer.problem import Network
+from transferlab.transfer.targets import TargetData
 
 LEAST_PX = 1.0  # side of a box, in the stored image, from which it is learnt
 
@@ -40,24 +41,25 @@ class Scenes:
     std: NDArray[np.float32]
 
 
-def scenes_of(pack: Pack, rows: NDArray[np.int32], network: Network, *, annotated: bool) -> Scenes:
-    """Some rows of a pack, with their boxes or without.
+def scenes_of(data: TargetData, rows: NDArray[np.int32], network: Network, annotated: Boxes | None) -> Scenes:
+    """Some rows of a target, with their annotated objects or without (None).
 
     Raises:
-        UserError: a pack without boxes.
+        UserError: a target without boxes.
     """
-    if pack.boxes is None or not isinstance(pack.images, Ragged):
+    if not isinstance(data.images, Ragged):
         raise UserError(
-            "detection needs images with boxes", pack.name, "give a detection set, for example voc:PATH?task=detection"
+            "detection needs images with boxes", data.name, "give a detection set, for example voc:PATH?task=detection"
         )
     boxes = [np.zeros((0, 4), np.float32) for _ in rows]
     labels = [np.zeros(0, np.int64) for _ in rows]
-    for i, row in enumerate(rows if annotated else rows[:0]):
-        part = slice(int(pack.boxes.first[row]), int(pack.boxes.first[row + 1]))
-        found = np.asarray(pack.boxes.boxes[part], np.float32)
-        counts = ~pack.boxes.ignored[part] & (found[:, 2:] - found[:, :2] >= LEAST_PX).all(1)
-        boxes[i], labels[i] = found[counts], pack.boxes.labels[part][counts].astype(np.int64) + 1
-    return Scenes(pack.images, rows, boxes, labels, network.mean, network.std)
+    for i in range(0 if annotated is None else len(rows)):
+        assert annotated is not None
+        part = slice(int(annotated.first[i]), int(annotated.first[i + 1]))
+        found = np.asarray(annotated.boxes[part], np.float32)
+        counts = ~annotated.ignored[part] & (found[:, 2:] - found[:, :2] >= LEAST_PX).all(1)
+        boxes[i], labels[i] = found[counts], annotated.labels[part][counts].astype(np.int64) + 1
+    return Scenes(data.images, rows, boxes, labels, network.mean, network.std)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.transfer.detect.influence import values_of
-from transferlab.transfer.detect.metrics import Found, Truth, ap_of, coco_matches, matches, mean_of
+from transferlab.transfer.detect.metrics import Found, Truth
+from transferlab.transfer.metrics import METRICS, metrics_of
+from transferlab.transfer.metrics.detection import matched
 from transferlab.transfer.targets import Target
 
-MAP, MAP_2007, AP = "mAP", "mAP at 11 recalls", "AP"  # AP is COCO's; names of metrics in a record
 
-
-def scored(target: Target, found: Found) -> tuple[dict[str, float], dict[str, NDArray[np.generic]]]:
+def scored(target: Target, found: Found, metric: str = "") -> tuple[dict[str, float], dict[str, NDArray[np.generic]]]:
     """Metrics in 0…1 by name, and what is kept of the test images.
 
     Args:
@@ -28,13 +27,11 @@ def scored(target: Target, found: Found) -> tuple[dict[str, float], dict[str, ND
     order = np.lexsort((np.arange(len(found.score)), -found.score.astype(np.float64), found.label))  # as metrics has it
     found = Found(found.image[order], found.label[order], found.score[order], found.box[order])
     truth = Truth.of(target.pack, target.test)
-    by_voc, by_coco, every = matches(truth, found, 0.5), coco_matches(truth, found), np.arange(truth.n_images)
-    metrics = {
-        MAP: mean_of(ap_of(by_voc, every, "voc10")),
-        MAP_2007: mean_of(ap_of(by_voc, every, "voc07")),
-        AP: mean_of(ap_of(by_coco, every, "coco")),
-    }
-    value = values_of(by_coco if target.metric == AP else by_voc, metrics[target.metric])
+    metrics = {m.name: m.of(found, truth) for m in metrics_of("boxes")}
+    main = METRICS[metric] if metric else target.metric
+    metrics[main.name] = main.of(found, truth)
+    value = np.zeros(0) if main.each is None else main.each(found, truth)
+    by_voc = matched(found, truth, False)
     hit = np.where(by_voc.ignored[0], -1, by_voc.hit[0]).astype(np.int8)
     rows: dict[str, NDArray[np.generic]] = {"image": found.image, "label": found.label, "score": found.score.astype(np.float32),
             "box": found.box.astype(np.float32), "hit": hit, "value": value}  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,56 +13,64 @@ from torch import Tensor
 from transferlab.engine.fit import steps_of
 from transferlab.errors import UserError
 from transferlab.identity import torch_seed
-from transferlab.specs import Examples
+from transferlab.specs import Boxes, Examples
 from transferlab.transfer.detect.maps import maps_of
 from transferlab.transfer.detect.metrics import Found
 from transferlab.transfer.detect.model import Detector
 from transferlab.transfer.detect.scenes import Scenes, batch_of, scenes_of
 from transferlab.transfer.detect.training import Course, drawing, train
-from transferlab.transfer.problem import Problem
-from transferlab.transfer.protocols import detect_knobs
+from transferlab.transfer.problem import Prediction, Problem
+from transferlab.transfer.targets import Labelled, boxes_of
 
 WEIGHT_DECAY, WARM_UP = 0.05, 0.1
 SCALE = 0.75  # images are enlarged by a factor of this to its inverse
 AT_ONCE = 16  # test images of a forward pass
 
 
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """What a detector found in the test images, in pixels of the originals, and facts of its making for the record."""
-
-    found: Found
-    facts: Mapping[str, float] = field(default_factory=dict[str, float])
-
-
-def fit_predict(problem: Problem) -> Detections:
+def fit_predict(problem: Problem) -> Prediction:
     """Train on the train and validation images together, at one rate; find at most 100 objects in each test image.
 
-    Nothing is chosen on validation, so its images are learnt from too: a second rate would double a cell's time, and
+    Nothing is chosen on validation, so its images are trained on too: a second rate would double a cell's time, and
     AdamW's steps have nearly the same length under any backbone, a fresh one included.
 
     Raises:
-        UserError: a target without boxes, a backbone without maps, a knob out of range.
+        UserError: a target without boxes, a backbone without maps.
         TrainingFailed: the loss does not stay finite.
     """
-    target, network = problem.target, problem.network
-    rows = np.sort(np.concatenate([target.train, target.val]))
-    scenes = scenes_of(target.pack, rows, network, annotated=True)
+    data, network = problem.data, problem.network
+    learnt = _together(data.train, data.val)
+    scenes = scenes_of(data, learnt.rows, network, learnt.boxes)
     if not any(len(labels) for labels in scenes.labels):
         raise UserError(
-            "no object can be learnt: every one is ignored or under a pixel", target.pack.name, "bring others"
+            "no object can be learnt: every one is ignored or under a pixel", data.name, "use a set with larger objects"
         )
     detector, course = detector_of(problem)
     n_weights = train(detector, scenes, course, torch_seed("detect", problem.seed), problem.place, problem.hooks)
-    found = _found(detector, scenes_of(target.pack, target.test, network, annotated=False), problem)
+    found = _found(detector, scenes_of(data, data.test, network, None), problem)
     facts = {"maps": len(detector.maps.levels), "finest stride": detector.maps.strides[0], "weights trained": n_weights}
-    return Detections(found, {**facts, "examples seen": course.n_steps * course.recipe.batch})
+    return Prediction(chosen={**facts, "examples seen": course.n_steps * course.recipe.batch}, found=found)
+
+
+def _together(train: Labelled, val: Labelled) -> Labelled:
+    """Both parts' images in ascending order of their rows, with their boxes."""
+    assert train.boxes is not None and val.boxes is not None, "a target with boxes"
+    a, b = train.boxes, val.boxes
+    both = Boxes(
+        np.append(a.first, b.first[1:] + a.first[-1]),
+        *(np.concatenate([getattr(a, name), getattr(b, name)])
+          for name in ("boxes", "labels", "ignored", "crowd", "original", "original_sizes", "areas")),
+    )  # fmt: skip
+    rows = np.concatenate([train.rows, val.rows])
+    order = np.argsort(rows)
+    return Labelled(
+        rows[order], np.concatenate([train.labels, val.labels])[order], boxes_of(both, order.astype(np.int32))
+    )
 
 
 def detector_of(problem: Problem) -> tuple[Detector, Course]:
     """A detector around a copy of the problem's backbone, its new weights drawn from the seed, and its course."""
     network, device = problem.network, problem.place.device
-    knobs = detect_knobs(problem.protocol)
+    knobs = problem.settings
     backbone = copy.deepcopy(network.backbone)
     with drawing(device, "detector", problem.seed):
         maps = maps_of(backbone, network.recipe.image_px, network.recipe.backbone)
@@ -79,7 +86,8 @@ def detector_of(problem: Problem) -> tuple[Detector, Course]:
 
 def _found(detector: Detector, scenes: Scenes, problem: Problem) -> Found:
     """Detections of all scenes in the contract's form: image by image, the best first."""
-    sizes = problem.target.pack.boxes.original_sizes[scenes.rows] if problem.target.pack.boxes else np.zeros((0, 2))
+    sizes = problem.data.original_sizes
+    assert sizes is not None, "a target with boxes"
     parts: list[tuple[np.ndarray, ...]] = []
     with torch.inference_mode(), problem.place.autocast():
         for start in range(0, len(scenes.rows), AT_ONCE):

@@ -1,0 +1,74 @@
+"""What an answer consists of: an estimate with its interval, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from transferlab.definitions import Definition
+from transferlab.specs import Contrast
+
+Scope = Literal["these test images", "images like these"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A contrast's value with its interval and verdict.
+
+    Args:
+        value, low, high: differences in 0…1; low and high are None under 3 seeds.
+        n_seeds: seeds that have every condition of the contrast; n_missing: seeds that do not.
+        method: how the interval was made, in words.
+        more_seeds: about how many more seeds would decide, where the verdict is open and that can be said.
+    """
+
+    contrast: Contrast
+    target: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    scope: Scope
+    n_seeds: int
+    n_missing: int
+    method: str
+    verdict: Verdict
+    p_value: float | None = None
+    p_holm: float | None = None
+    more_seeds: int | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two sides surely differ."""
+        return bool(self.verdict.direction)
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Parts of an estimate's sentence: what is compared with what, where, and the interval with its seeds."""
+
+    subject: str
+    base: str
+    where: str
+    between: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Definition):
+    """What an interval says of a difference.
+
+    Args:
+        holds: whether it is the verdict on an interval, from low, high and the margin; the first that holds is taken.
+        sentence: the estimate in words.
+        direction: 1 or -1 where a difference is claimed, which must survive the adjustment for several comparisons; else 0.
+        settled: whether it decides; more seeds are worth while where it does not.
+    """
+
+    holds: Callable[[float, float, float], bool]
+    sentence: Callable[[Estimate, Wording], str]
+    direction: int = 0
+    settled: bool = True
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,25 @@
+"""The verdicts, one file each; the first that holds is the verdict on an interval."""
+
+from __future__ import annotations
+
+from transferlab.answers.estimate import Verdict
+from transferlab.answers.intervals import Interval
+from transferlab.answers.verdicts.better import BETTER
+from transferlab.answers.verdicts.cannot_tell import CANNOT_TELL
+from transferlab.answers.verdicts.same import SAME
+from transferlab.answers.verdicts.worse import WORSE
+from transferlab.definitions import Table
+
+VERDICTS = Table("verdict", Verdict, [SAME, BETTER, WORSE, CANNOT_TELL])
+
+
+def verdict_on(interval: Interval, margin: float) -> Verdict:
+    """The verdict on an interval of a difference; without an interval nothing can be told.
+
+    Args:
+        margin: in 0…1; within it two conditions count as the same.
+    """
+    low, high = interval.low, interval.high
+    if low is None or high is None:
+        return CANNOT_TELL
+    return next(verdict for verdict in VERDICTS.values() if verdict.holds(low, high, margin))

@@ -1,0 +1,77 @@
+"""What an origin is: where the network of a control comes from, with all facts about it; importing this loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transferlab.answers.estimate import Estimate
+from transferlab.answers.points import points
+from transferlab.answers.study import Check
+from transferlab.definitions import Definition
+from transferlab.specs import Design, Protocol
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A study's protocol as an origin answers it: all protocols of the study, and the most examples that pre-training sees."""
+
+    protocol: Protocol
+    protocols: Sequence[Protocol]
+    n_examples: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an origin's check may ask of a study's results.
+
+    Args:
+        reference: name of the condition that controls are built from. floor: name of the control that is the floor, if there is one.
+        between: the estimates of one condition against another, over the targets and on each; empty where no seed has both.
+    """
+
+    reference: str
+    floor: str | None
+    between: Callable[[str, str], Sequence[Estimate]]
+
+
+def as_asked(asked: Asked) -> Protocol | None:
+    """The study's protocol unchanged."""
+    return asked.protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin(Definition):
+    """Where a control's networks come from.
+
+    Args:
+        design: the design that they are pre-trained on, from the reference condition's; None: they are not pre-trained.
+        twin: they are drawn and trained independently of the reference condition's networks.
+        prepare: changes a freshly initialised network in place, given the network and a 63-bit seed; for networks that are not
+            pre-trained.
+        measured: the protocol by which they are measured where a study asks for one; None: they are not measured by it.
+        is_floor: scores are read as gains over this control.
+        check: what the control says of the study's soundness.
+        colour, dash: its line in figures: a hexadecimal colour that people without colour vision can tell apart, and a dash pattern.
+    """
+
+    design: Callable[[Design], Design] | None = None
+    twin: bool = False
+    prepare: Callable[[Any, int], None] | None = None
+    measured: Callable[[Asked], Protocol | None] = as_asked
+    is_floor: bool = False
+    check: Callable[[Comparison], Check] | None = None
+    colour: str = "#5f6368"
+    dash: tuple[float, ...] = (4, 3)
+
+
+def span(estimate: Estimate) -> str:
+    """An estimate's value with its interval, in points."""
+    value = points(estimate.value, signed=True)
+    if estimate.low is None or estimate.high is None:
+        return f"{value} points, no interval under three seeds"
+    between = f"{points(estimate.low, signed=True)} to {points(estimate.high, signed=True)}"
+    if not estimate.verdict.settled and not estimate.low <= 0 <= estimate.high:
+        between += f", p {estimate.p_holm:.2f} after Holm"
+    return f"{value} points ({between})"

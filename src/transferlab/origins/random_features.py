@@ -1,0 +1,23 @@
+"""``random-features``: an untrained network, measured by the protocols that leave its layers as they are."""
+
+from __future__ import annotations
+
+from transferlab.origins.definition import Asked, Origin
+from transferlab.specs import Protocol
+from transferlab.transfer.protocols import definition_of
+
+
+def _measured(asked: Asked) -> Protocol | None:
+    frozen = definition_of(asked.protocol).frozen
+    return None if frozen is None else frozen(asked.protocol)
+
+
+RANDOM_FEATURES = Origin(
+    name="random-features",
+    title="random features",
+    explained="an untrained network under the same protocol",
+    measured=_measured,
+    is_floor=True,
+    colour="#0072B2",
+    dash=(2, 2),
+)

@@ -1,0 +1,56 @@
+"""One target's results as contrasts take them: scores and per-example values of the cells that are compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.answers.contrast import Results
+from transferlab.outcomes.store import Store
+from transferlab.planned import Plan
+from transferlab.specs import TargetFacts
+from transferlab.transfer.metrics import METRICS
+
+Records = Mapping[str, dict[str, Any] | None]
+
+
+def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
+    """A cell's metrics by name; none where there is no cell."""
+    return {} if record is None else cast("dict[str, float]", record["metrics"])
+
+
+def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
+    """Scores and per-example values of one target, under the protocols by which its conditions are compared.
+
+    A metric from outside that is not at hand keeps its scores; intervals then speak of these test images only.
+    """
+    metric = METRICS.get(target.metric)
+    scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)
+    kept: dict[tuple[str, int], Mapping[str, NDArray[Any]]] = {}
+    for t in plan.transfers:
+        record = records[t.key]
+        if t.cell.target != target.digest or record is None or not t.compared:
+            continue
+        scores[t.condition][t.seed] = float(record["metrics"][target.metric])
+        if metric is not None and metric.again is not None:
+            kept[t.condition, t.seed] = store.arrays(t.key)
+        elif metric is not None and metric.each is not None:
+            rows[t.condition][t.seed] = store.arrays(t.key)[
+                metric.rows
+            ]  # a byte an example, where it is right or wrong
+
+    def again(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
+        assert metric is not None and metric.again is not None
+        return metric.again(kept[condition, seed], examples)
+
+    weights = None
+    if metric is not None and metric.weights is not None and target.labels:
+        weights = metric.weights(store.labels(target.labels)["labels"])
+    return Results(
+        target.name, target.metric, dict(scores), dict(rows), weights, again if kept else None, target.n_test
+    )

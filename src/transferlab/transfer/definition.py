@@ -1,0 +1,106 @@
+"""What a protocol is: how a network's transfer to a target is measured, with all facts about it; importing this loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.definitions import Definition
+from transferlab.errors import UserError
+from transferlab.specs import Protocol, Recipe, TargetFacts
+from transferlab.taxonomy.tree import Taxonomy
+
+if TYPE_CHECKING:
+    from transferlab.transfer.problem import Prediction, Problem
+
+Judged = tuple[dict[str, float], dict[str, NDArray[np.generic]]]
+
+
+def as_it_is(protocol: Protocol) -> Protocol:
+    """The protocol unchanged."""
+    return protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolDefinition(Definition):
+    """A protocol; calling it with ``shots`` and its settings gives a ``Protocol`` for a study.
+
+    Args:
+        run: trains on the problem's train and validation examples and predicts its test images.
+        boxes: it needs targets with boxes; all others need class labels.
+        many_labels: it takes targets with several labels an image.
+        own_classes: it measures the source's own classes, so its only target is ``source``.
+        takes_shots: whether a study may limit the target's examples per class.
+        frozen: the protocol as random features are measured by it, whose layers must stay as they are; None: it trains them.
+        from_scratch: the protocol as it trains every layer from random weights; None: it trains none.
+        check: further conditions on the settings and on the target's taxonomy.
+        cost: how many images of pre-training one cell costs, from the protocol, the target and the recipe; None: a few seconds.
+        judge: further metrics and per-example results from scores [e, c], labels [e] and the prediction's notes.
+        leads: where it measures the source's own classes, a study's answer opens with what it says.
+        beside: names of further metrics that reports show in tables of their own.
+    """
+
+    run: Callable[[Problem], Prediction]
+    boxes: bool = False
+    many_labels: bool = False
+    own_classes: bool = False
+    takes_shots: bool = True
+    frozen: Callable[[Protocol], Protocol] | None = as_it_is
+    from_scratch: Callable[[Protocol], Protocol] | None = None
+    check: Callable[[Mapping[str, Any], Taxonomy], object] | None = None
+    cost: Callable[[Mapping[str, Any], TargetFacts, Recipe], float] | None = None
+    judge: Callable[[NDArray[np.float32], NDArray[np.int32], Mapping[str, Any]], Judged] | None = None
+    leads: bool = False
+    beside: tuple[str, ...] = ()
+
+    def __call__(self, *, shots: int | None = None, **settings: Any) -> Protocol:
+        """The protocol with these settings; those that are not given keep their defaults.
+
+        Args:
+            shots: training and validation examples of each class together; None takes all.
+
+        Raises:
+            UserError: a setting that it does not have, or a value that is not allowed.
+        """
+        protocol = Protocol(self.name, shots, self.settings(settings))
+        self.must_take(shots)
+        return protocol
+
+    def must_take(self, shots: int | None) -> None:
+        """Refuse shots that no target could have.
+
+        Raises:
+            UserError: fewer than one shot, or a protocol that takes none.
+        """
+        if shots is None:
+            return
+        if not self.takes_shots:
+            raise UserError(
+                f"{self.name} takes no shots", self.name, "leave shots out: it uses all of a target's examples"
+            )
+        if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UserError(f"shots = {shots!r} is impossible", self.name, "choose a whole number from 1 up")
+
+    def label(self, protocol: Protocol) -> str:
+        """What tables and reports call its results: "probe at 5 shots"."""
+        rules = [f" by {name} {v}" for name, v in protocol.knobs.items() if self.parameters[name].in_label]
+        return "".join([self.name, *rules, "" if protocol.shots is None else f" at {protocol.shots} shots"])
+
+    def described(self, protocol: Protocol) -> str:
+        """What it does, with the settings that matter, for the report's section on the method."""
+        settings = self.settings(protocol.knobs)
+        told = [f"{self.parameters[name].means} {value}" for name, value in settings.items()]
+        shots = [] if protocol.shots is None else [f"{protocol.shots} examples per class for training and validation"]
+        return f"{self.title}: {', '.join([self.explained, *told, *shots])}"
+
+    def refusal(self, target: TargetFacts) -> str:
+        """Why it cannot measure a target, in a phrase; "" if it can."""
+        if self.boxes != target.has_boxes:
+            return "needs a target with boxes" if self.boxes else "needs a target with class labels"
+        if target.many_labels and not self.many_labels:
+            return "takes targets with one label per image"
+        return "measures the source's own classes" if self.own_classes and not target.own_classes else ""

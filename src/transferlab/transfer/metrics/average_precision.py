@@ -1,0 +1,55 @@
+"""``mean average precision`` of targets with several labels per image: the mean over classes of average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.transfer.metrics.definition import Metric, Scores
+
+
+def average_precision(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
+    """Area under precision over recall as a step function; equal scores count as one step. [e] each.
+
+    NaN where nothing is relevant.
+    """
+    if not relevant.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(relevant[order])
+    last_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    precision = hits[last_of_ties] / (last_of_ties + 1)
+    recall_steps = np.diff(hits[last_of_ties], prepend=0) / hits[-1]
+    return float((precision * recall_steps).sum())
+
+
+def mean_average_precision(scores: Scores, labels: NDArray[np.int8]) -> float:
+    """Mean over classes of average precision; scores [e, c], labels [e, c] of 1, 0 and -1 (not scored).
+
+    Classes without a relevant example are left out.
+    """
+    each = [average_precision(scores[labels[:, c] >= 0, c], labels[labels[:, c] >= 0, c] > 0)
+            for c in range(labels.shape[1])]  # fmt: skip
+    known = [value for value in each if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _chance(labels: NDArray[np.int8]) -> float:
+    return float((labels > 0).mean())
+
+
+def _again(rows: Mapping[str, NDArray[Any]], examples: NDArray[np.int64]) -> float:
+    return mean_average_precision(rows["scores"][examples].astype(np.float32), rows["labels"][examples])
+
+
+def _main(labels: NDArray[np.int8], notes: Mapping[str, object]) -> bool:
+    return True
+
+
+MEAN_AVERAGE_PRECISION = Metric(
+    name="mean average precision", title="mean average precision", explained="average precision of each class, averaged over classes",
+    labels="many", of=mean_average_precision, again=_again, chance=_chance, main=_main,
+)  # fmt: skip

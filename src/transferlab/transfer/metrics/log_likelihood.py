@@ -1,0 +1,18 @@
+"""``negative log-likelihood``: the mean of -log p(label), natural logarithm; less is better, and no study compares by it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transferlab.transfer.metrics.definition import Labels, Metric, Scores
+
+
+def negative_log_likelihood(log_probabilities: Scores, labels: Labels) -> float:
+    """Log-probabilities [e, c], labels [e]."""
+    return float(-np.take_along_axis(log_probabilities, labels[:, None].astype(np.int64), 1).mean())
+
+
+NEGATIVE_LOG_LIKELIHOOD = Metric(
+    name="negative log-likelihood", title="negative log-likelihood", explained="mean of -log p(label)", labels="one",
+    of=negative_log_likelihood, needs_probabilities=True,
+)  # fmt: skip

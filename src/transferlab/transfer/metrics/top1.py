@@ -1,0 +1,26 @@
+"""``top1``: the share of test images whose best-scored class is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from transferlab.transfer.metrics.definition import Labels, Metric, Scores, right, unbalanced
+
+
+def top1(scores: Scores, labels: Labels) -> float:
+    """Scores [e, c], labels [e]."""
+    return float(right(scores, labels).mean())
+
+
+def _chance(labels: Labels) -> float:
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def _main(labels: Labels, notes: Mapping[str, object]) -> bool:
+    return not unbalanced(labels)
+
+
+TOP1 = Metric(name="top1", title="top-1 accuracy", explained="share of test images whose best-scored class is right", labels="one",
+              of=top1, each=right, rows="right", chance=_chance, main=_main)  # fmt: skip

@@ -1,0 +1,24 @@
+"""The protocols by which transfer is measured, one file each; importing them loads no torch."""
+
+from __future__ import annotations
+
+from transferlab.definitions import Table
+from transferlab.specs import Protocol
+from transferlab.transfer.definition import ProtocolDefinition
+from transferlab.transfer.protocols.detect import detect
+from transferlab.transfer.protocols.finetune import finetune
+from transferlab.transfer.protocols.induction import induction
+from transferlab.transfer.protocols.knn import knn
+from transferlab.transfer.protocols.probe import probe
+from transferlab.transfer.protocols.refit import refit
+
+PROTOCOLS = Table("protocol", ProtocolDefinition, [probe, knn, finetune, refit, induction, detect])
+
+
+def definition_of(protocol: Protocol) -> ProtocolDefinition:
+    """The definition that a study's protocol names.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    return PROTOCOLS.find(protocol.kind, f"Protocol({protocol.kind!r})")

@@ -1,0 +1,44 @@
+"""``finetune``: all layers and a new head trained on the target, at a fixed number of examples seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transferlab.definitions import Parameter
+from transferlab.specs import Recipe, TargetFacts
+from transferlab.transfer.definition import ProtocolDefinition, as_it_is
+
+if TYPE_CHECKING:
+    from transferlab.transfer.problem import Prediction, Problem
+
+
+def _run(problem: Problem) -> Prediction:
+    from transferlab.transfer.finetune import fit_predict
+
+    return fit_predict(problem)
+
+
+def _cost(settings: Mapping[str, Any], target: TargetFacts, recipe: Recipe) -> float:
+    return 2.0 * settings["examples"]  # two learning rates
+
+
+finetune = ProtocolDefinition(
+    name="finetune",
+    title="fine-tuning",
+    explained="fine-tuning of all layers",
+    parameters={
+        "examples": Parameter(means="training examples seen", default=60_000, low=1, high=10**9, whole=True),
+        "lr": Parameter(
+            means="peak learning rate (validation chooses between it and a quarter of it)",
+            default=0.02,
+            low=1e-9,
+            high=1e6,
+        ),
+    },
+    run=_run,
+    many_labels=True,
+    frozen=None,
+    from_scratch=as_it_is,
+    cost=_cost,
+)

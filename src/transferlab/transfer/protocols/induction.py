@@ -1,0 +1,62 @@
+"""``induction``: the source's own classes by nearest neighbours, among all classes and within coarse labels (Huh et al. 2016).
+
+It measures every network of a study, whatever labels the network was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.definitions import Parameter
+from transferlab.errors import UserError
+from transferlab.taxonomy.tree import Taxonomy
+from transferlab.transfer.definition import Judged, ProtocolDefinition
+from transferlab.transfer.superclasses import under_labels
+
+if TYPE_CHECKING:
+    from transferlab.transfer.problem import Prediction, Problem
+
+
+def coarse_labels(settings: Mapping[str, Any], taxonomy: Taxonomy) -> NDArray[np.int32]:
+    """The coarse label of each class, int32 [c].
+
+    Raises:
+        UserError: neither rule or both, or a depth or pass that the taxonomy does not have.
+    """
+    if len(settings) != 1:
+        raise UserError("induction needs one rule that makes coarse labels", f"induction with {dict(settings)}",
+                        "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
+    if "cut" in settings:
+        return taxonomy.cut(settings["cut"]).of_leaf
+    return taxonomy.merge_up(settings["merge"]).of_leaf
+
+
+def _run(problem: Problem) -> Prediction:
+    from transferlab.transfer.induction import fit_predict
+
+    return fit_predict(problem)
+
+
+def _judge(scores: NDArray[np.float32], labels: NDArray[np.int32], notes: Mapping[str, Any]) -> Judged:
+    return under_labels(scores, labels, notes["label of class"])
+
+
+induction = ProtocolDefinition(
+    name="induction",
+    title="induction",
+    explained="the source's own classes by their nearest image on frozen features, among all classes and within coarse labels",
+    parameters={
+        "cut": Parameter(means="coarse labels from a cut of the taxonomy at depth", low=0, whole=True, in_label=True),
+        "merge": Parameter(means="coarse labels after merge passes:", low=1, whole=True, in_label=True),
+    },
+    run=_run,
+    own_classes=True,
+    check=coarse_labels,
+    judge=_judge,
+    leads=True,
+    beside=("top5", "top1 within the superclass", "superclass top1", "superclass mean accuracy"),
+)

@@ -1,0 +1,42 @@
+"""What predictions of classes say once classes are merged into coarse labels (superclasses); numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transferlab.transfer.metrics.definition import Labels, Scores
+from transferlab.transfer.metrics.top5 import in_five
+
+
+def under_labels(
+    scores: Scores, labels: Labels, label_of_class: NDArray[np.int32]
+) -> tuple[dict[str, float], dict[str, NDArray[np.generic]]]:
+    """What scores of classes tell once classes are merged into coarse labels.
+
+    Args:
+        scores: [e, c]. labels: [e], the true classes. label_of_class: [c], the coarse label of each class.
+
+    Returns:
+        metrics: ``superclass top1`` and ``superclass mean accuracy`` of the best-scored class's coarse label; where a
+        label has several classes, ``top1 within the superclass``: the best-scored class among those of the true coarse
+        label, over the images of such labels, and ``guessing within the superclass`` for the same images.
+        rows, [e] each: ``right in five`` and ``right superclass`` bool, ``right within`` int8 of 1, 0, and -1 for
+        images whose coarse label has one class.
+    """
+    wanted, told = label_of_class[labels], label_of_class[scores.argmax(1)]
+    n_classes = np.bincount(label_of_class)
+    within = np.full(len(labels), -1, np.int8)
+    for label in np.unique(wanted):
+        rows, classes = np.flatnonzero(wanted == label), np.flatnonzero(label_of_class == label)
+        if len(classes) > 1:
+            within[rows] = classes[scores[np.ix_(rows, classes)].argmax(1)] == labels[rows]
+    right, merged = told == wanted, within >= 0
+    found = {
+        "superclass top1": float(right.mean()),
+        "superclass mean accuracy": float(np.mean([right[wanted == label].mean() for label in np.unique(wanted)])),
+    }
+    if merged.any():
+        found["top1 within the superclass"] = float(within[merged].mean())
+        found["guessing within the superclass"] = float((1 / n_classes[wanted[merged]]).mean())
+    return found, {"right in five": in_five(scores, labels), "right superclass": right, "right within": within}

@@ -1,0 +1,148 @@
+"""Refuses, before any image is decoded or network trained, whatever a study can get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transferlab.contrasts import resolve
+from transferlab.errors import UserError
+from transferlab.origins import ORIGINS
+from transferlab.specs import Epochs, Protocol, Recipe, Study, TargetFacts
+from transferlab.taxonomy.tree import Taxonomy
+from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.protocols import PROTOCOLS, definition_of
+
+
+def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[TargetFacts] = ()) -> None:
+    """Check a study: its words at any time, and against its images once they are known.
+
+    Args:
+        taxonomy: the source's; None before images are known, and then ``targets`` do not count either.
+
+    Raises:
+        UserError: an unknown name, an impossible value, or something that a target or the source's taxonomy does not have.
+    """
+    where = f"study {study.name!r}"
+    _conditions(study, where)
+    if not study.targets:
+        raise UserError("the study has no target", where, "name at least one target, for example --target digits")
+    check_seeds(study.seeds, where)
+    check_recipe(study.recipe)
+    _protocols(study, where)
+    if study.metric:
+        METRICS.find(study.metric, where)
+    if taxonomy is not None:
+        _fits(study, taxonomy, targets, where)
+
+
+def _conditions(study: Study, where: str) -> None:
+    levels = [str(level) for level in study.conditions]
+    if not levels:
+        raise UserError("the study has no conditions", where, "give at least two conditions to compare")
+    if twice := [level for level in levels if levels.count(level) > 1]:
+        raise UserError(f"two conditions are called {twice[0]!r}", where, "give each a name of its own")
+    for name in study.controls:
+        ORIGINS.find(name, where)
+    if clash := [name for name in levels if name in ORIGINS]:
+        raise UserError(f"a condition may not be called {clash[0]!r}, the name of a control", where, "rename it")
+    if study.reference is not None and study.reference not in levels:
+        raise UserError(
+            f"the reference {study.reference!r} is no condition", where, f"conditions are {', '.join(levels)}"
+        )
+    resolve(study.contrasts, levels, study.controls)
+
+
+def _protocols(study: Study, where: str) -> None:
+    if not study.protocols:
+        raise UserError("the study has no protocol", where, "use for example protocols=[probe()]")
+    for protocol in study.protocols:
+        definition = PROTOCOLS.find(protocol.kind, where)
+        definition.settings(protocol.knobs)
+        definition.must_take(protocol.shots)
+
+
+def _fits(study: Study, taxonomy: Taxonomy, targets: Sequence[TargetFacts], where: str) -> None:
+    """What the targets and the source's taxonomy must have."""
+    own = [p for p in study.protocols if definition_of(p).own_classes]
+    label = definition_of(own[0]).label(own[0]) if own else ""
+    if own and not any(target.own_classes for target in targets):
+        raise UserError(f"{label} measures the source's own classes, and the source is no target", where,
+                        'add "source" to its targets')  # fmt: skip
+    if own and own[0] is study.protocols[0] and len(targets) > 1:
+        raise UserError(
+            f"{label} is the first protocol, which is compared on every target, and measures only the source's own classes",
+            where, "name another protocol before it, for example probe()",
+        )  # fmt: skip
+    for protocol in study.protocols:
+        definition = definition_of(protocol)
+        if definition.check is not None:
+            definition.check(definition.settings(protocol.knobs), taxonomy)
+    for target in targets:
+        _suits(study, target, own, where)
+
+
+def _suits(study: Study, target: TargetFacts, own: Sequence[Protocol], where: str) -> None:
+    """Each target needs a protocol, and each protocol that is asked of it must be able to measure it."""
+    same_kind = [d for p in study.protocols if (d := definition_of(p)).boxes == target.has_boxes]
+    asked = [d for d in same_kind if d.own_classes == bool(own and target.own_classes)] or same_kind
+    if not asked:
+        kind = (
+            "boxes, and no protocol of the study finds objects"
+            if target.has_boxes
+            else "class labels, and every protocol needs boxes"
+        )
+        raise UserError(f"the target has {kind}", f"{where}, target {target.name}", "add detect() or probe()")
+    for definition in asked:
+        if refusal := definition.refusal(target):
+            raise UserError(
+                f"{definition.name} {refusal}",
+                f"{where}, target {target.name}",
+                "use another protocol, for example the probe",
+            )
+    if study.metric and not (own and target.own_classes):
+        kind = "boxes" if target.has_boxes else "many" if target.many_labels else "one"
+        if METRICS[study.metric].labels != kind:
+            fitting = [m.name for m in METRICS.values() if m.labels == kind]
+            raise UserError(f"the target has no metric {study.metric!r}", f"{where}, target {target.name}",
+                            f"its metrics are {', '.join(fitting)}")  # fmt: skip
+
+
+def check_seeds(seeds: int, where: str) -> None:
+    """Refuse numbers of seeds that cannot be run.
+
+    Raises:
+        UserError: fewer than 1 or more than 1000.
+    """
+    if not 1 <= seeds <= 1000:
+        raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; under 3 has no interval")
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse numbers with which nothing can be trained.
+
+    Raises:
+        UserError: a value outside its range, an unknown optimiser, schedule or precision.
+    """
+    length, rule, most = recipe.length, recipe.augmentation, float("inf")
+    least = 0.01 if isinstance(length, Epochs) else 1
+    lengths = {f"length's {name}": (value, least, most) for name, value in vars(length).items()}
+    ranges: dict[str, tuple[float, float, float]] = {
+        "batch": (recipe.batch, 1, 65_536), "lr": (recipe.lr, 0, most), "weight_decay": (recipe.weight_decay, 0, most),
+        "warmup": (recipe.warmup, 0, 0.99), "label_smoothing": (recipe.label_smoothing, 0, 1),
+        "ema": (0.0 if recipe.ema is None else recipe.ema, 0, 1), "crop_px": (rule.crop_px, 0, recipe.image_px - 1),
+        "cutout_px": (rule.cutout_px, 0, recipe.image_px), "colour": (rule.colour, 0, 1), "scale": (rule.scale, 0.01, 1), **lengths,
+    }  # fmt: skip
+    for name, (value, low, high) in ranges.items():
+        if not low <= value <= high:
+            to = "up" if high == most else f"to {high}"
+            raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
+    words = {
+        "optimiser": ("muon", "sgd", "adamw"),
+        "schedule": ("cosine", "one-cycle", "steps"),
+        "precision": ("auto", "bf16", "fp32"),
+    }
+    for name, known in words.items():
+        if vars(recipe)[name] not in known:
+            raise UserError(
+                f"there is no {name} {vars(recipe)[name]!r}", f"recipe {recipe.name}", f"known: {', '.join(known)}"
+            )
