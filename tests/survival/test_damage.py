@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from transferlab.outcomes.store import Store, quarantine, verify
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import quarantine, verify
 from transferlab.runners.packs import problems
 
 
@@ -31,9 +32,9 @@ HARMS = {
     "subsets/*.npz": zero,
     "studies/*.json": flip,
     "notes/*.json": tear,
-    "cells/*/*/weights.safetensors": flip,
-    "cells/*/*/rows.npz": flip,
-    "cells/*/*/record.json": zero,
+    "cells/*/*/weights-*.safetensors": flip,
+    "cells/*/*/rows-*.npz": flip,
+    "cells/*/*/record-*.json": zero,
 }
 
 
@@ -58,7 +59,7 @@ def test_damage_of_every_kind_is_named_set_aside_and_made_again(tmp_path: Path, 
 
 def test_verify_names_what_it_sets_aside_and_exits_with_one(tmp_path: Path, lab: Any, whole: Path) -> None:
     path = shutil.copytree(whole, tmp_path / "lab")
-    file = next(path.glob("cells/*/*/rows.npz"))
+    file = next(path.glob("cells/*/*/rows-*.npz"))
     file.write_bytes(flip(file.read_bytes()))
     first, second = lab.do("verify", path), lab.do("verify", path)
     assert (first.returncode, second.returncode) == (1, 0)
@@ -70,10 +71,10 @@ def test_verify_names_what_it_sets_aside_and_exits_with_one(tmp_path: Path, lab:
 
 def test_damaged_weights_fail_what_needs_them_with_the_remedy(tmp_path: Path, lab: Any, whole: Path) -> None:
     path = shutil.copytree(whole, tmp_path / "lab")
-    for file in path.glob("cells/*/*/weights.safetensors"):
+    for file in path.glob("cells/*/*/weights-*.safetensors"):
         file.write_bytes(flip(file.read_bytes()))
     store = Store.open(path, create=False)
-    for file in path.glob("cells/*/*/rows.npz"):
+    for file in path.glob("cells/*/*/rows-*.npz"):
         shutil.rmtree(file.parent)
     failed = lab.do("run", path)
     assert failed.returncode == 1
@@ -84,7 +85,7 @@ def test_damaged_weights_fail_what_needs_them_with_the_remedy(tmp_path: Path, la
 
 def test_reading_commands_tell_of_a_damaged_study_and_of_a_newer_store(tmp_path: Path, lab: Any, whole: Path) -> None:
     path = shutil.copytree(whole, tmp_path / "lab")
-    for name, data, words in (("studies", b"{", "transferlab verify"), ("lab.json", b'{"format": 2}', "newer")):
+    for name, data, words in (("studies", b"{", "transferlab verify"), ("lab.json", b'{"format": 3}', "newer")):
         file = next(path.glob(f"{name}/*.json"), path / name)
         file.write_bytes(data)
         for verb in ("status", "table", "report") if name == "studies" else ("status",):
