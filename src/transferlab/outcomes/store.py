@@ -36,7 +36,8 @@ from transferlab.specs import Subset
 
 FORMAT = 2
 CHECKPOINT = "checkpoint"
-RECORD = re.compile(r"record-(\d+)\.json")
+# The number of files; successors of a damaged record are numbered from 2.
+RECORD = re.compile(r"record-(\d+)(?:-(\d+))?\.json")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,10 @@ class Store:
 
     def record(self, key: str) -> dict[str, Any] | None:
         """A cell's record; None where there is none, where it is damaged or where its files do not fit it."""
+        return self._record(key)[1]
+
+    def _record(self, key: str) -> tuple[str, dict[str, Any] | None]:
+        """Name and content of a cell's record."""
         folder = _folder(key)
         sizes = self.blobs.listing(folder)
         for name in sorted(sizes):
@@ -115,8 +120,8 @@ class Store:
                     record = unsealed(self.blobs.read(name) or b"")
                     fits = all(sizes.get(folder + f["file"]) == f["bytes"] for f in record["files"].values())
                     if fits and record["key"] == key:
-                        return record
-        return None
+                        return name, record
+        return "", None
 
     def write_cell(
         self, key: str, inputs: Sequence[object], record: Mapping[str, Any], files: Mapping[str, bytes]
@@ -130,32 +135,34 @@ class Store:
             files: contents by names such as "rows.npz".
 
         Raises:
-            UserError: full, read-only or forbidden disk.
+            UserError: full, read-only or forbidden disk; one that does not give back what was written.
         """
-        named = {n: {"file": _file_name(n, data), "bytes": len(data)} for n, data in files.items()}
-        whole = {**record, "key": key, "inputs": plain(inputs, identity_only=True), "files": named}
-        held = self.record(key) or self._published(key, whole, files)
-        # Whatever the record does not name is of no use: checkpoints, and files of writers that came too late. One that
-        # is still at work loses nothing: it finds this record when it publishes its own.
         folder = _folder(key)
-        own = [_record_name(held["files"]), *(f["file"] for f in held["files"].values())]
-        self.blobs.clear(folder, {folder + name for name in own})
+        names = {name: _file_name(name, data) for name, data in files.items()}
+        facts = {name: {"file": names[name], "bytes": len(data)} for name, data in files.items()}
+        whole = {**record, "key": key, "inputs": plain(inputs, identity_only=True), "files": facts}
+        for _ in range(3):  # find, or write and find; once more where another process replaced the same damaged record
+            # No record is overwritten: one that is damaged, or whose files are, gets a successor of the next free name.
+            # The name is looked up first, so that a record found missing after that cannot have taken a later name.
+            name = self._free_name(folder, len(files))
+            published, held = self._record(key)
+            if held is not None:
+                break
+            for file, data in files.items():
+                self.blobs.write(folder + names[file], data)
+            self.blobs.publish(name, sealed(whole))
+        else:
+            raise UserError("the disk does not give back what was written", str(self.cell(key)), "check the disk")
+        # What the record does not name is of no use: checkpoints, and the files of writers that came too late. Another
+        # writer that is still at work loses nothing: it will find this record when it publishes its own.
+        self.blobs.clear(folder, {published, *(folder + f["file"] for f in held["files"].values())})
         self.blobs.delete(f"failures/{key}.json")
 
-    def _published(
-        self, key: str, record: Mapping[str, Any], files: Mapping[str, bytes], attempts: int = 3
-    ) -> dict[str, Any]:
-        """Write the files, publish the record, and return the record that is there then: ours or another writer's."""
-        for name, data in files.items():
-            self.blobs.write(_folder(key) + _file_name(name, data), data)
-        name = _folder(key) + _record_name(files)
-        if not self.blobs.publish(name, sealed(record)) and not self.has(key):
-            self.blobs.write(name, sealed(record))  # what is there is damaged, or its files are
-        held = self.record(key)
-        if held is None and attempts == 1:
-            raise UserError("the disk does not give back what was written", str(self.cell(key)), "check the disk")
-        # None: another process that replaced the same damaged record has cleared our files.
-        return held or self._published(key, record, files, attempts - 1)
+    def _free_name(self, folder: str, n_files: int) -> str:
+        """Name for a record after those that are there: ``record-<n_files>.json``, then ``record-<n_files>-2.json``."""
+        there = (RECORD.fullmatch(name.removeprefix(folder)) for name in self.blobs.listing(folder))
+        latest = max((int(found[2] or 1) for found in there if found), default=0)
+        return f"{folder}record-{n_files}{f'-{latest + 1}' if latest else ''}.json"
 
     def read(self, key: str, name: str) -> bytes:
         """A cell's file, checked against its hash.
@@ -310,10 +317,6 @@ def _check_format(mark: Path) -> None:
 
 def _folder(key: str) -> str:
     return f"cells/{key[:2]}/{key}/"
-
-
-def _record_name(files: Mapping[str, object]) -> str:
-    return f"record-{len(files)}.json"
 
 
 def _file_name(name: str, data: bytes) -> str:
