@@ -16,7 +16,8 @@ from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
 from transferlab.identity import plain
-from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Transfer, restored
 from transferlab.report.gather import OWN, all_answers, headline, table_rows
@@ -215,7 +216,7 @@ def test_several_labels_an_image_are_answered_over_these_test_images(make_store:
     for t in plan.transfers:
         shutil.rmtree(store.cell(t.key))
         record = {"seconds": 1.0, "made_by": {}, "metrics": {"mean average precision": 0.5}}
-        store.write_cell(t.key, "{}", record, {"rows.npz": rows})
+        store.write_cell(t.key, [], record, {"rows.npz": rows})
     target = replace(plan.targets[0], metric="mean average precision", many_labels=True, labels="", n_test=9)
     store.write_study(plan.identity, plain(replace(plan, targets=[target])))
     study = only(store)

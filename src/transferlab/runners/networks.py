@@ -20,9 +20,10 @@ from transferlab.engine.batches import Examples, Place, features
 from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Member, Snapshot, TrainingFailed
 from transferlab.errors import UserError
-from transferlab.identity import canonical, torch_seed
+from transferlab.identity import ENGINE, TRANSFER, plain, torch_seed
 from transferlab.origins import ORIGINS
-from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
 from transferlab.plan import networks_of_cells, source_key
 from transferlab.planned import Plan, RandomNetwork, Transfer
 from transferlab.runners.machine import here
@@ -161,9 +162,15 @@ def _transfer(bench: Bench, trained: Network, transfer: Transfer, shared: dict[t
     around = Surroundings(bench.place, shared, _hooks(bench, transfer.key))
     cell = transfer.cell
     measured = measure(trained, target, cell.protocol, transfer.seed, around, cell.metric)
-    record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
+    record: dict[str, Any] = {
+        "metrics": dict(measured.metrics),
+        "chosen": dict(measured.chosen),
+        "kind": "transfer",
+    }
+    if transfer.untrained is not None:
+        record["network"] = plain(("untrained", ENGINE, transfer.untrained), identity_only=True)
     files = {"rows.npz": npz_bytes(dict(measured.rows))}
-    _keep(bench, transfer.key, canonical([transfer.cell, transfer.untrained]), record, files, begun)
+    _keep(bench, transfer.key, ("transfer", TRANSFER, ENGINE, transfer.cell), record, files, begun)
 
 
 def _member(bench: Bench, key: str, cell: PretrainCell) -> Member:
@@ -191,7 +198,7 @@ def _keep_network(bench: Bench, key: str, cell: PretrainCell, fitted: Fitted, co
         "history": [dict(h) for h in fitted.history],
         "cohort": cohort[1],
     }
-    _keep(bench, key, canonical(cell), record, {WEIGHTS: weights}, cohort[0])
+    _keep(bench, key, ("pretrain", ENGINE, cell), record, {WEIGHTS: weights}, cohort[0])
 
 
 def _save(bench: Bench, key: str, snapshot: Snapshot) -> None:
@@ -235,7 +242,7 @@ def _source_accuracy(bench: Bench, key: str, network: Network, subset: Subset) -
         with torch.inference_mode():
             right = head(found).argmax(1).numpy() == examples.labels
         record["metrics"] = {"top1": float(right.mean())}
-    _keep(bench, source_key(key), canonical({"source accuracy of": key}), record, {}, begun)
+    _keep(bench, source_key(key), ("source accuracy", TRANSFER, key), record, {}, begun)
 
 
 def _head(bench: Bench, key: str, backbone: Backbone) -> nn.Linear:
@@ -262,7 +269,12 @@ def _held_out(pack: Pack, subset: Subset) -> Examples | None:
 
 
 def _keep(
-    bench: Bench, key: str, inputs: str, record: Mapping[str, Any], files: Mapping[str, bytes], begun: float
+    bench: Bench,
+    key: str,
+    inputs: Sequence[object],
+    record: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    begun: float,
 ) -> None:
     made_by = {**_versions(), "device": bench.plan.device, "precision": bench.plan.precision,
                "threads": torch.get_num_threads()}  # fmt: skip
