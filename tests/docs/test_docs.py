@@ -139,8 +139,8 @@ def test_the_documented_source_is_read(tmp_path: Path, monkeypatch) -> None:
     assert len(pack.labels) == 12 and pack.taxonomy.leaves == ("bird", "fish")
 
 
-def test_the_documented_backbone_is_built(monkeypatch) -> None:
-    monkeypatch.setitem(BACKBONES, "mixer", extension("engine/mixer.py").mixer)
+def test_the_documented_backbone_is_built(bring: Callable[..., None]) -> None:
+    bring(BACKBONES, extension("engine/mixer.py").mixer)
     first, again, other = (build("mixer:16", 32, seed) for seed in (1, 1, 2))
     images = torch.randn(2, 3, 32, 32)
     assert first.eval()(images).shape == (2, first.n_features) == (2, 16)

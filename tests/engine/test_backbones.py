@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from transferlab.engine.backbones import BACKBONES, areas, build
+from transferlab.engine.backbones import BACKBONES, build
+from transferlab.engine.small import areas
 from transferlab.errors import UserError
 
 NAMES = ["small", "small:16", "alexnet-caffe", "timm:resnet10t", "timm:vit_tiny_patch16_224", "torchvision:resnet18",

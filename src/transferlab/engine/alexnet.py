@@ -53,6 +53,23 @@ class AlexNet(nn.Module):
         return self.connected(self.layers(images * PIXEL_DEVIATION))
 
 
+class Scaled(nn.Module):
+    """Its input times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.factor
+
+
+def split(trunk: nn.Module) -> tuple[list[nn.Module], nn.Module]:
+    """The layers up to the last feature map, and the fully connected layers after it (fc6 and fc7)."""
+    assert isinstance(trunk, AlexNet)
+    return [Scaled(PIXEL_DEVIATION), *trunk.layers], trunk.connected
+
+
 class Normalised(nn.Module):
     """Local response normalisation over five channels: x / (1 + 1e-4 · mean of their squares)^0.75.
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from transferlab.engine.backbones import Backbone
+from transferlab.engine.backbone import Backbone
 from transferlab.engine.pixels import Streamed, on_device, resident
 from transferlab.identity import stream
 from transferlab.specs import Augmentation, Recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import cast
 
 import torch
@@ -32,15 +33,21 @@ class Dropout(nn.Module):
 
 
 def exchange(network: nn.Module) -> None:
-    """Put ours in place of torch's dropout and torchvision's stochastic depth, wherever they drop anything."""
-    from torchvision.ops import StochasticDepth
-
+    """Replace torch's dropout and torchvision's stochastic depth by ours wherever they drop anything."""
     for name, layer in network.named_children():
-        whole = isinstance(layer, StochasticDepth) and layer.mode == "row"
+        whole = _drops_whole_examples(layer)
         if (type(layer) is nn.Dropout or whole) and layer.p:
             setattr(network, name, Dropout(float(cast("float", layer.p)), whole=whole))
         else:
             exchange(layer)
+
+
+def _drops_whole_examples(layer: nn.Module) -> bool:
+    if "torchvision.ops" not in sys.modules:  # loading it takes seconds, and until then there is no layer of its
+        return False
+    from torchvision.ops import StochasticDepth
+
+    return isinstance(layer, StochasticDepth) and layer.mode == "row"
 
 
 def give(network: nn.Module, random: torch.Generator | None) -> bool:

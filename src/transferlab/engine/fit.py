@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlab.engine import batches, drops
-from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.muon import Muon
 from transferlab.engine.steps import STEPS, Course

@@ -77,19 +77,3 @@ def recipe(name: str, *, backbone: str | None = None, image_px: int | None = Non
         raise UserError(f"there is no recipe {name!r}", f"recipes are {', '.join(RECIPES)}", "name one of them")
     found = RECIPES[name]
     return replace(found, backbone=backbone or found.backbone, image_px=image_px or found.image_px)
-
-
-def small_width(detail: str, image_px: int) -> int:
-    """The width that ``small:WIDTH`` names (32 where none is given), checked without torch.
-
-    Raises:
-        UserError: no width, one that is out of range, or images that are too small.
-    """
-    width = int(detail or 32) if detail.isdecimal() or not detail else 0
-    if not 4 <= width <= 512 or image_px < 16:
-        raise UserError(
-            f"the small backbone cannot be built as small:{detail} at {image_px} px",
-            "widths are whole numbers from 4 to 512, images 16 px or more",
-            "use for example small or small:48",
-        )
-    return width

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from transferlab.designs import SubsetFacts, facts
-from transferlab.engine.recipes import RECIPES, small_width
+from transferlab.engine import backbones
+from transferlab.engine.recipes import RECIPES
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.identity import plain
@@ -150,13 +151,11 @@ def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequ
     if wanted.recipe is not None:
         own = named_recipe(wanted.recipe)
     backbone = wanted.backbone or own.backbone
-    family, _, detail = backbone.partition(":")
-    if family == "small":
-        small_width(detail, size)
+    definition, detail = backbones.find(backbone)
+    if definition.check is None:
+        backbones.build(backbone, size, 0)  # other people's lists of networks; loads torch
     else:
-        from transferlab.engine.backbones import build  # other people's lists of networks; loads torch
-
-        build(backbone, size, 0)
+        definition.check(detail, size)
     for text in dict.fromkeys(texts):
         if text != SOURCE_ITSELF:
             spec = parse_spec(text)
@@ -196,13 +195,12 @@ def _protocols(study: Study, wanted: Wanted, targets: Sequence[PackRef]) -> Sequ
 
 
 def _check_maps(study: Study) -> None:
-    """Refuse backbones that no detector can be built around, before any is pre-trained; the small one is known to do."""
+    """Refuse backbones that no detector can be built around, before any is pre-trained."""
     name, image_px = study.recipe.backbone, study.recipe.image_px
-    if any(p.kind == "detect" for p in study.protocols) and name.partition(":")[0] != "small":
-        from transferlab.engine.backbones import build  # loads torch
-        from transferlab.transfer.detect.maps import maps_of
+    if any(p.kind == "detect" for p in study.protocols) and not backbones.find(name)[0].has_maps:
+        from transferlab.transfer.detect.maps import maps_of  # loads torch
 
-        maps_of(build(name, image_px, 0), image_px, name)
+        maps_of(backbones.build(name, image_px, 0), image_px, name)
 
 
 def _check_protocols(study: Study, source: Pack, targets: Sequence[Target]) -> None:
