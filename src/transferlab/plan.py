@@ -8,6 +8,7 @@ from typing import Literal
 
 from transferlab import designs
 from transferlab.answers.contrast import resolve
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.errors import UserError
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
 from transferlab.planned import NamedCondition, PackRef, Plan, RandomNetwork, Training, Transfer
@@ -180,8 +181,8 @@ def check_recipe(recipe: Recipe) -> None:
         if not low <= value <= high:
             to = "up" if high == most else f"to {high}"
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
+    OPTIMISERS.find(recipe.optimiser, f"recipe {recipe.name}")
     words = {
-        "optimiser": ("muon", "sgd", "adamw"),
         "schedule": ("cosine", "one-cycle", "steps"),
         "precision": ("auto", "bf16", "fp32"),
     }

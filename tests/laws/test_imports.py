@@ -55,7 +55,7 @@ KEEPS_TO: dict[str, set[str]] = {
     },  # pure functions of arrays: report.gather reads the store for them
     "transferlab": {"errors", "specs", "contrasts", "designs", "transfer"},
     "questions": {"errors", "definitions", "specs", "taxonomy", "contrasts", "designs"},
-    "plan": {"errors", "definitions", "identity", "specs", "planned", "designs", "answers"},
+    "plan": {"errors", "definitions", "identity", "specs", "planned", "designs", "engine", "answers"},
     "__main__": {"cli"},
 }
 

@@ -18,7 +18,7 @@ from transferlab.engine import batches, drops
 from transferlab.engine.backbone import Backbone
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
-from transferlab.engine.muon import Muon
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.engine.steps import STEPS, Course
 from transferlab.identity import torch_seed
 from transferlab.specs import Epochs, Recipe, UntilFlat
@@ -222,7 +222,7 @@ class _Trainer:
         self.network, self.recipe, self.place, self.seed = network, recipe, place, seed
         random = torch.Generator(place.device)
         self.random = random if drops.give(network, random) else None
-        self.optimiser = _optimiser(network, recipe)
+        self.optimiser = OPTIMISERS[recipe.optimiser].build(network, recipe)
         self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
 
     def set_rate(self, lr: float | Tensor) -> None:
@@ -296,24 +296,6 @@ class _Trainer:
             if self.average is not None:
                 self.average[name].copy_(value)
         return snapshot.step, snapshot.history
-
-
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; norms, biases and Muon's filters do not decay."""
-    filters = [p for name, p in network.named_parameters() if name.startswith("0.") and p.ndim in (2, 4)]
-    if recipe.optimiser != "muon":
-        filters = []
-    orthogonal = {id(p) for p in filters}
-    rest = [p for p in network.parameters() if id(p) not in orthogonal]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "muon":
-        return Muon(filters, groups, recipe.lr)
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
 
 
 def _floats(network: nn.Module) -> dict[str, Tensor]:
