@@ -108,9 +108,11 @@ def test_every_study_in_the_docs_plans(page: Path, tmp_path: Path, tmp_path_fact
             assert sum(contrast.weights.values()) == 0
 
 
-def test_the_documented_design_keeps_the_laws_of_designs(make_pack: Callable[..., Pack], monkeypatch) -> None:
+def test_the_documented_design_keeps_the_laws_of_designs(
+    make_pack: Callable[..., Pack], bring: Callable[..., None]
+) -> None:
     module = extension("designs/long_tail.py")
-    monkeypatch.setitem(designs.DESIGNS, "long_tail", module.draw)
+    bring(designs.DESIGNS, module.long_tail)
     pack = make_pack((16,) * 5)
     tails = {ratio: designs.draw(module.long_tail(16, ratio), pack, 3) for ratio in (1, 4, 16)}
     assert sorted(np.bincount(tails[16].labels)) == [1, 2, 4, 8, 16]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.identity import stream
 from transferlab.specs import TRAIN, Pack, Subset
+from transferlab.taxonomy.tree import LabelSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,27 @@ class Draw:
         """Train images of each class, int64 [c]."""
         return np.array([len(rows) for rows in _members(self.pack)], np.int64)
 
-    def of_classes(self, classes: Sequence[int], n_images: int | None = None) -> Subset:
-        """The first ``n_images`` (or all) of each of these classes, each class its own label."""
+    def of_classes(self, classes: Sequence[int], n_images: int | NDArray[np.integer] | None = None) -> Subset:
+        """The first images of each of these classes, each class its own label.
+
+        Args:
+            n_images: how many of each class: one number, int [c] for all c classes of the pack, or None for all images.
+        """
         chosen = sorted(int(c) for c in classes)
-        rows = [self.rows_of_class[c][:n_images] for c in chosen]
+        most = np.broadcast_to(self.sizes if n_images is None else n_images, self.sizes.shape)
+        rows = [self.rows_of_class[c][: most[c]] for c in chosen]
         labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(r) for r in rows])
         leaves = [self.pack.taxonomy.leaves[c] for c in chosen]
         return self.subset(np.concatenate(rows), labels, leaves, [(leaf,) for leaf in leaves])
+
+    def merged(self, labels: LabelSet) -> Subset:
+        """All train images under a label set.
+
+        Raises:
+            UserError: a label set of a single label.
+        """
+        of_row = np.repeat(at_least_two(labels).of_leaf, self.sizes)
+        return self.subset(np.concatenate(self.rows_of_class), of_row, labels.labels, labels.members)
 
     def subset(
         self, rows: NDArray[np.int32], labels: NDArray[np.int32], names: Sequence[str],
@@ -84,6 +99,16 @@ def _members(pack: Pack) -> list[NDArray[np.int32]]:
     order = np.argsort(labels, kind="stable")  # a radix sort for 16 bits
     borders = np.searchsorted(labels[order], np.arange(len(pack.taxonomy.leaves) + 1, dtype=np.int64))
     return np.split(rows[order], borders[1:-1])
+
+
+def at_least_two(labels: LabelSet) -> LabelSet:
+    """The label set, unless it has a single label.
+
+    Raises:
+        UserError: it has.
+    """
+    between(f"labels ({labels.made_by})", len(labels.labels), 2, len(labels.leaves))
+    return labels
 
 
 def between(name: str, value: int, low: int, high: int) -> int:

@@ -1,4 +1,4 @@
-"""Classes left out, by subtree or list; and the matched control that leaves out as many others (E6)."""
+"""Classes left out, by subtree or list, and the matched control that leaves out as many others (Huh et al. 2016, E6)."""
 
 from __future__ import annotations
 
@@ -8,39 +8,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.definitions import Parameter
+from transferlab.designs.definition import DesignDefinition
 from transferlab.designs.draw import Draw, between
 from transferlab.errors import UserError
-from transferlab.specs import Design, Pack, Subset
+from transferlab.specs import Pack, Subset
 from transferlab.taxonomy import classlists
 
 
-def without(nodes: Sequence[str]) -> Design:
-    """All classes but these and those under these nodes of the taxonomy.
-
-    In WordNet a node may also be named as a synset ("dog.n.01"), a noun of one sense, or a class list ("pascal-voc").
-    """
-    return Design("without", {"nodes": tuple(nodes)})
-
-
-def without_matched(nodes: Sequence[str]) -> Design:
-    """All classes but as many random others; both arms are trimmed to the same number of images."""
-    return Design("without_matched", {"nodes": tuple(nodes)})
-
-
-def draw_without(take: Draw, nodes: Sequence[str]) -> Subset:
-    """Raises UserError for unknown nodes, for too few classes left, or for fewer others than excluded ones."""
+def _draw_without(take: Draw, nodes: Sequence[str]) -> Subset:
     without_them, _, total = _arms(take, nodes)
     return _trimmed(take, without_them, total)
 
 
-def draw_matched(take: Draw, nodes: Sequence[str]) -> Subset:
-    """Raises UserError as ``draw_without`` does."""
+def _draw_matched(take: Draw, nodes: Sequence[str]) -> Subset:
     _, without_others, total = _arms(take, nodes)
     return _trimmed(take, without_others, total)
 
 
 def _arms(take: Draw, nodes: Sequence[str]) -> tuple[list[int], list[int], int]:
-    """Classes that either arm keeps, and the images that both can have."""
+    """The classes that each arm keeps, and the number of images that both can have."""
     left_out = _excluded(take.pack, nodes)
     others = [int(c) for c in take.class_order if int(c) not in left_out]
     between("classes to leave out", len(left_out), 1, len(take.sizes) // 2)
@@ -81,7 +68,20 @@ def _trimmed(take: Draw, kept: list[int], total: int) -> Subset:
         less, c = largest[0]
         heapq.heapreplace(largest, (less + 1, c))
         keep[c] -= 1
-    rows = [take.rows_of_class[c][: keep[c]] for c in kept]
-    labels = np.repeat(np.arange(len(kept), dtype=np.int32), [len(r) for r in rows])
-    leaves = [take.pack.taxonomy.leaves[c] for c in kept]
-    return take.subset(np.concatenate(rows), labels, leaves, [(leaf,) for leaf in leaves])
+    return take.of_classes(kept, np.array([keep.get(c, 0) for c in range(len(take.sizes))]))
+
+
+NODES = {
+    "nodes": Parameter(
+        means='class ids or nodes of the taxonomy; in WordNet also synsets ("dog.n.01"), nouns of one sense, and class '
+        'lists ("pascal-voc")', required=True, names=True,
+    )
+}  # fmt: skip
+without = DesignDefinition(
+    name="without", title="without classes", parameters=NODES, draw=_draw_without,
+    explained="all classes but these and those under these nodes of the taxonomy",
+)  # fmt: skip
+without_matched = DesignDefinition(
+    name="without_matched", title="without other classes", parameters=NODES, draw=_draw_matched,
+    explained="all classes but as many random others; both arms have the same number of images",
+)  # fmt: skip
