@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 
 class Small(nn.Module):
-    """Four shallow, wide, early-pooling stages; its features see three scales.
+    """A stem and three shallow, wide stages that pool early; the features cover three scales.
 
-    The last stage is averaged, the two before it are averaged in each quarter of the image. Against the average of
-    the last stage alone, at equal cost: mean probe accuracy 65.0 against 58.9 after 330,000 examples (one seed each,
-    other rates of the head), most of it on Omniglot and clothing; untrained 46.7 against 37.0 (LOG.md).
+    The last stage is averaged over the image, the two before it over each quarter of the image. Compared with the average
+    of the last stage alone at equal cost: mean probe accuracy 65.0 against 58.9 after 330,000 examples (one seed each,
+    different rates of the head), most of it on Omniglot and clothing; untrained 46.7 against 37.0 (LOG.md).
 
     Args:
-        width: of the stem; the stages have twice, four and eight times as many channels.
+        width: channels of the stem; the stages have twice, four and eight times as many.
     """
 
     def __init__(self, width: int) -> None:
@@ -28,8 +28,8 @@ class Small(nn.Module):
             nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
         self.stages = nn.ModuleList(
-            # Pooling before the norm is the same network up to the order of max and a positive scale, on a quarter
-            # of the elements.
+            # Pooling before the norm gives the same network (a positive scale commutes with max) on a quarter of the
+            # elements.
             nn.Sequential(
                 nn.Conv2d(n_in, 2 * n_in, 3, padding=1, bias=False),
                 nn.MaxPool2d(2),
@@ -47,7 +47,7 @@ class Small(nn.Module):
         return torch.cat([areas(late, 1), areas(middle, 2), areas(early, 2)], 1)
 
     def scales(self, images: Tensor) -> list[Tensor]:
-        """Outputs of the three stages, float [b, channels, s / 4, s / 4] to [b, channels, s / 16, s / 16]."""
+        """Outputs of the three stages, from float [b, channels, s / 4, s / 4] to [b, channels, s / 16, s / 16]."""
         found = [self.stem(images)]
         for stage in self.stages:
             found.append(stage(found[-1]))
@@ -55,10 +55,10 @@ class Small(nn.Module):
 
 
 def areas(maps: Tensor, n: int) -> Tensor:
-    """Means over the n × n areas of an image, [b, c, s, s] to [b, n · n · c]; an odd side's middle line counts for both.
+    """Means over n × n areas of the maps, [b, c, s, s] to [b, n · n · c]; neighbouring areas share an odd middle line.
 
-    What ``adaptive_avg_pool2d`` gives, area by area, as one matrix product: its gradient is channels last like the
-    maps, which makes whole steps 1.04 times as fast (one thread), and it is deterministic on CUDA too.
+    It gives what ``adaptive_avg_pool2d`` gives, area by area, as one matrix product: the gradient is channels last like
+    the maps, which makes whole steps 1.04 times as fast (one thread), and it is deterministic on CUDA too.
     """
     b, c, side, _ = maps.shape
     pixels = maps.permute(0, 2, 3, 1).reshape(b, side * side, c)

@@ -43,6 +43,6 @@ def _weight_bytes(detail: str, image_px: int) -> float:
 
 small = BackboneDefinition(
     name="small", title="small", example="small:48",
-    explained="four shallow, wide convolutional stages for 32 to 64 px; the detail is the stem's width (default 32)",
+    explained="a shallow, wide convolutional network for 32 to 64 px; the detail is the stem's width (default 32)",
     build=_build, check=_check, weight_bytes=_weight_bytes, has_maps=True,
 )  # fmt: skip
