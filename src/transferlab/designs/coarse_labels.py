@@ -44,7 +44,7 @@ def _one_class_of_each(take: Draw, depth: int) -> tuple[LabelSet, list[int]]:
 
 
 def _in_turns(groups: list[NDArray[np.int32]], n: int) -> NDArray[np.int32]:
-    """The first n of one from each group, then another from each, …"""
+    """The first n rows if one is taken from each group, then another from each, and so on."""
     turn = np.concatenate([np.arange(len(g)) for g in groups])
     return np.concatenate(groups)[np.argsort(turn, kind="stable")][:n]
 

@@ -20,7 +20,7 @@ def _draw_random(take: Draw, part: str) -> Subset:
 
 
 def _draw_minimal(take: Draw, part: str) -> Subset:
-    """Huh et al. do not state their exact condition. Ours cuts the taxonomy where no branch has more than half of the
+    """Huh et al. do not state their exact condition; ours cuts the taxonomy where no branch has more than half of the
     classes, and deals the branches out, largest first, to the smaller side (ties at random).
     """
     taxonomy = take.pack.taxonomy

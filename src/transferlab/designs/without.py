@@ -32,8 +32,8 @@ def _arms(take: Draw, nodes: Sequence[str]) -> tuple[list[int], list[int], int]:
     others = [int(c) for c in take.class_order if int(c) not in left_out]
     between("classes to leave out", len(left_out), 1, len(take.sizes) // 2)
     sizes = take.sizes
-    gone = _closest_in_size(others, sizes, int(sizes[sorted(left_out)].sum()), len(left_out))
-    kept = [[c for c in range(len(sizes)) if c not in out] for out in (left_out, gone)]
+    removed = _closest_in_size(others, sizes, int(sizes[sorted(left_out)].sum()), len(left_out))
+    kept = [[c for c in range(len(sizes)) if c not in out] for out in (left_out, removed)]
     return kept[0], kept[1], min(int(sizes[classes].sum()) for classes in kept)
 
 
@@ -46,21 +46,21 @@ def _excluded(pack: Pack, nodes: Sequence[str]) -> set[int]:
 
 
 def _closest_in_size(others: list[int], sizes: NDArray[np.int64], n_images: int, n: int) -> set[int]:
-    """The first n of these classes, exchanged one by one for smaller ones until their images come close."""
-    gone, spare = others[:n], others[n:]
-    for i in range(len(gone)):
-        excess = int(sizes[gone].sum()) - n_images
+    """The first n of these classes, replaced one by one by smaller ones until their number of images comes close."""
+    removed, spare = others[:n], others[n:]
+    for i in range(len(removed)):
+        excess = int(sizes[removed].sum()) - n_images
         if excess <= 0:
             break
-        smaller = [c for c in spare if sizes[c] < sizes[gone[i]]]
+        smaller = [c for c in spare if sizes[c] < sizes[removed[i]]]
         if smaller:
-            best = min(smaller, key=lambda c: abs(int(sizes[gone[i]]) - int(sizes[c]) - excess))
-            spare[spare.index(best)], gone[i] = gone[i], best
-    return set(gone)
+            best = min(smaller, key=lambda c: abs(int(sizes[removed[i]]) - int(sizes[c]) - excess))
+            spare[spare.index(best)], removed[i] = removed[i], best
+    return set(removed)
 
 
 def _trimmed(take: Draw, kept: list[int], total: int) -> Subset:
-    """These classes with ``total`` images: the largest class gives up its last ones first."""
+    """These classes with ``total`` images: the last images of the largest class are dropped first."""
     keep = {c: int(take.sizes[c]) for c in kept}
     largest = [(-n, c) for c, n in keep.items()]
     heapq.heapify(largest)
