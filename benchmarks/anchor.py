@@ -27,10 +27,12 @@ from PIL import Image
 from quality import scores_of
 from torch import Tensor
 
-from transferlab.engine import backbones
-from transferlab.engine.backbones import Backbone, Small, areas
+from transferlab.definitions import Brought
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import BACKBONES, BackboneDefinition, build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.fit import fit
+from transferlab.engine.small import Small, areas
 from transferlab.identity import torch_seed
 from transferlab.images.pack import open_pack
 from transferlab.runners.machine import here
@@ -48,11 +50,8 @@ class Plain(Small):
         return areas(self.scales(images)[-1], 1)
 
 
-def plain(detail: str, image_px: int) -> Backbone:
-    return Backbone(Plain(32), 256)
-
-
-backbones.BACKBONES["plain"] = plain  # pyright: ignore[reportArgumentType]
+plain = BackboneDefinition(name="plain", build=lambda detail, image_px: Plain(32))
+BACKBONES.bring(plain, Brought(__file__, ""))
 
 
 def main() -> None:
@@ -93,7 +92,7 @@ def _write(source: Pack, folder: Path) -> None:
 
 
 def _network(seed: int) -> Backbone:
-    return backbones.build(RECIPE.backbone, RECIPE.image_px, torch_seed("initialisation", seed)).eval()
+    return build(RECIPE.backbone, RECIPE.image_px, torch_seed("initialisation", seed)).eval()
 
 
 def _trained(source: Pack, n_images: int, seed: int, place: Place) -> Backbone:

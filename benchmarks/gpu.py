@@ -181,9 +181,9 @@ class InPlace(Replayed):
         last = self._end(step)
         for _ in range(step, last):
             self._step()
-        self._tell(last - step)
-        while len(self.told) > 1:
-            self._hear()
+        self._request_losses(last - step)
+        while len(self.pending) > 1:
+            self._receive_losses()
         return last
 
     def _enqueue(self) -> None:

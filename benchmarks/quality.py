@@ -31,7 +31,8 @@ from typing import Any
 import torch
 from measured import RESULTS, spread
 
-from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.fit import fit
 from transferlab.engine.recipes import SMALL

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from transferlab import cli
+from transferlab.definitions import Brought, Definition, Table
 from transferlab.identity import digest
 from transferlab.specs import TEST, TRAIN, VAL, Boxes, Pack, Ragged
 from transferlab.taxonomy.readers import from_folders
 from transferlab.taxonomy.tree import flat
 
 MakePack = Callable[..., Pack]
+Bring = Callable[[Table[Any], Definition], None]
 Folder = Callable[..., None]
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -32,6 +35,20 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the folder ../shared/data with genuine images is not here")
     return DATA
+
+
+@pytest.fixture
+def bring() -> Iterator[Bring]:
+    """Bring a definition from outside into a table, for one test."""
+    brought: list[tuple[Table[Any], str]] = []
+
+    def into(table: Table[Any], definition: Definition) -> None:
+        table.bring(definition, Brought("a test", "0"))
+        brought.append((table, definition.name))
+
+    yield into
+    for table, name in brought:
+        del table._all[name], table._brought[name]
 
 
 @pytest.fixture

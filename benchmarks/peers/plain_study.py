@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import build
 from transferlab.transfer.probe import PENALTIES
 
 TO_INPUT = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)]

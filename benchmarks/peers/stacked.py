@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transferlab.engine.backbones import Backbone, Small, areas
+from transferlab.engine.backbone import Backbone
 from transferlab.engine.batches import Place
+from transferlab.engine.small import Small, areas
 from transferlab.specs import Recipe
 
 

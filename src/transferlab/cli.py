@@ -14,6 +14,7 @@ import click
 
 from transferlab.cli_images import VERBS, show
 from transferlab.console import Display, duration, say
+from transferlab.engine.backbones import BACKBONES
 from transferlab.errors import ImpossibleQuestion, UserError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _run_options(verb: Verb) -> Verb:
             "--seeds", type=int, help="Fresh draws, each with its own trainings; 3 is the least for intervals."
         ),
         click.option("--size", type=int, help="Side of the images in pixels (32)."),
-        click.option("--backbone", help="small, small:WIDTH, alexnet-caffe, timm:NAME or torchvision:NAME."),
+        click.option("--backbone", help=f"For example {', '.join(d.example for d in BACKBONES.values())}."),
         click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
         click.option(
             "--protocol", type=click.Choice(["probe", "knn", "finetune"]), help="How transfer is measured (probe)."

@@ -11,6 +11,8 @@ import numpy as np
 from transferlab import designs
 from transferlab.contrasts import resolve
 from transferlab.definitions import Table
+from transferlab.engine.backbones import BACKBONES
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
 from transferlab.origins import ORIGINS
 from transferlab.origins.definition import Asked
@@ -200,13 +202,14 @@ def _codes(used: Sequence[Used]) -> tuple[str, ...]:
 
 def _of_recipe(recipe: Recipe) -> list[Used]:
     """The definitions that a recipe names."""
-    return []
+    return [(BACKBONES, recipe.backbone.partition(":")[0]), (OPTIMISERS, recipe.optimiser)]
 
 
 def _brought(study: Study, conditions: Sequence[NamedCondition]) -> Iterator[BroughtDefinition]:
     """All definitions from outside the package that a study uses."""
     used: list[Used] = [(PROTOCOLS, p.kind) for p in study.protocols]
     used += [(ORIGINS, c.name) for c in conditions if c.is_control]
+    used += [(designs.DESIGNS, designs.check(c.design)[0].name) for c in conditions if c.design is not None]
     used += [(METRICS, study.metric)] if study.metric else []
     for table, name in dict.fromkeys([*used, *_of_recipe(study.recipe)]):
         if brought := table.brought(name):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from transferlab import designs
 from transferlab.contrasts import resolve
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
 from transferlab.specs import Epochs, Protocol, Recipe, Study, TargetFacts
@@ -41,6 +43,8 @@ def _conditions(study: Study, where: str) -> None:
         raise UserError("the study has no conditions", where, "give at least two conditions to compare")
     if twice := [level for level in levels if levels.count(level) > 1]:
         raise UserError(f"two conditions are called {twice[0]!r}", where, "give each a name of its own")
+    for design in study.conditions.values():
+        designs.check(design)
     for name in study.controls:
         ORIGINS.find(name, where)
     if clash := [name for name in levels if name in ORIGINS]:
@@ -136,8 +140,8 @@ def check_recipe(recipe: Recipe) -> None:
         if not low <= value <= high:
             to = "up" if high == most else f"to {high}"
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
+    OPTIMISERS.find(recipe.optimiser, f"recipe {recipe.name}")
     words = {
-        "optimiser": ("muon", "sgd", "adamw"),
         "schedule": ("cosine", "one-cycle", "steps"),
         "precision": ("auto", "bf16", "fp32"),
     }

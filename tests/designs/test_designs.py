@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -200,6 +201,29 @@ def test_shuffled_labels_keep_rows_and_counts(make_pack: MakePack) -> None:
 def test_impossible_levels_and_unknown_names_are_the_users_mistake(design: Design, make_pack: MakePack) -> None:
     with pytest.raises(UserError):
         designs.draw(design, make_pack(), 0)
+
+
+def test_a_design_takes_its_settings_by_position_or_by_name_and_says_which() -> None:
+    by_name = designs.images_per_class(n=5, short="keep")
+    assert by_name == designs.images_per_class(5, "keep") == Design("images_per_class", {"n": 5, "short": "keep"})
+    assert designs.images_per_class(5) == Design("images_per_class", {"n": 5, "short": "error"})
+    assert designs.without(["g0"]) == Design("without", {"nodes": ("g0",)})
+    assert str(inspect.signature(designs.images_per_class)).startswith("(n, short='error')")
+    with pytest.raises(TypeError, match="missing a required argument: 'n'"):
+        designs.images_per_class()
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        designs.images_per_class(0), designs.images_per_class(2.5), designs.images_per_class(5, short="drop"),
+        designs.random_split("C"), designs.without("g0"), designs.shuffled(designs.random_classes(1)),
+        Design("images_per_klass", {"n": 3}), Design("images_per_class", {"m": 3}), Design("images_per_class", {}),
+    ],
+)  # fmt: skip
+def test_settings_that_no_data_could_make_right_are_refused_without_data(design: Design) -> None:
+    with pytest.raises(UserError):
+        designs.check(design)
 
 
 def test_a_multi_label_source_is_refused(make_pack: MakePack) -> None:

@@ -108,9 +108,11 @@ def test_every_study_in_the_docs_plans(page: Path, tmp_path: Path, tmp_path_fact
             assert sum(contrast.weights.values()) == 0
 
 
-def test_the_documented_design_keeps_the_laws_of_designs(make_pack: Callable[..., Pack], monkeypatch) -> None:
+def test_the_documented_design_keeps_the_laws_of_designs(
+    make_pack: Callable[..., Pack], bring: Callable[..., None]
+) -> None:
     module = extension("designs/long_tail.py")
-    monkeypatch.setitem(designs.DESIGNS, "long_tail", module.draw)
+    bring(designs.DESIGNS, module.long_tail)
     pack = make_pack((16,) * 5)
     tails = {ratio: designs.draw(module.long_tail(16, ratio), pack, 3) for ratio in (1, 4, 16)}
     assert sorted(np.bincount(tails[16].labels)) == [1, 2, 4, 8, 16]
@@ -139,8 +141,8 @@ def test_the_documented_source_is_read(tmp_path: Path, monkeypatch) -> None:
     assert len(pack.labels) == 12 and pack.taxonomy.leaves == ("bird", "fish")
 
 
-def test_the_documented_backbone_is_built(monkeypatch) -> None:
-    monkeypatch.setitem(BACKBONES, "mixer", extension("engine/mixer.py").mixer)
+def test_the_documented_backbone_is_built(bring: Callable[..., None]) -> None:
+    bring(BACKBONES, extension("engine/mixer.py").mixer)
     first, again, other = (build("mixer:16", 32, seed) for seed in (1, 1, 2))
     images = torch.randn(2, 3, 32, 32)
     assert first.eval()(images).shape == (2, first.n_features) == (2, 16)

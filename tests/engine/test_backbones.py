@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
-from transferlab.engine.backbones import BACKBONES, areas, build
+from transferlab.engine.backbones import BACKBONES, BackboneDefinition, build
+from transferlab.engine.drops import Dropout
+from transferlab.engine.small import areas
 from transferlab.errors import UserError
 
 NAMES = ["small", "small:16", "alexnet-caffe", "timm:resnet10t", "timm:vit_tiny_patch16_224", "torchvision:resnet18",
@@ -31,6 +36,17 @@ def test_a_backbone_maps_images_to_vectors_and_its_seed_fixes_its_bits(name: str
 def test_a_wrong_name_is_the_users_mistake(name: str) -> None:
     with pytest.raises(UserError):
         build(name, 32, 0)
+
+
+def test_a_family_from_outside_is_measured_and_its_dropout_exchanged(bring: Callable[..., None]) -> None:
+    def trunk(detail: str, image_px: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, int(detail), 4, 4), nn.Flatten(), nn.Dropout(0.5))
+
+    brought = BackboneDefinition(name="brought", build=trunk)
+    bring(BACKBONES, brought)
+    backbone = build(brought(8), 16, 0)
+    assert (brought(), brought(8), backbone.n_features) == ("brought", "brought:8", 8 * 4 * 4)
+    assert [type(layer) for layer in backbone.trunk.children()] == [nn.Conv2d, nn.Flatten, Dropout]
 
 
 def test_a_network_that_does_not_fit_the_images_says_so() -> None:

@@ -13,6 +13,7 @@ from transferlab import specs
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Member, Progress, Snapshot, TrainingFailed, fit
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.engine.steps import STEPS, Replayed, Singly
 from transferlab.specs import Augmentation, Epochs, Recipe, UntilFlat
 
@@ -146,7 +147,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lambda numbers: monkeypatch.setattr("transferlab.engine.steps.BLOCK_NUMBERS", numbers)
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_blocks_of_steps_give_what_single_steps_give(
     optimiser: str, ema: float | None, small_blocks: Callable[[int], None], monkeypatch: pytest.MonkeyPatch

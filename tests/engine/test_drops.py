@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from torch import nn
 from torchvision.ops import stochastic_depth
 
 from transferlab import specs
-from transferlab.engine import backbones
-from transferlab.engine.backbones import Backbone, build
+from transferlab.definitions import Definition, Table
+from transferlab.engine.backbones import BACKBONES, BackboneDefinition, build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.drops import Dropout, exchange, give
@@ -21,20 +23,20 @@ from transferlab.engine.steps import STEPS, Replayed, Singly
 from transferlab.errors import UserError
 from transferlab.specs import Augmentation, Recipe
 
+Bring = Callable[[Table[Any], Definition], None]
 CPU = Place("cpu", "fp32")
 RECIPE = Recipe(backbone="dropping", image_px=16, batch=8, length=specs.Examples(8 * 40), precision="fp32", lr=0.02,
                 optimiser="sgd", augmentation=Augmentation(2, flip=False))  # fmt: skip
 
 
-def dropping(detail: str, image_px: int) -> Backbone:
-    trunk = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.ReLU(), Dropout(0.2, whole=True), nn.Flatten(), Dropout(0.5))
-    return Backbone(trunk, 8 * (image_px // 4) ** 2)
+def dropping(detail: str, image_px: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.ReLU(), Dropout(0.2, whole=True), nn.Flatten(), Dropout(0.5))
 
 
 @pytest.fixture(autouse=True)
-def network(monkeypatch: pytest.MonkeyPatch) -> None:
+def network(bring: Bring) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setitem(backbones.BACKBONES, "dropping", dropping)
+    bring(BACKBONES, BackboneDefinition(name="dropping", build=dropping))
 
 
 @pytest.fixture(params=[Singly, Replayed])
@@ -127,10 +129,9 @@ class Hidden(nn.Module):
         return stochastic_depth(inputs, 0.5, "row", self.training)
 
 
-def test_a_network_whose_drawing_cannot_be_set_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    trunk = nn.Sequential(nn.Flatten(), Hidden())
-    monkeypatch.setitem(backbones.BACKBONES, "hidden", lambda detail, px: backbones._measured(trunk, "hidden", px))
-    with pytest.raises(UserError, match="resumed would differ"):
+def test_a_network_whose_drawing_cannot_be_set_back_is_refused(bring: Bring) -> None:
+    bring(BACKBONES, BackboneDefinition(name="hidden", build=lambda *_: nn.Sequential(nn.Flatten(), Hidden())))
+    with pytest.raises(UserError, match="a resumed training would differ"):
         build("hidden", 16, 0)
 
 

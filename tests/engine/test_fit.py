@@ -12,6 +12,7 @@ from transferlab import specs
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.fit import Fitted, Hooks, evaluate, fit, learning_rate, loss_of, steps_of
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.specs import Augmentation, Epochs, Recipe, UntilFlat
 
 CPU = Place("cpu", "fp32")
@@ -39,7 +40,7 @@ def equal(a: Fitted, b: Fitted) -> bool:
     return all(torch.equal(left[k], right[k]) for k in left)
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_a_resumed_training_ends_in_the_same_bits(optimiser: str, ema: float | None) -> None:
     rule = Augmentation(crop_px=2, flip=True, cutout_px=4, colour=0.2, scale=0.4)

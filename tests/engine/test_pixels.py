@@ -18,7 +18,7 @@ def test_parts_come_in_order_and_nothing_comes_behind_the_last() -> None:
     streamed = Streamed(IMAGES, iter(parts), "cpu")
     for rows in parts:
         assert (streamed.next().numpy() == IMAGES[rows]).all()
-    with pytest.raises(RuntimeError, match="behind the last"):
+    with pytest.raises(RuntimeError, match="after the last"):
         streamed.next()
     streamed.close()
 

@@ -111,7 +111,7 @@ def test_wordnet_goes_above_classes_that_it_knows(tmp_path: Path, png: Callable[
     assert source.taxonomy is not None and source.taxonomy.leaves == tuple(source.classes)
     assert source.taxonomy.leaves_under("n02075296") == ("pets/beagle", "pets/n02123045")  # carnivores
     assert source.taxonomy.names["pets/n02123045"] == "tabby, tabby cat"
-    assert source.notes[-1] == "classes stand in WordNet 3.0: 2 by their only noun sense, 1 by wnid"
+    assert source.notes[-1] == "classes placed in WordNet 3.0: 2 by their only noun sense, 1 by wnid"
     bare = folders(tmp_path / "bare", png, ("beagle", "n02123045"))
     assert taxonomy_of(f"imagefolder:{bare}?taxonomy=wordnet").leaves_under("n02075296") == ("beagle", "n02123045")
 

@@ -55,7 +55,7 @@ KEEPS_TO: dict[str, set[str]] = {
     },  # pure functions of arrays: report.gather reads the store for them
     "transferlab": {"errors", "specs", "contrasts", "designs", "transfer"},
     "questions": {"errors", "definitions", "specs", "taxonomy", "contrasts", "designs"},
-    "plan": {"errors", "definitions", "identity", "specs", "planned", "designs", "answers"},
+    "plan": {"errors", "definitions", "identity", "specs", "planned", "designs", "engine", "answers"},
     "__main__": {"cli"},
 }
 
@@ -80,8 +80,8 @@ LATER: dict[str, set[str]] = {
     "faster_coco_eval": {"transfer"},
 }
 WITH_TORCH = {
-    "engine.alexnet", "engine.backbones", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
-    "engine.pixels", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
+    "engine.alexnet", "engine.backbone", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
+    "engine.pixels", "engine.small", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
     "transfer.detect.maps", "transfer.detect.model", "transfer.detect.protocol", "transfer.detect.regions", "transfer.detect.scenes",
     "transfer.detect.training", "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
     "runners.calibrate", "runners.networks", "runners.worker",

@@ -54,7 +54,7 @@ def test_sizes_are_told_without_reading_a_subset_again(wanted: Wanted) -> None:
 def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wanted: Wanted) -> None:
     assert isinstance(wanted.study, Study)
     deep = replace(wanted.study, targets=["source"], protocols=[probe(), induction(cut=7)])
-    with pytest.raises(UserError, match="no cut at depth 7 .*depths go from 0 to 1"):
+    with pytest.raises(UserError, match="no cut at depth 7 .*depths are from 0 to 1"):
         prepare(replace(wanted, study=deep), lambda *_: None)
     assert not Store.open(wanted.store, create=False).studies()
 

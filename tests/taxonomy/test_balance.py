@@ -84,7 +84,7 @@ def test_counts_of_images_weigh_and_a_class_without_any_stays_with_the_others() 
     assert heavy.names == ("a", "r without a")
     empty = taxonomy.balanced(3, np.array([5, 0, 5, 5]))
     assert sorted(map(len, empty.members)) == [1, 1, 2]
-    with pytest.raises(UserError, match="one for each"):
+    with pytest.raises(UserError, match="one number for each"):
         taxonomy.balanced(2, np.array([1, 2]))
     with pytest.raises(UserError, match="0 or more"):
         taxonomy.balanced(2, np.array([1, 2, 3, -1]))

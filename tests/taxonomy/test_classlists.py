@@ -13,7 +13,7 @@ def test_a_class_list_is_known_by_its_names_and_a_small_part_of_one_is_not() -> 
     cifar = list(classlists.read("cifar-100"))
     found = classlists.find([name.replace("_", " ").title() for name in cifar])
     assert list(found.synsets.values()) == list(classlists.read("cifar-100").values())
-    assert found.sentence == "classes stand in WordNet 3.0: 100 by the list of cifar-100"
+    assert found.sentence == "classes placed in WordNet 3.0: 100 by the list of cifar-100"
     assert not classlists.find(cifar[:50]).missing
     few = classlists.find(["mouse", "keyboard"])  # of a shop's photographs, perhaps
     assert list(few.missing) == ["mouse", "keyboard"] and not few.synsets
@@ -37,7 +37,7 @@ def test_classes_without_one_synset_are_told_with_the_reason_and_the_way_out() -
         classlists.above(["hat"], None, {"hat": "dog.n.77"})
     with pytest.raises(UserError, match=r"'sofa' and 'lounge' are both sofa\.n\.01"):
         classlists.above(["sofa", "lounge"], None, {"sofa": "sofa.n.01", "lounge": "sofa.n.01"})
-    with pytest.raises(UserError, match="called like another synset"):
+    with pytest.raises(UserError, match="is that of another synset"):
         classlists.above(["n02083346", "zebra"], None, {"n02083346": "dog.n.01"})
 
 

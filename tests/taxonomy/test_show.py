@@ -50,7 +50,7 @@ def test_a_tree_hangs_each_node_below_its_first_parent_and_says_what_else_lies_t
         "    1  33.3 % ██▋      │ └ b",
         "    1  33.3 % ██▋      └ c",
     ]
-    assert "1 more classes lie under it by other parents" in show(small(), "text", Asked(tree="y"))
+    assert "1 more classes are below it by a parent that is not" in show(small(), "text", Asked(tree="y"))
     rows = json.loads(show(small(), "json", Asked(tree="x")))
     assert [(row["depth"], row["id"], row["leaves"]) for row in rows] == [(0, "x", 2), (1, "a", 1), (1, "b", 1)]
     assert show(small(), "csv", Asked(tree="y")).splitlines()[1:] == ["0,y,y,1", "1,c,c,1"]
@@ -99,7 +99,7 @@ def test_what_lies_under_several_nodes_is_told_in_class_order(form: Format, imag
     [
         (Asked(cut=1, merge_up=1), "name one of them"), (Asked(cut=1, under="x"), "name one of them"),
         (Asked(under="x", tree=""), "name one of them"), (Asked(balanced=0), "from 1 to 1000"),
-        (Asked(tree="cow.n.02"), "no class lies under 'cow.n.02'"), (Asked(tree="pascal-voc"), "names 19 nodes"),
+        (Asked(tree="cow.n.02"), "no class is below 'cow.n.02'"), (Asked(tree="pascal-voc"), "names 19 nodes"),
         (Asked(under="unicron"), "did you mean unicorn"), (Asked(under="n02084071,"), "name a noun"),
     ],
 )  # fmt: skip

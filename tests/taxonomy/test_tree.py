@@ -62,7 +62,7 @@ def test_the_first_parent_by_name_is_followed_and_the_order_of_edges_does_not_co
 @pytest.mark.parametrize(
     ("edges", "classes", "words"),
     [
-        ([("a", "b"), ("b", "a")], ["a"], "circle"),
+        ([("a", "b"), ("b", "a")], ["a"], "cycle"),
         ([("a", "r"), ("b", "s")], ["a", "b"], "2 roots"),
         ([("a", "r"), ("b", "r")], ["a"], "no images"),
         ([("a", "r")], ["a", "q"], "not in the taxonomy"),

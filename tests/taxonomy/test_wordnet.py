@@ -184,7 +184,7 @@ def test_synsets_are_found_by_wnid_name_and_word() -> None:
         ("dog.v.01", "is called 'dog.v.01'"),
         ("n０２０８４０７１", "is called"),
         ("n00000001", "no noun .* the wnid 'n00000001'"),
-        ("n99999999", "other versions have other ones"),
+        ("n99999999", "other versions have other offsets"),
         ("", "name a noun"),
     ],
 )
@@ -200,7 +200,7 @@ def test_any_nouns_make_a_taxonomy_and_what_has_nothing_above_it_does_not() -> N
     assert {"n01317541", "n02083346"} <= made.ancestors("n02084071")  # domestic animal is above by another path
     with pytest.raises(UserError, match="occurs twice"):
         Taxonomy.wordnet(["n02084071", "n02084071"])
-    with pytest.raises(UserError, match="no kind above them"):
+    with pytest.raises(UserError, match="no hypernym"):
         Taxonomy.wordnet(["n02084071", wordnet.find("Albert Einstein")])
     with pytest.raises(UserError, match="no classes"):
         Taxonomy.wordnet([])

@@ -92,8 +92,8 @@ def test_the_rule_of_coarse_labels_is_part_of_the_protocol(problem: Problem) -> 
 @pytest.mark.parametrize(
     ("protocol", "told"),
     [
-        (induction(cut=9), "depths go from 0 to 2"),
-        (induction(merge=3), "passes go from 1 to 2"),
+        (induction(cut=9), "depths are from 0 to 2"),
+        (induction(merge=3), "passes are from 1 to 2"),
         (Protocol("induction"), r"induction\(cut=DEPTH\)"),
         (Protocol("induction", knobs={"cut": 1.5}), "choose a whole number from 0 up"),
         (Protocol("induction", knobs={"depth": 1}), "no setting 'depth'"),

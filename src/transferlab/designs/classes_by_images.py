@@ -1,19 +1,26 @@
-"""One budget of images, divided among more or fewer classes (E5)."""
+"""Classes by images: one budget of images, divided among more or fewer classes (Huh et al. 2016, E5)."""
 
 from __future__ import annotations
 
+from transferlab.definitions import Parameter
+from transferlab.designs.definition import DesignDefinition
 from transferlab.designs.draw import Draw, between
-from transferlab.specs import Design, Subset
+from transferlab.specs import Subset
 
 
-def classes_by_images(n_classes: int, n_images: int) -> Design:
-    """n_classes random classes with n_images each; equal products are equal budgets."""
-    return Design("classes_by_images", {"n_classes": n_classes, "n_images": n_images})
-
-
-def draw(take: Draw, n_classes: int, n_images: int) -> Subset:
-    """Raises UserError for more classes, or more images of them, than there are."""
+def _draw(take: Draw, n_classes: int, n_images: int) -> Subset:
     between("classes", n_classes, 2, len(take.sizes))
     chosen = take.class_order[:n_classes]
     between(f"images per class of these {n_classes} classes", n_images, 1, int(take.sizes[chosen].min()))
     return take.of_classes(chosen.tolist(), n_images)
+
+
+classes_by_images = DesignDefinition(
+    name="classes_by_images", title="classes by images",
+    explained="n_classes random classes with n_images each; equal products are equal budgets",
+    parameters={
+        "n_classes": Parameter(means="classes", required=True, low=2, whole=True),
+        "n_images": Parameter(means="train images of each class", required=True, low=1, whole=True),
+    },
+    draw=_draw,
+)  # fmt: skip

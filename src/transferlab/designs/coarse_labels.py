@@ -1,9 +1,9 @@
-"""Coarse labels against fine ones at one number of labels and of images (E3, E4).
+"""Coarse against fine labels at equal numbers of labels and images (Huh et al. 2016, E3 and E4).
 
-A cut at a depth gives k labels of uneven width. Both arms have k labels, and label by label the same number of
-images: the coarse arm takes them from all the classes that the label merges, in equal parts as far as they go; the
-fine arm from one of these classes, chosen at random. So they differ in the variety within a label alone, not in
-how many labels, how many images, which parts of the taxonomy, or how balanced.
+A cut at a depth gives k labels of uneven width. Both arms have k labels and, label by label, the same number of images.
+The coarse arm takes them from all classes that the label merges, in equal parts as far as possible; the fine arm takes
+them from one of these classes, chosen at random. So the arms differ only in the variety within a label, not in the number
+of labels or images, the parts of the taxonomy that they cover, or their balance.
 """
 
 from __future__ import annotations
@@ -11,23 +11,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.designs.draw import Draw, between
+from transferlab.designs.definition import DesignDefinition
+from transferlab.designs.draw import Draw, at_least_two
+from transferlab.designs.labels_by_cut import DEPTH
 from transferlab.identity import stream
-from transferlab.specs import Design, Subset
+from transferlab.specs import Subset
+from transferlab.taxonomy.tree import LabelSet
 
 
-def coarse_matched(depth: int) -> Design:
-    """The cut's labels, each with as many images as ``fine_matched`` has of it, from all of its classes."""
-    return Design("coarse_matched", {"depth": depth})
-
-
-def fine_matched(depth: int) -> Design:
-    """One random class of each of the cut's labels, with all its images."""
-    return Design("fine_matched", {"depth": depth})
-
-
-def draw_coarse(take: Draw, depth: int) -> Subset:
-    """Raises UserError for a depth that leaves fewer than two labels."""
+def _draw_coarse(take: Draw, depth: int) -> Subset:
     labels, chosen = _one_class_of_each(take, depth)
     rows: list[NDArray[np.int32]] = []
     for label in range(len(chosen)):
@@ -37,14 +29,12 @@ def draw_coarse(take: Draw, depth: int) -> Subset:
     return take.subset(np.concatenate(rows), of_row, labels.labels, labels.members)
 
 
-def draw_fine(take: Draw, depth: int) -> Subset:
-    """Raises UserError for a depth that leaves fewer than two labels."""
+def _draw_fine(take: Draw, depth: int) -> Subset:
     return take.of_classes(_one_class_of_each(take, depth)[1])
 
 
-def _one_class_of_each(take: Draw, depth: int):
-    labels = take.pack.taxonomy.cut(depth)
-    between(f"labels ({labels.made_by})", len(labels.labels), 2, len(labels.leaves))
+def _one_class_of_each(take: Draw, depth: int) -> tuple[LabelSet, list[int]]:
+    labels = at_least_two(take.pack.taxonomy.cut(depth))
     chosen: list[int] = []
     for label, members in enumerate(labels.members):
         ids = sorted(members)
@@ -54,6 +44,16 @@ def _one_class_of_each(take: Draw, depth: int):
 
 
 def _in_turns(groups: list[NDArray[np.int32]], n: int) -> NDArray[np.int32]:
-    """The first n of one from each group, then another from each, …"""
+    """The first n rows if one is taken from each group, then another from each, and so on."""
     turn = np.concatenate([np.arange(len(g)) for g in groups])
     return np.concatenate(groups)[np.argsort(turn, kind="stable")][:n]
+
+
+coarse_matched = DesignDefinition(
+    name="coarse_matched", title="coarse labels, matched", parameters=DEPTH, draw=_draw_coarse,
+    explained="the cut's labels, each with as many images as fine_matched has, taken from all of its classes",
+)  # fmt: skip
+fine_matched = DesignDefinition(
+    name="fine_matched", title="fine labels, matched", parameters=DEPTH, draw=_draw_fine,
+    explained="one random class of each of the cut's labels, with all its images",
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What all designs share: the order in which a seed takes classes and images, and how rows become a subset."""
+"""What all designs share: the random order of classes and images of a seed, and the making of a subset from rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.identity import stream
 from transferlab.specs import TRAIN, Pack, Subset
+from transferlab.taxonomy.tree import LabelSet
 
 
 @dataclass(frozen=True, eq=False)
 class Draw:
     """One fresh draw from a pack: a random order of its classes, and of the train images of each class.
 
-    Image k of a class is the same in every condition of a seed, and so is the k-th class: smaller conditions lie
-    inside larger ones, and differences between conditions are paired. The orders depend on seed, replicate and
-    class ids alone.
+    Image k of a class is the same in every condition of a seed, and so is class k: smaller conditions lie inside larger
+    ones, and differences between conditions are paired. The orders depend on seed, replicate and class ids alone.
     """
 
     pack: Pack
@@ -29,7 +29,7 @@ class Draw:
 
     @cached_property
     def rows_of_class(self) -> list[NDArray[np.int32]]:
-        """For each class its train rows in this draw's order, int32."""
+        """The train rows of each class in this draw's order, int32."""
         names = ("images", self.seed, self.replicate)
         return [members[stream(*names, leaf).permutation(len(members))]
                 for leaf, members in zip(self.pack.taxonomy.leaves, _members(self.pack), strict=True)]  # fmt: skip
@@ -42,23 +42,37 @@ class Draw:
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
-        """Train images of each class, int64 [c]."""
+        """The number of train images of each class, int64 [c]."""
         return np.array([len(rows) for rows in _members(self.pack)], np.int64)
 
-    def of_classes(self, classes: Sequence[int], n_images: int | None = None) -> Subset:
-        """The first ``n_images`` (or all) of each of these classes, each class its own label."""
+    def of_classes(self, classes: Sequence[int], n_images: int | NDArray[np.integer] | None = None) -> Subset:
+        """The first images of each of these classes, each class its own label.
+
+        Args:
+            n_images: how many of each class: one number, int [c] for all c classes of the pack, or None for all images.
+        """
         chosen = sorted(int(c) for c in classes)
-        rows = [self.rows_of_class[c][:n_images] for c in chosen]
+        most = np.broadcast_to(self.sizes if n_images is None else n_images, self.sizes.shape)
+        rows = [self.rows_of_class[c][: most[c]] for c in chosen]
         labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(r) for r in rows])
         leaves = [self.pack.taxonomy.leaves[c] for c in chosen]
         return self.subset(np.concatenate(rows), labels, leaves, [(leaf,) for leaf in leaves])
+
+    def merged(self, labels: LabelSet) -> Subset:
+        """All train images under a label set.
+
+        Raises:
+            UserError: a label set of a single label.
+        """
+        of_row = np.repeat(at_least_two(labels).of_leaf, self.sizes)
+        return self.subset(np.concatenate(self.rows_of_class), of_row, labels.labels, labels.members)
 
     def subset(
         self, rows: NDArray[np.int32], labels: NDArray[np.int32], names: Sequence[str],
         members: Sequence[tuple[str, ...]],
     ) -> Subset:  # fmt: skip
-        """Rows and labels in any order as a Subset; labels without a row are left out and the others closed up."""
-        of_row = np.full(len(self.pack.split), -1, np.int32)  # a place for each image: no sorting
+        """The subset of these rows and labels, in any order; labels without rows are dropped and the others renumbered."""
+        of_row = np.full(len(self.pack.split), -1, np.int32)  # one entry per image, which saves sorting
         of_row[rows] = labels
         ascending = np.flatnonzero(of_row >= 0).astype(np.int32)
         of_row = of_row[ascending]
@@ -74,9 +88,9 @@ class Draw:
 
 @lru_cache(maxsize=1)
 def _members(pack: Pack) -> list[NDArray[np.int32]]:
-    """For each class its train rows in the order of their ids, so that where an image lies in the pack does not matter.
+    """The train rows of each class in the order of image ids, so that an image's place in the pack does not matter.
 
-    The latest pack's are kept: every draw of a plan begins with them.
+    Those of the latest pack are kept, since every draw of a plan starts from them.
     """
     rows = pack.rows(TRAIN)
     rows = rows[np.argsort(pack.image_ids[rows])]
@@ -84,6 +98,16 @@ def _members(pack: Pack) -> list[NDArray[np.int32]]:
     order = np.argsort(labels, kind="stable")  # a radix sort for 16 bits
     borders = np.searchsorted(labels[order], np.arange(len(pack.taxonomy.leaves) + 1, dtype=np.int64))
     return np.split(rows[order], borders[1:-1])
+
+
+def at_least_two(labels: LabelSet) -> LabelSet:
+    """The label set, if it has at least two labels.
+
+    Raises:
+        UserError: it has one.
+    """
+    between(f"labels ({labels.made_by})", len(labels.labels), 2, len(labels.leaves))
+    return labels
 
 
 def between(name: str, value: int, low: int, high: int) -> int:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from transferlab.definitions import Parameter
+from transferlab.designs.definition import DesignDefinition
 from transferlab.designs.draw import Draw, between
-from transferlab.errors import UserError
-from transferlab.specs import Design, Subset
+from transferlab.specs import Subset
 
 
-def images_per_class(n: int, short: Literal["error", "keep"] = "error") -> Design:
-    """n random train images of each class.
-
-    Args:
-        short: what to do with classes of fewer images: refuse, or keep all that they have.
-    """
-    return Design("images_per_class", {"n": n, "short": short})
+def _draw(take: Draw, n: int, short: str) -> Subset:
+    most = take.sizes.min() if short == "error" else take.sizes.max()
+    return take.of_classes(range(len(take.sizes)), between("images per class", n, 1, int(most)))
 
 
-def draw(take: Draw, n: int, short: str) -> Subset:
-    """Raises UserError for an n that no class, or under "error" not every class, has."""
-    if short not in ("error", "keep"):
-        raise UserError(f"short = {short!r} is unknown", "images_per_class", "choose error or keep")
-    sizes = take.sizes
-    between("images per class", n, 1, int(sizes.min() if short == "error" else sizes.max()))
-    return take.of_classes(range(len(sizes)), n)
+images_per_class = DesignDefinition(
+    name="images_per_class", title="images per class", explained="n random train images of each class",
+    parameters={
+        "n": Parameter(means="train images of each class", required=True, low=1, whole=True),
+        "short": Parameter(means="what to do with classes that have fewer images: refuse the study, or keep all they have",
+                           default="error", words=("error", "keep")),
+    },
+    draw=_draw,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Shuffled labels: a design's images under its labels in random order, the control for "did the labels matter?"."""
+"""Shuffled labels: any design's images with its labels in random order, the control for "did the labels matter?"."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from dataclasses import replace
 from transferlab.identity import stream
 from transferlab.specs import Design, Subset
 
-PREFIX = "shuffled "
+_PREFIX = "shuffled "
 
 
 def shuffled(design: Design) -> Design:
     """The same rows as the design, its labels permuted among them."""
-    return Design(PREFIX + design.name, design.knobs)
+    return Design(_PREFIX + design.name, design.knobs)
+
+
+def unshuffled(design: Design) -> str:
+    """The name of the design whose labels are shuffled; the design's own name if they are not."""
+    return design.name.removeprefix(_PREFIX)
 
 
 def permuted(subset: Subset, seed: int, replicate: int) -> Subset:
-    """The subset with its labels permuted; their counts stay."""
+    """The subset with its labels permuted; each label keeps its number of images."""
     order = stream("shuffled labels", seed, replicate).permutation(len(subset.labels))
     return replace(subset, labels=subset.labels[order])

@@ -1,12 +1,13 @@
 """AlexNet as Caffe has it (``models/bvlc_alexnet`` of BVLC/caffe), without its last layer.
 
-Normalisation before pooling, two groups in the second, fourth and fifth convolution, Gaussian weights of deviation 0.01
-(fully connected 0.005), biases of 0.1 in the second, fourth and fifth convolution and in both fully connected layers,
-else 0, dropout of one half after each of these. Caffe's other one, ``models/bvlc_reference_caffenet``, pools before it
-normalises and begins with biases of 1; its authors report 57.4 % top-1, those of this one 57.1. With biases of 1 most
-features were dead after 100 steps here (64 px, batch 64, rate 0.01: 96 % on 200 classes; with 0.1 1 % on 10 classes; one
-seed), and conditions of few labels must train too. Huh et al. say AlexNet in Caffe; which of the two, and which layer
-they transferred, is not known.
+It normalises before it pools; the second, fourth and fifth convolutions have two groups. Initial weights are Gaussian with
+standard deviation 0.01 (fully connected layers: 0.005). Biases start at 0.1 in the second, fourth and fifth convolutions and
+in both fully connected layers, and at 0 elsewhere. Dropout of one half follows each fully connected layer.
+
+Caffe's other version, ``models/bvlc_reference_caffenet``, pools before it normalises and starts with biases of 1; its
+authors report 57.4 % top-1, against 57.1 % for this one. With biases of 1, most features were dead after 100 steps here (96 %
+on 200 classes at 64 px, batch 64, rate 0.01; with 0.1, 1 % on 10 classes; one seed), and conditions with few labels must
+train too. Huh et al. name AlexNet in Caffe; which version they used, and which layer they transferred, is not known.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ from torch import Tensor, nn
 
 from transferlab.engine.drops import Dropout
 
-# Caffe's inputs are pixels of 0 to 255 less their mean, ours have deviation 1: this is ImageNet's in such pixels, the
-# mean of its channels. Without it the first layer's weights, rates and decay would be those of another network.
+# Caffe's inputs are pixels from 0 to 255 minus their mean; ours have standard deviation 1. This is the standard deviation of
+# ImageNet's pixels on Caffe's scale, averaged over channels. Without it, the first layer's initial weights, learning rate and
+# decay would not mean the same as in Caffe.
 PIXEL_DEVIATION = 57.6
 N_FEATURES = 4096
 
 
 class AlexNet(nn.Module):
-    """Five convolutions and two fully connected layers; features are the rectified outputs of the second, fc7.
+    """Five convolutions and two fully connected layers; the features are the rectified outputs of the second, fc7.
 
-    Caffe crops 227 px. At 224 the first convolution gives 54 × 54 in place of 55 × 55, and Caffe's pooling, which
-    rounds up, makes 27 × 27 of both: from there on all shapes are equal, so nothing is padded. At other sizes from 63 px
-    on fc6 takes what is left of the image, and the network is not Caffe's.
+    Caffe crops to 227 px. At 224 px the first convolution gives 54 × 54 instead of 55 × 55, and Caffe's pooling, which
+    rounds up, reduces both to 27 × 27; all later shapes are equal, so nothing is padded. At other sizes, fc6 has as many
+    inputs as the last map leaves it, and the network differs from Caffe's.
 
     Args:
-        image_px: side of its input, at least 63.
+        image_px: side of its input in pixels, at least 63.
     """
 
     def __init__(self, image_px: int) -> None:
@@ -53,10 +55,27 @@ class AlexNet(nn.Module):
         return self.connected(self.layers(images * PIXEL_DEVIATION))
 
 
+class Scaled(nn.Module):
+    """Its input times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.factor
+
+
+def split(trunk: nn.Module) -> tuple[list[nn.Module], nn.Module]:
+    """The layers up to the last feature map, and the fully connected layers after it (fc6 and fc7)."""
+    assert isinstance(trunk, AlexNet)
+    return [Scaled(PIXEL_DEVIATION), *trunk.layers], trunk.connected
+
+
 class Normalised(nn.Module):
     """Local response normalisation over five channels: x / (1 + 1e-4 · mean of their squares)^0.75.
 
-    As sums of shifted slices: torch's own goes through ``avg_pool3d``, whose gradient on CUDA is not deterministic.
+    It sums shifted slices: torch's own version calls ``avg_pool3d``, whose gradient is not deterministic on CUDA.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -69,7 +88,7 @@ class Normalised(nn.Module):
 
 
 def _filters(n_in: int, n_out: int, size: int, bias: float, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Padded so that a stride of 1 keeps the maps' size; the first layer, of stride 4, is not padded."""
+    """A convolution, padded to keep the maps' size at stride 1; the first layer, of stride 4, is not padded."""
     layer = nn.Conv2d(n_in, n_out, size, stride, padding=size // 2 if stride == 1 else 0, groups=groups)
     _begin(layer, 0.01, bias)
     return layer

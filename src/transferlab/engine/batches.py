@@ -1,4 +1,4 @@
-"""Order, augmentation over whole batches, and features: pixels in, network inputs out."""
+"""Pixels to network inputs: the order of examples, augmentation of whole batches, and frozen features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from transferlab.engine.backbones import Backbone
+from transferlab.engine.backbone import Backbone
 from transferlab.engine.pixels import Streamed, on_device, resident
 from transferlab.identity import stream
 from transferlab.specs import Augmentation, Recipe
@@ -20,7 +20,7 @@ from transferlab.specs import Augmentation, Recipe
 
 @dataclass(frozen=True)
 class Place:
-    """Where and in what precision to compute."""
+    """The device and the precision to compute with."""
 
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
@@ -34,10 +34,10 @@ class Examples:
     """Labelled rows of an image array.
 
     Args:
-        images: uint8 [n, s, s, 3], may be mapped from disk.
-        rows: int32 [m], which of them.
+        images: uint8 [n, s, s, 3]; may be mapped from disk.
+        rows: int32 [m], the rows that are used.
         labels: int32 [m] in 0…n_classes-1, or int8 [m, n_classes] of 1, 0 and -1 (not scored).
-        mean, std: float32 [3], in 0…1, that pixels are normalised with.
+        mean, std: float32 [3], in 0…1, by which pixels are normalised.
     """
 
     images: NDArray[np.uint8]
@@ -49,7 +49,7 @@ class Examples:
 
 
 class Images:
-    """The pixels of some rows: on CUDA from the pack held there where it fits, else from the mapped array."""
+    """The pixels of some rows: from the copy of the pack on the CUDA device if it fits there, else from the mapped array."""
 
     def __init__(self, examples: Examples, place: Place, image_px: int) -> None:
         self.array, self.rows, self.device = examples.images, examples.rows, place.device
@@ -59,14 +59,14 @@ class Images:
         self._scale = torch.tensor(1 / (examples.std * 255), device=place.device).view(1, 3, 1, 1)
 
     def fetch(self, positions: NDArray[np.int64]) -> Tensor:
-        """uint8 [b, s, s, 3] at these positions among the rows, on the device."""
+        """The pixels at these positions among the rows, uint8 [b, s, s, 3] on the device."""
         rows = self.rows[positions]
         if self.resident is not None:
             return self.resident[on_device(rows.astype(np.int64), self.device)]
         return on_device(np.take(self.array, rows, axis=0), self.device)
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 [b, s, s, 3] to float [b, 3, image_px, image_px], channels last in memory."""
+        """Network inputs from uint8 [b, s, s, 3]: float [b, 3, image_px, image_px], channels last in memory."""
         inputs = (pixels.permute(0, 3, 1, 2).float() - self._shift) * self._scale
         if inputs.shape[-1] != self._image_px:
             inputs = F.interpolate(inputs, size=self._image_px, mode="bilinear", antialias=True, align_corners=False)
@@ -74,18 +74,18 @@ class Images:
 
 
 class Order:
-    """Which examples come when: consecutive parts of one random permutation an epoch, int64.
+    """The order of examples: one random permutation per epoch, read in consecutive parts.
 
-    They depend on the seed alone, so resuming costs nothing and changes nothing. Batches run across the borders of
-    epochs: no example is dropped, and a set smaller than a batch trains like any other.
+    It depends on the seed alone, so resuming costs nothing and changes nothing. Batches run across the ends of epochs: no
+    example is dropped, and a set smaller than a batch trains like any other.
     """
 
     def __init__(self, n_examples: int, seed: int) -> None:
         self.n_examples, self.seed = n_examples, seed
-        self._latest: dict[int, NDArray[np.int64]] = {}  # two epochs: every step of an epoch asks for the same one
+        self._latest: dict[int, NDArray[np.int64]] = {}  # the latest two epochs, since every step asks again
 
     def positions(self, first: int, last: int) -> NDArray[np.int64]:
-        """The examples seen as number ``first`` to ``last`` - 1 of the training, int64 [last - first]."""
+        """Positions of the examples that training sees as number ``first`` to ``last`` - 1, int64 [last - first]."""
         epochs, places = np.divmod(np.arange(first, last), self.n_examples)
         found = np.empty(last - first, np.int64)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
@@ -100,22 +100,22 @@ class Order:
         return self._latest[epoch]
 
 
-DRAWN_TOGETHER = 32  # steps; a named stream a step took 90 µs, as long as a small network's whole step on a GPU
+DRAWN_TOGETHER = 32  # steps; one named stream per step took 90 µs, as long as a small network's whole step on a GPU
 
 
 class Chance:
-    """The random numbers of augmentation, functions of the seed and the step alone, drawn for 32 steps at once."""
+    """Random numbers for augmentation: functions of the seed and the step alone, drawn for 32 steps at once."""
 
     def __init__(self, rule: Augmentation, batch: int, image_px: int, seed: int) -> None:
         self.rule, self.batch, self.image_px, self.seed = rule, batch, image_px, seed
         self._drawn: tuple[int, dict[str, NDArray[Any]]] = (-1, {})
 
     def steps(self, first: int, last: int) -> dict[str, NDArray[Any]]:
-        """Numbers for the examples of steps ``first`` to ``last`` - 1, which lie in one multiple of 32 steps.
+        """Numbers for the examples of steps ``first`` to ``last`` - 1, all of which lie in the same block of 32 steps.
 
         Returns:
-            what the rule needs of ``window`` int64 [2, m] (row and column of ``windows``), ``colour`` float32 [3, m],
-            ``hole`` int64 [2, m] (corner) and ``zoom`` float32 [4, m] in 0…1 (see ``zoomed``), where m = (last - first) · batch.
+            those that the rule needs: ``window`` int64 [2, m] (rows of the table ``windows``), ``colour`` float32 [3, m],
+            ``hole`` int64 [2, m] (a corner) and ``zoom`` float32 [4, m] in 0…1 (see ``zoomed``); m = (last - first) · batch.
         """
         block, start = divmod(first, DRAWN_TOGETHER)
         if self._drawn[0] != block:
@@ -139,23 +139,23 @@ class Chance:
 
 
 def windows(rule: Augmentation, side: int) -> Tensor:
-    """Where each crop finds its pixels, int64 [3 · (2 · crop_px + 1), side].
+    """The pixels that each crop reads, int64 [3 · (2 · crop_px + 1), side].
 
-    In three parts for shifts from -crop_px to crop_px: offsets of rows, of columns, and of columns mirrored.
+    The table has three parts, each for shifts from -crop_px to crop_px: offsets of rows, of columns, of mirrored columns.
     """
     span, last = torch.arange(side), side - 1
     shifts = torch.arange(-rule.crop_px, rule.crop_px + 1)[:, None]
-    # The reflected index of row i is |i|, folded at the far border: padding without copying.
+    # Row i is reflected to |i|, and likewise at the far border: padding without a copy.
     ahead, mirrored = (last - (last - (at + shifts).abs()).abs() for at in (span, last - span))
     return torch.cat([ahead * side, ahead, mirrored])
 
 
 def cropped(images: Tensor, rows: Tensor, window: Tensor, table: Tensor) -> Tensor:
-    """Crop after reflection padding and flip, in one gather for all images and three launches on a GPU.
+    """Random crops of reflection-padded, possibly flipped images; one gather for all images, three kernel launches.
 
     Args:
-        images: uint8 [n, s, s, 3]. rows: int64 [m], which of them.
-        window: int64 [2, m], into ``table``, which ``windows`` makes.
+        images: uint8 [n, s, s, 3]. rows: int64 [m], the images to crop.
+        window: int64 [2, m], rows of ``table``, which ``windows`` makes.
 
     Returns:
         uint8 [m, s, s, 3].
@@ -166,15 +166,15 @@ def cropped(images: Tensor, rows: Tensor, window: Tensor, table: Tensor) -> Tens
 
 
 def zoomed(inputs: Tensor, least: float, chance: Tensor) -> Tensor:
-    """A random part of each image at the size of the whole, all images at once (Szegedy et al. 2015).
+    """A random part of each image, enlarged to the size of the whole (Szegedy et al. 2015).
 
     Args:
-        inputs: float [b, 3, s, s]. least: share of the area that a part has at least, 0…1.
-        chance: float32 [4, b] in 0…1: area, ratio of the sides (logarithm of 3/4 to 4/3), place across and down.
+        inputs: float [b, 3, s, s]. least: smallest share of the area that a part may have, 0…1.
+        chance: float32 [4, b] in 0…1: area, ratio of the sides (3/4 to 4/3, log-uniform), horizontal and vertical place.
     """
     area, ratio = least + (1 - least) * chance[0], (4 / 3) ** (2 * chance[1] - 1)
     sides = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()]).clamp(max=1)  # shares of width and height
-    middle = (2 * chance[2:] - 1) * (1 - sides)  # of the image's own -1…1
+    middle = (2 * chance[2:] - 1) * (1 - sides)  # in the image's coordinates, -1…1
     side = inputs.shape[-1]
     at = (2 * torch.arange(side, device=inputs.device) + 1) / side - 1
     across, down = middle[:, :, None] + sides[:, :, None] * at
@@ -183,7 +183,7 @@ def zoomed(inputs: Tensor, least: float, chance: Tensor) -> Tensor:
 
 
 def recoloured(inputs: Tensor, rule: Augmentation, chance: Mapping[str, Tensor]) -> Tensor:
-    """Brightness, contrast and saturation jitter and cutout on normalised inputs [b, 3, s, s]."""
+    """Normalised inputs [b, 3, s, s] with jitter of brightness, contrast and saturation, and with cutout."""
     n, side = inputs.shape[0], inputs.shape[-1]
     if rule.colour:
         light, contrast, saturation = chance["colour"].view(3, n, 1, 1, 1)
@@ -197,11 +197,11 @@ def recoloured(inputs: Tensor, rule: Augmentation, chance: Mapping[str, Tensor])
 
 
 class Feed:
-    """Augmented, normalised inputs of consecutive steps, with their labels, on the device.
+    """Augmented, normalised inputs of consecutive steps and their labels, on the device.
 
     Args:
-        parts: first and last step of what will be asked for, in order: where the pack does not fit the device, a
-            thread gathers that far ahead.
+        parts: the ranges of steps that will be asked for, in order. If the pack does not fit on the device, a thread
+            gathers their pixels ahead of time.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ class Feed:
 
 
 def plain_batches(images: Images, n_examples: int, batch: int) -> Iterator[Tensor]:
-    """All examples in order, without augmentation, as normalised inputs."""
+    """Normalised inputs of all examples in order, without augmentation."""
     for start in range(0, n_examples, batch):
         yield images.normalised(images.fetch(np.arange(start, min(start + batch, n_examples))))
 

@@ -1,9 +1,9 @@
-"""Networks of one recipe trained together; a member's result equals its solo run.
+"""Networks of one recipe trained together; each member's result equals that of training it alone.
 
-On CUDA every member has a stream and a captured graph of its own: a small network's kernels leave most of the device
-idle, and those of several streams fill it. Stacking K networks into grouped convolutions would do the same in fewer
-launches, but ties the members to equal shapes, to layers and optimisers that have a stacked form, and to kernels of
-cuDNN that have been slower than streams (pytorch/pytorch issue 73764); ``benchmarks/gpu.py`` compares the three.
+On CUDA every member has its own stream and captured graph: the kernels of one small network leave most of the device
+idle, and those of several streams fill it. Stacking K networks into grouped convolutions would need fewer launches, but
+would require equal shapes, layers and optimisers that have a stacked form, and cuDNN kernels that have been slower than
+streams (pytorch/pytorch issue 73764). ``benchmarks/gpu.py`` compares the three.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def fit_cohort(members: Sequence[Member], recipe: Recipe, place: Place) -> Itera
     """Train the members in turns, none of which waits for the device.
 
     Yields:
-        the number of each member that has ended, with its network, or with the error that ended it (its hooks' errors
-        too); the others go on. A member that finds no memory beside others begins again when one of them has ended.
+        the number of each member that has ended, with its network or with the error that ended it (errors of its hooks
+        included); the others continue. A member that runs out of memory beside others starts again when one has ended.
     """
     waiting, running = deque(range(len(members))), dict[int, Generator[None, None, Fitted]]()
     free, lanes = [lane_on(place) for _ in members], dict[int, Any]()
@@ -39,9 +39,9 @@ def fit_cohort(members: Sequence[Member], recipe: Recipe, place: Place) -> Itera
                 continue
             del running[number]
             free.append(lanes.pop(number))
-            full = bool(running) and isinstance(ended, Exception) and _is_want_of_memory(ended)
+            full = bool(running) and isinstance(ended, Exception) and _is_out_of_memory(ended)
             if full:
-                ended = None  # its traceback holds what it had allocated
+                ended = None  # its traceback keeps its memory allocated
                 waiting.append(number)
                 torch.cuda.empty_cache()
                 continue
@@ -55,6 +55,6 @@ def _turn(training: Generator[None, None, Fitted], lane: Any, place: Place) -> F
         return error
 
 
-def _is_want_of_memory(error: Exception) -> bool:
-    """Out of memory, be it in the midst of a capture, whose end then fails as well."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, perhaps during a capture, whose end then fails as well."""
     return any(isinstance(found, torch.OutOfMemoryError) for found in (error, error.__context__))

@@ -1,4 +1,4 @@
-"""The one training loop: pre-training and fine-tuning, on any device, resumable to the bit."""
+"""The training loop, for pre-training and fine-tuning on any device; a resumed training ends in the same bits."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transferlab.engine import batches, drops
-from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
-from transferlab.engine.muon import Muon
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.engine.steps import STEPS, Course
 from transferlab.identity import torch_seed
 from transferlab.specs import Epochs, Recipe, UntilFlat
 
 
 class TrainingFailed(RuntimeError):
-    """The training cannot go on (a loss that is not finite); recorded as a failure of its cell."""
+    """The training cannot continue, because its loss is not finite; recorded as a failure of its cell."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: steps done and in all, examples seen, the latest mean loss."""
+    """The state of a training: steps done and in total, examples seen, the latest mean loss."""
 
     step: int
     n_steps: int
@@ -39,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Everything that resuming needs: the step to take next, tensors by name, and the history so far."""
+    """All that resuming needs: the next step, tensors by name, and the history so far."""
 
     step: int
     tensors: Mapping[str, Tensor]
@@ -48,12 +49,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a training tells its surroundings, which own clocks and files.
+    """Calls from a training to its surroundings, which own clocks and files.
 
     Args:
-        progress: called after every step; on CUDA after every block of up to 32 that is handed to the device.
-        due: whether a checkpoint is due after this step, asked as often. save: takes it.
-        resume: a snapshot to go on from.
+        progress: called after every step; on CUDA after every block of up to 32 steps that is enqueued.
+        due: whether a checkpoint is due after this step; called as often. save: stores it.
+        resume: the snapshot to continue from, if any.
     """
 
     progress: Callable[[Progress], None] = lambda progress: None
@@ -77,10 +78,10 @@ class Member:
     """One network to be trained.
 
     Args:
-        examples, seed: what it sees; initialisation, order and augmentation.
-        validation: examples that ``UntilFlat`` watches; required by it, else unused.
+        examples: what it is trained on. seed: of initialisation, order and augmentation.
+        validation: examples whose loss ends a training by ``UntilFlat``; required by it, otherwise unused.
         hooks: progress and checkpoints.
-        start: a backbone to go on from (fine-tuning; it is trained in place); None builds a fresh one.
+        start: the backbone to fine-tune, in place; None builds a fresh one.
     """
 
     examples: Examples
@@ -102,8 +103,8 @@ def fit(
 ) -> Fitted:
     """Train a backbone and a new linear head on examples; the arguments are those of ``Member``.
 
-    Initialisation, order and augmentation are functions of ``seed`` and the step alone. On one CPU with one number
-    of threads, equal arguments give equal bits, interrupted or not.
+    Initialisation, order and augmentation are functions of ``seed`` and the step alone. On one CPU with a fixed number of
+    threads, equal arguments give equal bits, interrupted or not.
 
     Raises:
         TrainingFailed: the loss is not finite.
@@ -116,7 +117,7 @@ def fit(
 
 
 def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None, Fitted]:
-    """A training that is taken on by ``turn``, a step at a time on the CPU, a block of steps on CUDA.
+    """A training that ``turn`` advances, by a step on the CPU and by a block of steps on CUDA.
 
     Raises:
         TrainingFailed: the loss is not finite.
@@ -126,7 +127,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     head = _new_head(backbone.n_features, member.examples.n_classes, torch_seed("head", member.seed))
     network = nn.Sequential(backbone, head).to(place.device)
     trainer = _Trainer(network, recipe, place, member.seed)
-    n_steps = steps_of(recipe, n_examples)
+    n_steps, every = steps_of(recipe, n_examples), _check_every(recipe)
     step, history = (0, ()) if hooks.resume is None else trainer.restore(hooks.resume)
     network.train()
     rate, limit = partial(_rate_at, recipe, n_steps), partial(_next_check, recipe, n_steps)
@@ -134,7 +135,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     with contextlib.closing(steps):
         while step < n_steps and not _is_flat(recipe, history):
             step = steps.take(step)
-            if _check_is_due(recipe, step) and member.validation is not None:
+            if every is not None and step % every == 0 and member.validation is not None:
                 steps.settle()
                 loss, accuracy = evaluate(backbone, head, member.validation, place, recipe.image_px)
                 history = (*history, {"n_seen": step * recipe.batch, "loss": loss, "accuracy": accuracy})
@@ -146,14 +147,14 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
             yield
         steps.settle()
     trainer.finish()
-    network.eval().zero_grad(set_to_none=True)  # gradients lie in the captured graph's memory and would keep it
+    network.eval().zero_grad(set_to_none=True)  # gradients would keep the captured graph's memory
     if place.device == "cuda":
-        torch.cuda.current_stream().synchronize()  # others read the weights on their own streams
+        torch.cuda.current_stream().synchronize()  # others read the weights on other streams
     return Fitted(backbone, head, step * recipe.batch, history)
 
 
 def lane_on(place: Place) -> Any:
-    """A stream of its own for one training on CUDA, behind what is enqueued so far; None on the CPU."""
+    """A new CUDA stream for one training, ordered after all work enqueued so far; None on the CPU."""
     if place.device == "cpu":
         return None
     lane = torch.cuda.Stream()
@@ -162,7 +163,7 @@ def lane_on(place: Place) -> Any:
 
 
 def turn(training: Generator[None, None, Fitted], lane: Any, place: Place) -> Fitted | None:
-    """Take a training on for one turn; returns its network once it has ended."""
+    """Advance a training by one turn; returns its network once it has ended."""
     with _exact_where_asked(place), torch.cuda.stream(lane):
         try:
             next(training)
@@ -172,7 +173,7 @@ def turn(training: Generator[None, None, Fitted], lane: Any, place: Place) -> Fi
 
 
 def steps_of(recipe: Recipe, n_examples: int) -> int:
-    """Steps that a recipe's length means for a set of this size (for ``UntilFlat`` the most it may take)."""
+    """The number of steps of a recipe on a set of this size (for ``UntilFlat`` the maximum)."""
     length = recipe.length
     if isinstance(length, Epochs):
         return max(1, round(length.n * n_examples / recipe.batch))
@@ -181,8 +182,8 @@ def steps_of(recipe: Recipe, n_examples: int) -> int:
 
 
 def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
-    """The rate of a step: linear warm-up to the peak, then half a cosine or a straight line to zero, or Caffe's steps."""
-    if isinstance(recipe.length, UntilFlat):  # its end is not known beforehand
+    """The learning rate of a step: linear warm-up to the peak, then half a cosine, a line to zero, or Caffe's steps."""
+    if isinstance(recipe.length, UntilFlat):  # the number of steps is not known in advance
         return recipe.lr * min(1.0, (step + 1) / max(1.0, recipe.warmup * recipe.length.check_every / recipe.batch))
     done, warm = (step + 0.5) / n_steps, recipe.warmup
     if done < warm:
@@ -194,7 +195,7 @@ def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
 
 
 def loss_of(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-    """Cross-entropy for int64 labels [b]; for multi-label [b, c] the mean binary one over scored entries."""
+    """Cross-entropy for int64 labels [b]; for multi-label [b, c], the mean binary cross-entropy of scored entries."""
     if labels.ndim == 1:
         return F.cross_entropy(scores, labels, label_smoothing=label_smoothing)
     scored = labels >= 0
@@ -205,9 +206,9 @@ def loss_of(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
 def evaluate(
     backbone: Backbone, head: nn.Linear, examples: Examples, place: Place, image_px: int
 ) -> tuple[float, float]:
-    """Mean loss and top-1 accuracy (multi-label: share of right entries) of a network on examples."""
+    """Mean loss and top-1 accuracy (multi-label: share of correct entries) of a network on examples."""
     found = batches.features(backbone, examples, place, image_px)
-    # The head stays where it is: captured steps hold its address.
+    # The head stays on its device: captured steps hold its address.
     scores = F.linear(found, head.weight.detach().cpu(), head.bias.detach().cpu())
     labels = torch.from_numpy(examples.labels.astype(np.int64 if examples.labels.ndim == 1 else np.int8))
     right = (scores.argmax(1) == labels) if labels.ndim == 1 else ((scores > 0) == (labels > 0))[labels >= 0]
@@ -215,27 +216,27 @@ def evaluate(
 
 
 class _Trainer:
-    """Optimiser, averaged weights and precision around one network: what a step changes, and how it is saved."""
+    """One network with its optimiser, averaged weights and precision: what a step changes, and how it is saved."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, place: Place, seed: int) -> None:
         self.network, self.recipe, self.place, self.seed = network, recipe, place, seed
         random = torch.Generator(place.device)
         self.random = random if drops.give(network, random) else None
-        self.optimiser = _optimiser(network, recipe)
+        self.optimiser = OPTIMISERS[recipe.optimiser].build(network, recipe)
         self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
 
     def set_rate(self, lr: float | Tensor) -> None:
-        """The rate of the step to come: a number, or a float32 [] on the device, which captured steps read anew."""
+        """Set the rate of the next step: a number, or a float32 [] on the device, which every captured step reads again."""
         for group in self.optimiser.param_groups:
             group["lr"] = lr
 
     def begin(self, step: int) -> None:
-        """Set the random numbers that the network itself draws in a step, which follow from seed and step alone."""
+        """Seed the random numbers that the network draws in this step; they depend on seed and step alone."""
         if self.random is not None:
             self.random.manual_seed(torch_seed("dropout", self.seed, step))
 
     def gradients(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """The gradients of a batch, and its mean loss [] on the device."""
+        """Compute the gradients of a batch; returns its mean loss [] on the device."""
         with self.place.autocast():
             scores = self.network(inputs)
         loss = loss_of(scores.float(), labels, self.recipe.label_smoothing)
@@ -244,10 +245,10 @@ class _Trainer:
         return loss.detach()
 
     def check(self, loss: float) -> None:
-        """Refuse to go on from a loss that is not finite.
+        """Stop at a loss that is not finite.
 
         Raises:
-            TrainingFailed: with what may help.
+            TrainingFailed: with a remedy.
         """
         if not math.isfinite(loss):
             raise TrainingFailed(
@@ -255,14 +256,14 @@ class _Trainer:
             )
 
     def update(self) -> None:
-        """Change the weights by their gradients, and their average where one is kept."""
+        """Change the weights by their gradients, and update their average if one is kept."""
         self.optimiser.step()
         if self.average is not None and self.recipe.ema is not None:
             for name, now in _floats(self.network).items():
                 self.average[name].lerp_(now, 1 - self.recipe.ema)
 
     def finish(self) -> None:
-        """Put the averaged weights in place of the last ones, where they are kept; nothing draws numbers any more."""
+        """Replace the weights by their average, if one is kept, and take the random generator away."""
         drops.give(self.network, None)
         if self.average is not None:
             for name, now in _floats(self.network).items():
@@ -297,24 +298,6 @@ class _Trainer:
         return snapshot.step, snapshot.history
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; norms, biases and Muon's filters do not decay."""
-    filters = [p for name, p in network.named_parameters() if name.startswith("0.") and p.ndim in (2, 4)]
-    if recipe.optimiser != "muon":
-        filters = []
-    orthogonal = {id(p) for p in filters}
-    rest = [p for p in network.parameters() if id(p) not in orthogonal]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "muon":
-        return Muon(filters, groups, recipe.lr)
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
-
-
 def _floats(network: nn.Module) -> dict[str, Tensor]:
     return {k: v.detach() for k, v in network.state_dict().items() if v.is_floating_point()}
 
@@ -333,17 +316,15 @@ def _rate_at(recipe: Recipe, n_steps: int, step: int) -> float:
 
 
 def _next_check(recipe: Recipe, n_steps: int, step: int) -> int:
-    """The step at which validation is looked at next, or the training ends."""
-    if not isinstance(recipe.length, UntilFlat):
-        return n_steps
-    every = max(1, recipe.length.check_every // recipe.batch)
-    return min(n_steps, (step // every + 1) * every)
+    """The step of the next check of the validation loss, or of the end of the training."""
+    every = _check_every(recipe)
+    return n_steps if every is None else min(n_steps, (step // every + 1) * every)
 
 
-def _check_is_due(recipe: Recipe, step: int) -> bool:
-    if not isinstance(recipe.length, UntilFlat):
-        return False
-    return step % max(1, recipe.length.check_every // recipe.batch) == 0
+def _check_every(recipe: Recipe) -> int | None:
+    """Steps from one check of the validation loss to the next; None if there are no checks."""
+    length = recipe.length
+    return max(1, length.check_every // recipe.batch) if isinstance(length, UntilFlat) else None
 
 
 def _is_flat(recipe: Recipe, history: tuple[Mapping[str, float], ...]) -> bool:
@@ -354,6 +335,6 @@ def _is_flat(recipe: Recipe, history: tuple[Mapping[str, float], ...]) -> bool:
 
 
 def _exact_where_asked(place: Place) -> Any:
-    """fp32 on CUDA is deterministic and without TF32; elsewhere the flags change nothing."""
+    """Flags that make fp32 on CUDA deterministic and exact (no TF32); elsewhere they change nothing."""
     exact = place.precision == "fp32"
     return torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=not exact)

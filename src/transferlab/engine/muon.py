@@ -1,7 +1,7 @@
-"""Muon: convolution filters move by orthogonalised momentum at a fixed norm, everything else by SGD.
+"""Muon: filters follow orthogonalised momentum and keep a fixed norm; all other parameters follow SGD.
 
 After K. Jordan's Muon and airbench94 (https://kellerjordan.github.io/posts/muon): Newton-Schulz iterations in bf16
-instead of a singular value decomposition, and filters scaled back to a fixed norm before every step.
+instead of a singular value decomposition, and filters rescaled to a fixed norm before every step.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-QUINTIC = (3.4445, -4.7750, 2.0315)  # steepest at zero of those that keep singular values near 1
+QUINTIC = (3.4445, -4.7750, 2.0315)  # steepest at zero among those that keep singular values near 1
 N_ITERATIONS = 3
 
 
 class Muon(torch.optim.Optimizer):
-    """Filters by Muon, the rest by SGD with Nesterov momentum; every operation only enqueues work on CUDA.
+    """Muon for filters, SGD with Nesterov momentum for the rest; on CUDA every operation only enqueues work.
 
     Args:
-        filters: parameters of two or more dimensions, each taken as a matrix of one row an output.
-        rest: groups of other parameters, with ``weight_decay``.
-        lr: the rest's rate, also a float32 [] on the device; filters take a third of it.
+        filters: parameters of two or more dimensions, each treated as a matrix with one row per output.
+        rest: groups of the other parameters, with their ``weight_decay``.
+        lr: learning rate of the rest, a number or a float32 [] on the device; filters have a third of it.
     """
 
     FILTERS_SHARE = 1 / 3
@@ -34,7 +34,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step on the gradients at hand."""
+        """One step along the current gradients."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -55,7 +55,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix whose singular values are all about 1 (0.5 to 1.4), float32 [rows, columns]."""
+    """The matrix with the same singular vectors and singular values of about 1 (0.5 to 1.4), float32 [rows, columns]."""
     a, b, c = QUINTIC
     wide = len(matrix) <= matrix.shape[1]
     rows = matrix if wide else matrix.T

@@ -1,4 +1,4 @@
-"""Pixels on the device: a whole pack, uploaded once, or parts of one that a thread streams ahead of their use."""
+"""Pixels on the device: a whole pack, uploaded once, or parts of one that a thread loads before they are used."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SHARE = 0.5  # of the device's free memory that a pack may take: the rest is for activations
-PIECE_BYTES = 2**28
-AHEAD = 2  # parts that wait on the device for their turn
+SHARE = 0.5  # of the device's free memory that a pack may take; the rest is for activations
+PIECE_BYTES = 2**28  # uploaded at once
+AHEAD = 2  # parts that wait on the device to be used
 
 _uploaded: dict[int, Tensor] = {}
 
 
 def resident(images: NDArray[np.uint8]) -> Tensor | None:
-    """The whole array on the CUDA device, uploaded once however many networks read it.
+    """The whole array on the CUDA device, uploaded once for all networks that read it.
 
     Returns:
-        uint8, shaped as ``images``; None where it would take more than half of the memory that is free.
+        uint8, shaped like ``images``; None if it would take more than half of the free memory.
     """
     if id(images) not in _uploaded:
         if images.nbytes > SHARE * torch.cuda.mem_get_info()[0]:
@@ -41,17 +41,17 @@ def resident(images: NDArray[np.uint8]) -> Tensor | None:
 
 
 def on_device(array: NDArray[Any], device: str) -> Tensor:
-    """An array on the device; on CUDA from pinned memory, without waiting for the copy."""
+    """The array on the device; on CUDA it is copied from pinned memory, without waiting."""
     if device == "cpu":
         return torch.from_numpy(array)
     return torch.from_numpy(np.ascontiguousarray(array)).pin_memory().to(device, non_blocking=True)
 
 
 class Streamed:
-    """Rows of a mapped image array, part after part: a thread gathers them, a stream of its own copies them.
+    """Rows of a mapped image array, part by part: a thread gathers them, a stream of its own copies them to the device.
 
     Args:
-        images: uint8 [n, s, s, 3]. parts: the rows of each part, int [m]; consumed by the thread, a few parts ahead.
+        images: uint8 [n, s, s, 3]. parts: the rows of each part, int [m]; the thread reads them a few parts ahead.
     """
 
     def __init__(self, images: NDArray[np.uint8], parts: Iterator[NDArray[np.integer[Any]]], device: str) -> None:
@@ -65,7 +65,7 @@ class Streamed:
         """The next part, uint8 [m, s, s, 3] on the device, for work on the current stream.
 
         Raises:
-            BaseException: what went wrong in the thread.
+            BaseException: the error that ended the thread.
         """
         found = self._ready.get()
         if isinstance(found, BaseException):
@@ -73,7 +73,7 @@ class Streamed:
         part, copied = found
         if copied is not None:
             torch.cuda.current_stream().wait_event(copied)
-            part.record_stream(torch.cuda.current_stream())  # not reused before that work is done
+            part.record_stream(torch.cuda.current_stream())  # its memory is not reused before that work is done
         return part
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Streamed:
             for rows in self._parts:
                 if not self._put(self._copied(rows, stream)):
                     return
-            self._put(RuntimeError("a part was asked for behind the last"))
+            self._put(RuntimeError("a part was asked for after the last one"))
         except BaseException as error:  # noqa: BLE001  (raised where the part is asked for)
             self._put(error)
 

@@ -1,9 +1,9 @@
-"""Named recipes: how networks are trained, where that comes from, what it costs and what to expect of it.
+"""Named recipes: how networks are trained, where each recipe comes from, what it costs and what to expect of it.
 
-How Huh et al. pre-trained (iterations, rates, batch, which layers they transferred) is not known: they name AlexNet,
-Caffe and SGD, no more. So none of these is the paper's. "Caffe's" and "FFCV's" below are what those authors published
-for all of ImageNet at 1,000 classes; what differs here is said, and no accuracy is claimed where it was not measured.
-Images a second: steps in bf16 on one core of an AMD EPYC beside other work (three steps each), 2026-11-27, provisional.
+Huh et al. state AlexNet, Caffe and SGD; they do not state iterations, learning rates, batch size or the layers that they
+transferred. So none of these recipes is the paper's. "Caffe's" and "FFCV's" mean what those authors published for all of
+ImageNet at 1,000 classes; differences are listed, and accuracies are quoted only where somebody measured them. Images per
+second: bf16 steps on one core of an AMD EPYC beside other work (three steps each), 2026-11-27, provisional.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from transferlab.specs import Augmentation, Examples, Recipe
 
 SMALL = Recipe(name="small")
 
-# Caffe's: momentum 0.9, rate 0.01, a tenth of it each 100,000 of 450,000 steps of 256, decay 5e-4 but not on biases
-# (models/bvlc_alexnet of BVLC/caffe, solver.prototxt and train_val.prototxt). With it 57.1 % top-1 and 80.2 % top-5 on the
-# centre crop (its readme; best at step 358,000). Differs here: momentum is Nesterov's, biases learn at the
-# rate of the weights (Caffe: twice that), the last layer begins at deviation 1/64 (Caffe: 0.01), pixels less a mean
-# colour (Caffe: a mean image), 224 px shifted by up to 16 px with reflected borders (Caffe: crops of 227 px from images
-# resized to 256 x 256). Not run here at that scale. 115 million images: at 17 a second 78 days of a core.
+# Caffe's: momentum 0.9, rate 0.01, divided by ten every 100,000 of 450,000 steps of 256, decay 5e-4 except on biases
+# (models/bvlc_alexnet of BVLC/caffe, solver.prototxt and train_val.prototxt). It reaches 57.1 % top-1 and 80.2 % top-5 on the
+# centre crop (its readme; best at step 358,000). Differences here: Nesterov momentum; biases learn at the rate of the weights
+# (Caffe: twice that); the last layer starts at standard deviation 1/64 (Caffe: 0.01); a mean colour is subtracted (Caffe: a
+# mean image); 224 px shifted by up to 16 px with reflected borders (Caffe: crops of 227 px from images resized to 256 x 256).
+# Not run here at that scale. 115 million images: 78 days of one core at 17 images per second.
 ALEXNET = Recipe(
     name="alexnet", backbone="alexnet-caffe", image_px=224, length=Examples(450_000 * 256), batch=256, optimiser="sgd",
     lr=0.01, weight_decay=5e-4, schedule="steps", warmup=0.0, label_smoothing=0.0, augmentation=Augmentation(crop_px=16),
 )  # fmt: skip
 
-# FFCV's 16 epochs for ResNet-18: rate 0.5 at batch 1,024, a line up to it over 2 epochs and down to 0, decay 5e-5 but not
-# on norms, label smoothing 0.1 (rn18_configs/rn18_16_epochs.yaml of libffcv/ffcv-imagenet). With it 66.9 % top-1 and
-# 86.8 % top-5 in 35 minutes of one A100. Differs here: random-resized crops are taken from the 160 px square that the pack
-# holds (FFCV: from photographs of up to 400 px), no blurred pools, 160 px throughout (FFCV: up to 192 at the end, and 256
-# with mirror images in the test), Nesterov's momentum. Expect less; not run here at that scale. 20.5 million images: at 17
-# to 35 a second 7 to 14 days of a core.
+# FFCV's 16 epochs for ResNet-18: rate 0.5 at batch 1,024, reached linearly over 2 epochs and then lowered linearly to 0,
+# decay 5e-5 except on norms, label smoothing 0.1 (rn18_configs/rn18_16_epochs.yaml of libffcv/ffcv-imagenet). It reaches
+# 66.9 % top-1 and 86.8 % top-5 in 35 minutes on one A100. Differences here: random-resized crops are taken from the pack's
+# 160 px squares (FFCV: from photographs of up to 400 px); no blurred pools; 160 px throughout (FFCV: up to 192 at the end,
+# and 256 with mirror images in the test); Nesterov momentum. Expect less; not run here at that scale. 20.5 million images:
+# 7 to 14 days of one core at 17 to 35 images per second.
 RESNET = Recipe(
     name="resnet-short", backbone="torchvision:resnet18", image_px=160, length=Examples(16 * 1_281_167), batch=1024,
     optimiser="sgd", lr=0.5, weight_decay=5e-5, schedule="one-cycle", warmup=0.125, label_smoothing=0.1,
@@ -39,28 +39,28 @@ RESNET = Recipe(
 )  # fmt: skip
 
 RECIPES: dict[str, Recipe] = {
-    # Ours. 250,000 examples; about 80 seconds a network on one core of an AMD EPYC with bf16 at 32 px.
+    # Ours. 250,000 examples; about 80 seconds per network on one core of an AMD EPYC in bf16 at 32 px.
     "small": SMALL,
-    # Ours. The smallest that leaves random features behind; for the demo, tests and first looks.
+    # Ours. The shortest that beats random features; for the demo, tests and first looks.
     "quick": replace(SMALL, name="quick", length=Examples(24_000)),
-    # Ours. A check that conditions keep their order when trained longer.
+    # Ours. To check that conditions keep their order when trained longer.
     "long": replace(SMALL, name="long", length=Examples(700_000)),
-    # Ours. Larger backbones by name: AdamW, colour and cutout.
+    # Ours. For larger backbones: AdamW, colour jitter and cutout.
     "adamw": Recipe(
         name="adamw", optimiser="adamw", lr=1e-3, weight_decay=0.05, batch=128, schedule="cosine", warmup=0.05,
         augmentation=Augmentation(crop_px=4, flip=True, cutout_px=8, colour=0.2), length=Examples(500_000),
     ),
-    # Caffe's, with the paper's network as far as it is known: see above.
+    # Caffe's, with the paper's network as far as it is known; see above.
     "alexnet": ALEXNET,
-    # Ours, for the same network: 16 passes over ImageNet in place of 90, the rate up and down once. Not run at that scale;
-    # expect less than Caffe's 57.1 %. 20.5 million images: at 17 a second 14 days of a core.
+    # Ours, for the same network: 16 passes over ImageNet instead of 90, one cycle of the rate. Not run at that scale; expect
+    # less than Caffe's 57.1 %. 20.5 million images: 14 days of one core at 17 images per second.
     "alexnet-short": replace(
         ALEXNET, name="alexnet-short", length=Examples(16 * 1_281_167), schedule="one-cycle", warmup=0.1
     ),
-    # FFCV's, in part: see above. For ResNet-34 add --backbone torchvision:resnet34 (FFCV published none).
+    # FFCV's, in part; see above. For ResNet-34 add --backbone torchvision:resnet34 (FFCV published none).
     "resnet-short": RESNET,
-    # FFCV's 16 epochs for ResNet-50, in part: 1.7 at batch 4,096 scaled to 1,024, decay 1e-4. Theirs has 73.8 % top-1
-    # and 90.8 % top-5 in 15 minutes of eight A100. At 10 a second 23 days of a core.
+    # FFCV's 16 epochs for ResNet-50, in part: rate 1.7 at batch 4,096, scaled to 1,024; decay 1e-4. Theirs reaches 73.8 %
+    # top-1 and 90.8 % top-5 in 15 minutes on eight A100. 23 days of one core at 10 images per second.
     "resnet50-short": replace(
         RESNET, name="resnet50-short", backbone="torchvision:resnet50", lr=0.425, weight_decay=1e-4
     ),
@@ -68,7 +68,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str, *, backbone: str | None = None, image_px: int | None = None) -> Recipe:
-    """A named recipe, with another backbone or image size where given.
+    """A named recipe, with another backbone or image size if one is given.
 
     Raises:
         UserError: an unknown name.
@@ -77,19 +77,3 @@ def recipe(name: str, *, backbone: str | None = None, image_px: int | None = Non
         raise UserError(f"there is no recipe {name!r}", f"recipes are {', '.join(RECIPES)}", "name one of them")
     found = RECIPES[name]
     return replace(found, backbone=backbone or found.backbone, image_px=image_px or found.image_px)
-
-
-def small_width(detail: str, image_px: int) -> int:
-    """The width that ``small:WIDTH`` names (32 where none is given), checked without torch.
-
-    Raises:
-        UserError: no width, one that is out of range, or images that are too small.
-    """
-    width = int(detail or 32) if detail.isdecimal() or not detail else 0
-    if not 4 <= width <= 512 or image_px < 16:
-        raise UserError(
-            f"the small backbone cannot be built as small:{detail} at {image_px} px",
-            "widths are whole numbers from 4 to 512, images 16 px or more",
-            "use for example small or small:48",
-        )
-    return width

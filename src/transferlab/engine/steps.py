@@ -1,4 +1,4 @@
-"""How steps are taken: one after another on the CPU; on CUDA captured once as a graph and replayed, many at a time."""
+"""How steps are taken: one by one on the CPU; on CUDA captured once as a graph and replayed in blocks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from transferlab.engine.batches import DRAWN_TOGETHER, Examples, Feed, Place
 from transferlab.engine.pixels import on_device
 from transferlab.specs import Recipe
 
-BLOCK_NUMBERS = 2**23  # inputs of a block of steps hold about so many numbers at most, 17 MB in bf16
-WARM_UP = 3  # steps before the capture, which cuDNN and cuBLAS choose their kernels in
+BLOCK_NUMBERS = 2**23  # in the inputs of one block of steps, at most about; 17 MB in bf16
+WARM_UP = 3  # steps before the capture, in which cuDNN and cuBLAS choose their kernels
 
 
 class Trainer(Protocol):
-    """What a step is made of; each part only enqueues work on CUDA, so that it can be captured."""
+    """The parts of a step; on CUDA each only enqueues work, so that it can be captured."""
 
     @property
     def optimiser(self) -> torch.optim.Optimizer: ...
@@ -36,11 +36,11 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What stays fixed through a training.
+    """What does not change during a training.
 
     Args:
-        rate: the learning rate of a step.
-        limit: the step that a block beginning at a step may reach at most: the next check, or the end.
+        rate: step to its learning rate.
+        limit: the first step of a block to the last step where it may end: the next check, or the end of the training.
     """
 
     examples: Examples
@@ -52,15 +52,15 @@ class Course:
 
 
 class Singly:
-    """Steps one by one, each loss known before the weights change: the CPU's way."""
+    """Steps one by one, with each loss known before the weights change; used on the CPU."""
 
     def __init__(self, trainer: Trainer, course: Course, first: int) -> None:
         self.trainer, self.course = trainer, course
-        self.loss: float = math.nan  # the latest that is known
+        self.loss: float = math.nan  # the latest known one
         self.feed = Feed(course.examples, course.recipe, course.place, course.seed, iter(()))
 
     def take(self, step: int) -> int:
-        """Take a step; returns the next."""
+        """Take a step; returns the number of the next one."""
         inputs, labels = self.feed.steps(step, step + 1)
         self.trainer.set_rate(self.course.rate(step))
         self.trainer.begin(step)
@@ -70,24 +70,24 @@ class Singly:
         return step + 1
 
     def settle(self) -> None:
-        """Nothing is under way between steps."""
+        """Does nothing: no work is pending between steps."""
 
     def close(self) -> None:
         self.feed.close()
 
 
 class Replayed:
-    """Steps in blocks, without the host waiting for the device: CUDA's way.
+    """Steps in blocks, so that the host does not wait for the device; used on CUDA.
 
-    A block's inputs are made in a few launches, then each step is one replay of a graph that counts on the device
-    which of them it takes. Losses come back a block late; each is checked, so one that is not finite is not missed.
-    All work goes to the current stream, which no other graph may share while this one lives: a graph keeps the
-    stream's cuBLAS workspace. Off CUDA the same steps run without a graph.
+    A block's inputs are made in a few launches. Then each step is one replay of a graph, which counts on the device which
+    inputs it uses. Losses arrive one block late; each is checked, so none that is not finite is missed. All work goes to
+    the current stream, which no other graph may share while this one exists: a graph keeps the stream's cuBLAS workspace.
+    On the CPU the same steps run without a graph.
     """
 
     def __init__(self, trainer: Trainer, course: Course, first: int) -> None:
         self.trainer, self.course = trainer, course
-        self.loss: float = math.nan  # the latest that is known
+        self.loss: float = math.nan  # the latest known one
         recipe, device = course.recipe, course.place.device
         numbers = recipe.batch * 3 * recipe.image_px**2
         self.n_together = 2 ** int(math.log2(min(DRAWN_TOGETHER, max(1, BLOCK_NUMBERS // numbers))))
@@ -101,10 +101,10 @@ class Replayed:
         self.losses = torch.zeros(self.n_together, device=device)
         self.at = torch.zeros(1, dtype=torch.int64, device=device)
         self.n_eager, self.graph = 0, None
-        self.told: deque[tuple[Tensor, Any]] = deque()
+        self.pending: deque[tuple[Tensor, Any]] = deque()
 
     def take(self, step: int) -> int:
-        """Enqueue a block of steps; returns the step behind it."""
+        """Enqueue a block of steps; returns the number of the step after it."""
         last = self._end(step)
         inputs, labels = self.feed.steps(step, last)
         n = last - step
@@ -116,21 +116,21 @@ class Replayed:
         for at in range(step, last):
             self.trainer.begin(at)
             self._step()
-        self._tell(n)
-        while len(self.told) > 1:
-            self._hear()
+        self._request_losses(n)
+        while len(self.pending) > 1:
+            self._receive_losses()
         return last
 
     def settle(self) -> None:
-        """Wait for all steps taken, and check their losses."""
-        while self.told:
-            self._hear()
+        """Wait for all enqueued steps and check their losses."""
+        while self.pending:
+            self._receive_losses()
 
     def close(self) -> None:
         self.feed.close()
 
     def _end(self, step: int) -> int:
-        """A block ends before its random numbers do, so that it is cut alike after every resuming."""
+        """Blocks end where their random numbers end, so that a resumed training has the same blocks."""
         to_multiple = self.n_together - step % self.n_together
         return min(step + to_multiple, self.course.limit(step))
 
@@ -149,15 +149,15 @@ class Replayed:
         self.graph.replay()
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        """Capturing records a step and runs nothing: weights, momenta and counters stay as the warm-up left them."""
+        """A graph of one step. Capturing runs nothing: weights, momenta and counters stay as the warm-up left them."""
         for group in self.trainer.optimiser.param_groups:
             if "capturable" in group:
                 group["capturable"] = True
-        self.trainer.optimiser.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
+        self.trainer.optimiser.zero_grad(set_to_none=True)  # so that gradients get memory of the graph's own
         graph = torch.cuda.CUDAGraph()
-        if self.trainer.random is not None:  # replays then read the seed that ``begin`` sets before each
+        if self.trainer.random is not None:  # so that each replay reads the seed that ``begin`` has set
             graph.register_generator_state(self.trainer.random)
-        # Threads that stream pixels go on meanwhile.
+        # Threads that load pixels continue meanwhile.
         with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             self._enqueue()
         return graph
@@ -171,15 +171,15 @@ class Replayed:
         self.trainer.update()
         self.at.add_(1)
 
-    def _tell(self, n: int) -> None:
+    def _request_losses(self, n: int) -> None:
         if self.course.place.device == "cpu":
-            self.told.append((self.losses[:n].clone(), None))
+            self.pending.append((self.losses[:n].clone(), None))
             return
         losses = torch.empty(n, pin_memory=True).copy_(self.losses[:n], non_blocking=True)
-        self.told.append((losses, torch.cuda.current_stream().record_event()))
+        self.pending.append((losses, torch.cuda.current_stream().record_event()))
 
-    def _hear(self) -> None:
-        losses, arrived = self.told.popleft()
+    def _receive_losses(self) -> None:
+        losses, arrived = self.pending.popleft()
         if arrived is not None:
             arrived.synchronize()
         for loss in cast("list[float]", losses.tolist()):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab import designs
 from transferlab.answers.contrast import MEAN, Results, estimates
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
 from transferlab.answers.leakage import Found, Leakage, from_findings, without
@@ -55,7 +56,7 @@ def beyond(study: Further) -> dict[str, Any]:
 
 def _forecasts(study: Further) -> tuple[Forecast, ...]:
     """For conditions that are numbers of images per class, by what their subsets really hold of each."""
-    shown = _shown(study, "images_per_class")
+    shown = _shown(study, designs.images_per_class.name)
     sizes = {c.name: c.n_images / c.n_labels for c in study.conditions if c.name in shown}
     names = sorted(shown, key=lambda name: sizes[name])
     if len({sizes[name] for name in names}) < 2:
@@ -67,7 +68,7 @@ def _forecasts(study: Further) -> tuple[Forecast, ...]:
 def _divisions(study: Further) -> tuple[Division, ...]:
     """The best ratio at the smallest budget that has enough of them, tried on the largest that has two."""
     ways = {name: Way(int(knobs["n_classes"]), int(knobs["n_images"]))
-            for name, knobs in _shown(study, "classes_by_images").items()}  # fmt: skip
+            for name, knobs in _shown(study, designs.classes_by_images.name).items()}  # fmt: skip
     groups = budgets(ways)
     small = next((group for group in groups if len({ways[name].ratio for name in group}) >= LEAST_RATIOS), None)
     if small is None:

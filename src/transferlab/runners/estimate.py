@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from transferlab.console import duration
+from transferlab.engine import backbones
 from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
@@ -129,10 +130,7 @@ def standing(store: Store) -> str:
 
 
 def _expected_bytes(plan: Plan, gone: set[str]) -> float:
-    """Weights of the small network scale with its width; others' are taken as 45 MB (a ResNet-18), AlexNet's 228 MB."""
-    family, _, detail = plan.recipe.backbone.partition(":")
-    weights = 228e6 if family == "alexnet-caffe" else 45e6
-    if family == "small":
-        weights = 1.6e6 * (int(detail or 32) / 32) ** 2
+    definition, detail = backbones.find(plan.recipe.backbone)
+    weights = definition.weight_bytes(detail, plan.recipe.image_px)
     n_trainings = len({t.key for t in plan.trainings} & gone)
     return n_trainings * weights + (len(gone) - n_trainings) * BYTES_PER_CELL

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place, features
 from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Member, Snapshot, TrainingFailed

@@ -12,7 +12,8 @@ import numpy as np
 
 from transferlab.answers.contrast import MEAN
 from transferlab.designs import SubsetFacts, facts
-from transferlab.engine.recipes import RECIPES, small_width
+from transferlab.engine import backbones
+from transferlab.engine.recipes import RECIPES
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.identity import digest, plain
@@ -157,13 +158,11 @@ def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequ
     if wanted.recipe is not None:
         own = named_recipe(wanted.recipe)
     backbone = wanted.backbone or own.backbone
-    family, _, detail = backbone.partition(":")
-    if family == "small":
-        small_width(detail, size)
+    definition, detail = backbones.find(backbone)
+    if definition.check is not None:
+        definition.check(detail, size)
     else:
-        from transferlab.engine.backbones import build  # other people's lists of networks; loads torch
-
-        build(backbone, size, 0)
+        backbones.build(backbone, size, 0)  # other people's lists of networks; loads torch
     for text in dict.fromkeys(texts):
         if text != SOURCE_ITSELF:
             spec = parse_spec(text)
@@ -239,13 +238,12 @@ def _protocols(study: Study, wanted: Wanted, targets: Sequence[Pack]) -> Sequenc
 
 
 def _check_maps(study: Study) -> None:
-    """Refuse backbones that no detector can be built around, before any is pre-trained; the small one is known to do."""
+    """Refuse backbones that no detector can be built around, before any is pre-trained."""
     name, image_px = study.recipe.backbone, study.recipe.image_px
-    if any(definition_of(p).boxes for p in study.protocols) and name.partition(":")[0] != "small":
-        from transferlab.engine.backbones import build  # loads torch
-        from transferlab.transfer.detect.maps import maps_of
+    if any(definition_of(p).boxes for p in study.protocols) and not backbones.find(name)[0].has_maps:
+        from transferlab.transfer.detect.maps import maps_of  # loads torch
 
-        maps_of(build(name, image_px, 0), image_px, name)
+        maps_of(backbones.build(name, image_px, 0), image_px, name)
 
 
 def _check_shots(study: Study, targets: Sequence[Target]) -> None:

@@ -1,16 +1,16 @@
-"""Label sets of a chosen number of labels that are as alike in size as the taxonomy lets them be.
+"""Label sets with a chosen number of labels, of as equal size as the taxonomy allows.
 
-A label set by depth confounds the number of labels with their balance: ImageNet's 9 labels at depth 3 are in effect
-1.3. Here n - 1 branches are separated from the tree of chains (rule 4), which leaves n connected pieces, each a label:
+Cuts confound the number of labels with their balance: ImageNet's 9 labels at depth 3 amount to 1.3 effective ones. Here
+n - 1 branches are separated from the tree of chains (rule 4), which leaves n connected pieces, each of them a label:
 
-1. Separate, again and again, the branch that lowers the sum of the labels' squared sizes most. Every step adds one
-   label, so that any number is reached exactly.
-2. Put each separated branch back in turn, and separate the one that then lowers the sum most instead, if it is
-   better; repeat until a whole round changes nothing.
+1. Repeatedly separate the branch that lowers the sum of the labels' squared sizes most. Every step adds one label, so any
+   number can be reached exactly.
+2. Put each separated branch back in turn and separate the best branch instead, if it is better; repeat until a whole
+   round changes nothing.
 
-Sizes are whole numbers, so that equal data give equal labels on every machine; of equally good branches the first in
-post-order counts, children in the order of ids. A label's id is the lowest node above all of its classes, by which no
-two pieces are called alike. One that is not all of its node is named so: "animal without bird, mammal".
+Sizes are whole numbers, so equal data give equal labels on every machine. Of equally good branches the first in post-order
+is taken, with children in the order of ids. A label's id is the lowest node above all of its classes; no two pieces share
+it. A label that is only part of its node says so in its name: "animal without bird, mammal".
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.taxonomy.tree import LabelSet, Taxonomy
 
-MOST_NAMED = 3  # branches that a rest's name tells
+MOST_NAMED = 3  # missing branches that a label's name lists
 
 
 def balanced(taxonomy: Taxonomy, n_labels: int, images_per_leaf: NDArray[np.int64] | None = None) -> LabelSet:
-    """n labels of similar size; see above.
+    """The label set with so many labels of similar size.
 
     Args:
-        images_per_leaf: int [n_leaves], 0 or more; without counts every class weighs one.
+        images_per_leaf: int [n_leaves], 0 or more; if None, every class counts as one image.
 
     Raises:
         UserError: fewer labels than 1, or more than there are classes with images.
     """
     weights = np.ones(len(taxonomy.leaves), np.int64) if images_per_leaf is None else images_per_leaf.astype(np.int64)
     if weights.shape != (len(taxonomy.leaves),) or (weights < 0).any():
-        raise UserError("images per class are no counts of these classes", "taxonomy", "give one for each, 0 or more")
+        raise UserError(
+            "these images per class do not fit the taxonomy's classes",
+            "taxonomy",
+            "give one number for each, 0 or more",
+        )
     most = int((weights > 0).sum())
     if not 1 <= n_labels <= most:
         raise UserError(f"no balanced set of {n_labels} labels", "taxonomy", f"choose from 1 to {most}")
@@ -56,13 +60,15 @@ def balanced(taxonomy: Taxonomy, n_labels: int, images_per_leaf: NDArray[np.int6
 
 
 class _Pieces:
-    """The tree of chains in post-order, divided into connected pieces; each is known by its highest node's place."""
+    """The tree of chains in post-order, divided into connected pieces; a piece is identified by its highest node's place."""
 
     def __init__(self, taxonomy: Taxonomy, weights: NDArray[np.int64]) -> None:
         order = _post_order(taxonomy)
         self.place = {node: i for i, node in enumerate(order)}
         self.up = [self.place[taxonomy.parents[node][0]] if taxonomy.parents[node] else -1 for node in order]
-        self.weight = np.zeros(len(order), np.int64)  # of a branch's classes that are in its node's piece
+        self.weight = np.zeros(
+            len(order), np.int64
+        )  # of each branch: its classes that are in the same piece as its node
         self.weight[[self.place[leaf] for leaf in taxonomy.leaves]] = weights
         self.n_below = np.ones(len(order), np.int64)
         for i, above in enumerate(self.up[:-1]):
@@ -71,7 +77,7 @@ class _Pieces:
         self.top = np.full(len(order), len(order) - 1, np.int64)
 
     def gains(self) -> NDArray[np.int64]:
-        """By how much the sum of squared sizes falls if each branch is separated, int64 [n_nodes]."""
+        """How much the sum of squared sizes would fall if each branch were separated, int64 [n_nodes]."""
         return 2 * self.weight * (self.weight[self.top] - self.weight)
 
     def best(self) -> int:
@@ -85,7 +91,7 @@ class _Pieces:
         self._move(branch, branch, int(self.top[self.up[branch]]), 1)
 
     def _move(self, branch: int, old: int, new: int, sign: int) -> None:
-        """Give a branch's nodes that are in piece ``old`` to ``new``, and change the sizes above it."""
+        """Move a branch's nodes from piece ``old`` to piece ``new``, and update the sizes above it."""
         upper = old if sign < 0 else new
         at = branch
         while at != upper:
@@ -103,14 +109,14 @@ def _post_order(taxonomy: Taxonomy) -> list[str]:
             children.setdefault(taxonomy.parents[node][0], []).append(node)
     order: list[str] = []
     waiting = [taxonomy.root]
-    while waiting:  # parents first and the last child first, turned around
+    while waiting:  # in reverse: parents first, the last child first
         order.append(waiting.pop())
         waiting += reversed(children.get(order[-1], []))
     return order[::-1]
 
 
 def _named(taxonomy: Taxonomy, piece_of_leaf: Sequence[int], made_by: str) -> LabelSet:
-    """The pieces as a label set, labels called by the lowest node above all their classes."""
+    """The pieces as a label set; each label is the lowest node above all of its classes."""
     members: dict[int, list[str]] = {}
     for leaf, piece in zip(taxonomy.leaves, piece_of_leaf, strict=True):
         members.setdefault(int(piece), []).append(leaf)

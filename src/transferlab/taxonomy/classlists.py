@@ -1,8 +1,7 @@
-"""Class lists of well-known data sets in WordNet, and how the classes of any source find their synsets.
+"""Class lists of well-known data sets in WordNet, and the synsets of any source's classes.
 
-The lists lie in ``lists/``, as CSV with the columns class, wnid and note; users map their own classes by such a file.
-CIFAR-100's is our own mapping, its doubtful rows have notes. PASCAL VOC's is the one that Huh et al. removed classes
-by.
+The lists are CSV files in ``lists/`` with the columns class, wnid and note; users map their own classes with such a file.
+CIFAR-100's is our own mapping, with notes on doubtful rows. PASCAL VOC's is the one by which Huh et al. removed classes.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from transferlab.taxonomy.tree import Taxonomy
 
 FOLDER = Path(__file__).with_name("lists")
 LISTS = ("imagenet-1k", "tiny-imagenet", "cifar-100", "pascal-voc")
-MAPPED = ("cifar-100", "pascal-voc")  # of which the classes have names and no wnids
-MOST_TOLD = 5
+MAPPED = ("cifar-100", "pascal-voc")  # lists whose classes have names, not wnids
+MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Found:
     """Classes with their synsets.
 
     Args:
-        synsets: class id to wnid, in class-index order. how: the same ids to how it was found, in a few words.
-        missing: class id to the reason why it has none.
+        synsets: class id to wnid, in class-index order. how: the same ids to how the synset was found, in a few words.
+        missing: class id to the reason why no synset was found.
     """
 
     synsets: Mapping[str, str]
@@ -39,9 +38,9 @@ class Found:
 
     @property
     def sentence(self) -> str:
-        """How classes were found, with their numbers, for notes."""
+        """How many classes were found in which way, for notes."""
         ways = Counter(self.how.values())
-        return "classes stand in WordNet 3.0: " + ", ".join(f"{n} {way}" for way, n in ways.items())
+        return "classes placed in WordNet 3.0: " + ", ".join(f"{n} {way}" for way, n in ways.items())
 
 
 @cache
@@ -65,17 +64,17 @@ def taxonomy(name: str) -> Taxonomy:
 def find(
     classes: Sequence[str], names: Mapping[str, str] | None = None, given: Mapping[str, str] | None = None
 ) -> Found:
-    """Each class's synset: as it is given, by its id, by a shipped list, or by its name's only noun sense.
+    """Find each class's synset: the given one, its id, its row in a shipped list, or its name's only noun sense.
 
-    A shipped list counts where the classes are that data set's: all of them are in it, and at least half of it is
-    here. Where a name is a comma-separated list of words, the one sense that its known words share is taken.
+    A shipped list is used if the classes are that data set's: all of them are in the list, and they are at least half of
+    it. For a name that is a comma-separated list of words, it is the one sense that all known words share.
 
     Args:
-        names: display names; a class without one is called by the last part of its id.
+        names: display names; for a class without one, the last part of its id is used.
         given: class id to wnid, synset name or unambiguous word.
 
     Raises:
-        UserError: what is given for a class names no synset.
+        UserError: a given text that names no synset.
     """
     list_name = next((name for name in MAPPED if _is(classes, name)), None)
     mapped = {_key(c): wnid for c, wnid in read(list_name).items()} if list_name else {}
@@ -105,17 +104,17 @@ def find(
 def above(
     classes: Sequence[str], names: Mapping[str, str] | None = None, given: Mapping[str, str] | None = None
 ) -> tuple[Taxonomy, str]:
-    """WordNet above any source's classes, and a sentence on how they were found; see ``find``.
+    """WordNet above any source's classes, and a sentence on how their synsets were found; see ``find``.
 
     Raises:
-        UserError: classes whose synset cannot be told, with the reason and how to map them.
+        UserError: classes without a unique synset, with the reasons and how to map them.
     """
     found = find(classes, names, given)
     if found.missing:
-        told = "; ".join(list(found.missing.values())[:MOST_TOLD])
-        more = f"; and {len(found.missing) - MOST_TOLD} more" if len(found.missing) > MOST_TOLD else ""
+        listed = "; ".join(list(found.missing.values())[:MOST_LISTED])
+        more = f"; and {len(found.missing) - MOST_LISTED} more" if len(found.missing) > MOST_LISTED else ""
         raise UserError(
-            f"{len(found.missing)} of {len(classes)} classes have no one synset: {told}{more}", "taxonomy=wordnet",
+            f"{len(found.missing)} of {len(classes)} classes have no unique synset: {listed}{more}", "taxonomy=wordnet",
             "map these classes in a CSV file with the header class,wnid and give it as taxonomy=FILE.csv",
         )  # fmt: skip
     return wordnet.above(found.synsets, names), found.sentence
@@ -124,13 +123,13 @@ def above(
 def nodes(taxonomy: Taxonomy, text: str) -> tuple[str, ...]:
     """The nodes of a taxonomy that a text names: an id, or in WordNet a synset's name, a word or a class list.
 
-    Synsets above none of the taxonomy's classes are no nodes of it: there may be none.
+    Synsets that are above none of the taxonomy's classes are not among its nodes, so the result may be empty.
 
     Raises:
-        UserError: neither the taxonomy nor WordNet knows it, or a word has several senses.
+        UserError: a text that neither the taxonomy nor WordNet knows, or a word with several senses.
     """
     if text in taxonomy.parents or not is_wordnet(taxonomy):
-        taxonomy.chain(text)  # an unknown one is told
+        taxonomy.chain(text)  # raises for an unknown id
         return (text,)
     named = read(text).values() if text in LISTS else (wordnet.find(text),)
     id_of = {wnid: node for node, wnid in taxonomy.synsets.items()}

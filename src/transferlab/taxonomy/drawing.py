@@ -1,6 +1,6 @@
 """A taxonomy drawn as a tree in text, with the share of its classes under each node, or with a label set's labels.
 
-It shows the tree that label sets are made on: each node hangs below its first parent (rule 4), so that shares add up.
+It shows the tree on which label sets are made: each node is drawn below its first parent (rule 4), so that shares add up.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from transferlab.taxonomy.tree import LabelSet, Taxonomy
 
 WIDTH = 80  # columns
 BAR_WIDTH = 8
-MOST_LINES = 100  # what is more is folded: single classes into one line, then the deepest nodes; JSON has all
+MOST_LINES = 100  # above that, single classes are folded into one line, then the deepest nodes; JSON has all
 FOLDED = "…"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line: its depth in the drawing, its text, and its number of classes (None for what only leads to others)."""
+    """A line: its depth in the drawing, its text, and its number of classes (None for nodes that only lead to labels)."""
 
     depth: int
     text: str
@@ -29,14 +29,14 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A taxonomy, and the label set that is drawn on it, if any."""
+    """A taxonomy, and the label set to draw on it, if any."""
 
     taxonomy: Taxonomy
     labels: LabelSet | None = None
 
     @cached_property
     def n_classes(self) -> dict[str, int]:
-        """Every node on a chain to the number of classes whose chain it is on."""
+        """Every node on a chain to the number of classes whose chain contains it."""
         found: dict[str, int] = {}
         for leaf in self.taxonomy.leaves:
             for node in self.taxonomy.chain(leaf):
@@ -45,7 +45,7 @@ class Drawing:
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
-        """Nodes on chains to those below them, the largest first."""
+        """Every node on a chain to its children there, the largest first."""
         found: dict[str, list[str]] = {}
         for node in sorted(self.n_classes, key=lambda node: (-self.n_classes[node], node)):
             if self.taxonomy.parents[node]:
@@ -60,7 +60,7 @@ class Drawing:
         return {label: len(leaves) for label, leaves in zip(self.labels.labels, self.labels.members, strict=True)}
 
     def nodes(self, top: str) -> Iterator[tuple[int, str]]:
-        """All nodes from one downwards with their depths below it; one that is on no chain stands alone."""
+        """A node and all nodes below it on chains, each with its depth below the first; none if it is on no chain."""
         waiting = [(0, top)] if top in self.n_classes else []
         while waiting:
             depth, node = waiting.pop()
@@ -68,7 +68,7 @@ class Drawing:
             waiting += [(depth + 1, child) for child in reversed(self.children.get(node, []))]
 
     def lines(self, top: str) -> list[str]:
-        """The drawing from a node downwards, at most ``MOST_LINES`` and two more that say what is left out."""
+        """The drawing of a node and what is below it: at most ``MOST_LINES`` lines, and two that say what is left out."""
         rows = list(self._rows(top, 0, fold=False, deepest=10**6))
         deepest = max(row.depth for row in rows)
         while len(rows) > MOST_LINES and deepest > 0:
@@ -76,17 +76,17 @@ class Drawing:
             deepest -= 1
         whole = len(self.taxonomy.leaves) if self.labels else max(1, self.n_classes.get(top, 0))
         drawn = [_line(row, whole) for row in _with_branches(rows)]
-        told: list[str] = []
+        notes: list[str] = []
         aside = sum(top in self.taxonomy.ancestors(leaf) for leaf in self.taxonomy.leaves if leaf != top)
         aside -= self.n_classes.get(top, 0) - (top in self.taxonomy.leaves)
         if aside:
-            told.append(f"{aside} more classes lie under it by other parents than their first")
+            notes.append(f"{aside} more classes are below it by a parent that is not their first")
         if any(row.text.endswith(FOLDED) for row in rows):
-            told.append(f"{FOLDED} at a line's end: folded; --tree NODE draws a part, --format json has all")
-        return [*drawn, *told]
+            notes.append(f"{FOLDED} at the end of a line: folded; --tree NODE draws a part, --format json has all")
+        return [*drawn, *notes]
 
     def _rows(self, node: str, depth: int, *, fold: bool, deepest: int) -> Iterator[Row]:
-        """Rows of a node and what is below it. Nodes with nothing to tell and a single child are passed over."""
+        """The rows of a node and what is below it; nodes with a single child are skipped unless they are labels."""
         below = self._below(node)
         while node not in self.size_of and len(below) == 1:
             node, below = below[0], self._below(below[0])
@@ -116,7 +116,7 @@ class Drawing:
         return Row(depth, f"■ {text}{sample}{mark}", len(leaves))
 
     def _below(self, node: str) -> list[str]:
-        """Children that are, or are above, a label."""
+        """The children at or above a label."""
         return [child for child in self.children.get(node, []) if child in self._labels_below]
 
     @cached_property
@@ -136,13 +136,13 @@ class Drawing:
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of so many columns, full at a share of 1; anything above nothing shows."""
+    """A bar that fills its width at a share of 1; any share above 0 is visible."""
     eighths = max(1, round(8 * width * share)) if share > 0 else 0
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(width)
 
 
 def fitted(text: str, width: int) -> str:
-    """Text in so many columns."""
+    """The text, cut to at most so many columns."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -151,20 +151,20 @@ def printable(text: str) -> str:
 
 
 def short(taxonomy: Taxonomy, node: str) -> str:
-    """A node in one word or two."""
+    """A node's name up to its first comma."""
     return taxonomy.names[node].split(",")[0] or node
 
 
 def ident(taxonomy: Taxonomy, node: str) -> str:
-    """A node by a name that commands take: a synset's in WordNet, else the display name with the id."""
+    """A node's name as commands accept it: the synset's in WordNet, otherwise the display name with the id."""
     if classlists.is_wordnet(taxonomy) and wordnet.known(node):
         return wordnet.name(node)
     return node if taxonomy.names[node] == node else f"{taxonomy.names[node]} [{node}]"
 
 
 def _with_branches(rows: list[Row]) -> list[Row]:
-    """Rows with lines before their text that lead to their parents."""
-    last_at: dict[int, bool] = {}  # whether a depth's branch has ended, seen from below
+    """The rows with the branches of the tree before their text."""
+    last_at: dict[int, bool] = {}  # depth to whether its branch continues below, seen from the bottom
     marked: list[Row] = []
     for row in reversed(rows):
         ends = not last_at.get(row.depth, False)
@@ -182,5 +182,5 @@ def _line(row: Row, whole: int) -> str:
 
 
 def counted(n_classes: int, share: float, width: int) -> str:
-    """The first columns of a line: a number of classes, their share of all, and a bar of it."""
+    """The first columns of a line: a number of classes, their share of all, and its bar."""
     return f"{n_classes:>5} {100 * share:>5.1f} % {bar(share, width)} "

@@ -1,7 +1,7 @@
-"""Which of a source's classes are what a target is about: by WordNet where both have their places in it, else by name.
+"""The source's classes that a target also has: compared by WordNet if both have synsets, otherwise by name.
 
-Huh et al. took a class out if it is one of the target's synsets or lies below one along any path. That is narrower than
-the words suggest: what lies beside a synset stays in (zebra beside horse, pickup beside car, television beside monitor).
+Huh et al. removed a class if it is one of the target's synsets or lies below one along any path. That is narrower than
+the words suggest: siblings of a synset stay (zebra beside horse, pickup beside car, television beside monitor).
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from transferlab.taxonomy.tree import Taxonomy
 
 @dataclass(frozen=True)
 class Match:
-    """A source's classes with a target's.
+    """A target's classes with the source's classes that match them.
 
     Args:
-        classes: each target class, in their order, to the source's classes that are, or lie under it; none where no
-            source class is.
-        by_name: the target classes that were compared by name, since they have no one synset.
+        classes: each target class, in order, to the source's classes that are equal to it or below it, perhaps none.
+        by_name: the target classes that were compared by name because they have no unique synset.
     """
 
     classes: Mapping[str, tuple[str, ...]]
@@ -28,17 +27,17 @@ class Match:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Target classes that no source class is."""
+        """Target classes that match no source class."""
         return tuple(name for name, leaves in self.classes.items() if not leaves)
 
 
 def match(source: Taxonomy, target: Taxonomy) -> Match:
     """Find the source's classes at or under each of the target's.
 
-    A class's synset is its wnid, the one that its taxonomy or a shipped list gives it, or its name's only noun sense.
-    Two classes that have synsets are compared by WordNet along any path; any others by name: a source class is taken
-    if it, or a node above it but the root, is called like the target's class in any of its comma-separated terms,
-    whatever the case, or has its id.
+    A class's synset is its wnid, the one that its taxonomy or a shipped list gives it, or its name's only noun sense. Two
+    classes with synsets are compared in WordNet along any path, all others by name: a source class matches if it, or a
+    node above it other than the root, shares an id or any comma-separated term of its name with the target's class, case
+    ignored.
     """
     ours, theirs = _synsets(source), _synsets(target)
     over = {leaf: _over(source, leaf, ours.get(leaf)) for leaf in source.leaves}
@@ -58,13 +57,13 @@ def match(source: Taxonomy, target: Taxonomy) -> Match:
 
 
 def _synsets(taxonomy: Taxonomy) -> dict[str, str]:
-    """Classes with one synset."""
+    """The classes that have a unique synset."""
     found = classlists.find(taxonomy.leaves, taxonomy.names).synsets
     return {**found, **{leaf: taxonomy.synsets[leaf] for leaf in taxonomy.leaves if leaf in taxonomy.synsets}}
 
 
 def _over(taxonomy: Taxonomy, leaf: str, wnid: str | None) -> set[str]:
-    """The synsets that a class is or is under: WordNet's, and those that its own taxonomy names by wnid."""
+    """The synsets at or above a class: WordNet's, and those that its own taxonomy names by wnid."""
     own = {node for node in taxonomy.ancestors(leaf) if wordnet.known(node)}
     return set(wordnet.upwards([*own, *([wnid] if wnid else [])]))
 

@@ -1,4 +1,4 @@
-"""Taxonomies from files and folders: edge lists, JSON trees, fine-to-coarse maps, synsets of classes, nested folders."""
+"""Taxonomies from files and folders: edge lists, JSON trees, fine-to-coarse maps, class-to-synset maps, nested folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transferlab.taxonomy.tree import Taxonomy, build, flat
 
 
 def from_folders(classes: Sequence[str], names: dict[str, str] | None = None) -> Taxonomy:
-    """Class paths such as "mammal/bat": every folder above a class is its ancestor."""
+    """The taxonomy of class paths such as "mammal/bat": every folder above a class is its ancestor."""
     if not any("/" in path for path in classes):
         return flat(classes, names)
     edges: list[tuple[str, str]] = []
@@ -29,13 +29,13 @@ def from_folders(classes: Sequence[str], names: dict[str, str] | None = None) ->
 
 
 def read_taxonomy(path: Path, classes: Sequence[str], *, prune: bool = False, join_roots: bool = False) -> Taxonomy:
-    """A taxonomy file: ``.json`` tree, or CSV/TSV of child,parent[,name] edges, of fine,coarse or of class,wnid pairs.
+    """The taxonomy in a file: a ``.json`` tree, or CSV/TSV rows of child,parent[,name], of fine,coarse or of class,wnid.
 
-    Without a header the columns are child, parent. A row with an empty parent names a root. Pairs of class and wnid
-    (or a synset's name, or a noun of one sense) put WordNet above the classes; those without a row are looked up.
+    Without a header the columns are child and parent. A row with an empty parent names a root. Rows of class and wnid (or
+    a synset's name, or a noun of one sense) place the classes in WordNet; classes without a row are looked up.
 
     Raises:
-        UserError: whatever is wrong with the file, with its name.
+        UserError: a missing or wrong file, with its name.
     """
     if not path.is_file():
         raise UserError("there is no such taxonomy file", str(path), "check taxonomy=PATH")
@@ -51,16 +51,16 @@ def read_taxonomy(path: Path, classes: Sequence[str], *, prune: bool = False, jo
         else:
             edges, names = _table_edges(text, path)
         if not edges:
-            raise UserError("the taxonomy holds no edges", "taxonomy", "give child,parent rows or a JSON tree")
+            raise UserError("the taxonomy has no edges", "taxonomy", "give child,parent rows or a JSON tree")
         return build(edges, classes, names, prune=prune, join_roots=join_roots)
     except json.JSONDecodeError as error:
-        raise UserError(f"the taxonomy file is not JSON: {error}", str(path), "mend it") from error
+        raise UserError(f"the taxonomy file is not JSON: {error}", str(path), "correct it") from error
     except UserError as error:
         raise UserError(error.what, str(path), error.remedy) from error
 
 
 def _synsets(text: str, path: Path) -> dict[str, str] | None:
-    """Class to synset of a table with these columns in its header; None for other tables."""
+    """Class to synset, from a table whose header has the columns class and wnid; None for other tables."""
     rows = _rows(text)
     header = [cell.lower() for cell in rows[0]] if rows else []
     if not {"class", "wnid"} <= set(header):
@@ -78,8 +78,8 @@ def _synsets(text: str, path: Path) -> dict[str, str] | None:
 def _in_wordnet(synsets: dict[str, str], classes: Sequence[str], *, prune: bool) -> Taxonomy:
     strange = [leaf for leaf in synsets if leaf not in set(classes)]
     if strange and not prune:
-        told = f"{len(strange)} rows are of classes that have no images, for example {strange[0]!r}"
-        raise UserError(told, "taxonomy", "remove them, or add prune=yes to leave out whatever has no images")
+        what = f"{len(strange)} rows are for classes without images, for example {strange[0]!r}"
+        raise UserError(what, "taxonomy", "remove them, or add prune=yes to ignore whatever has no images")
     return classlists.above(classes, None, {leaf: synsets[leaf] for leaf in classes if leaf in synsets})[0]
 
 
@@ -108,7 +108,7 @@ def _table_edges(text: str, path: Path) -> tuple[list[tuple[str, str]], dict[str
         row[columns["child"]]: row[columns["name"]] for row in rows if "name" in columns and len(row) > columns["name"]
     }
     if coarse:
-        # A coarse group may be called like one of its fine classes; the groups hang below one root.
+        # A coarse group may have the name of one of its fine classes. All groups are below one root.
         groups = {group for _, group in edges}
         edges = [(fine, f"group:{group}") for fine, group in edges] + [(f"group:{g}", "all") for g in sorted(groups)]
         names |= {f"group:{group}": group for group in groups}

@@ -1,4 +1,4 @@
-"""A taxonomy's label sets as text, JSON or CSV: what a cut or merge joins, and how unbalanced it leaves things."""
+"""A taxonomy's label sets as text, JSON or CSV: the classes that each label joins, and how balanced the labels are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Format = Literal["text", "json", "csv"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What to show: a depth, a number of merge passes or of balanced labels, nodes with commas between, a node to draw."""
+    """What to show: a depth, a number of merge passes or of balanced labels, comma-separated nodes, a node to draw."""
 
     cut: int | None = None
     merge_up: int | None = None
@@ -29,10 +29,10 @@ class Asked:
 
 
 def show(taxonomy: Taxonomy, form: Format, asked: Asked) -> str:
-    """What was asked for, or an overview of all cuts where nothing was. A tree may be drawn with one label set.
+    """The text to print; an overview of all cuts if nothing was asked for. A tree may be drawn with one label set.
 
     Raises:
-        UserError: more than one label set asked for, a depth, number, pass or node that is not there.
+        UserError: more than one label set asked for, or a depth, number, pass or node that does not exist.
     """
     sets = [option for option in (asked.cut, asked.merge_up, asked.balanced, asked.under) if option is not None]
     if len(sets) > 1 or (asked.under is not None and asked.tree is not None):
@@ -50,19 +50,21 @@ def show(taxonomy: Taxonomy, form: Format, asked: Asked) -> str:
 
 
 def under(taxonomy: Taxonomy, nodes: str) -> list[str]:
-    """The classes at or below these nodes (commas between) along any path, in class-index order.
+    """The classes at or below these comma-separated nodes along any path, in class-index order.
 
     Raises:
-        UserError: a node that is not there.
+        UserError: an unknown node.
     """
     wanted = {node for text in nodes.split(",") for node in classlists.nodes(taxonomy, text.strip())}
     return [leaf for leaf in taxonomy.leaves if leaf in wanted or wanted & taxonomy.ancestors(leaf)]
 
 
 def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
-    """One label set: its labels with their classes; in text the largest first, and labels of one class in one line."""
+    """One label set with the classes of each label; text has the largest first, and labels of one class on one line."""
     if form == "json":
-        balanced = labels.made_by.startswith("balanced")  # its labels may be a node's rest, which only names tell
+        balanced = labels.made_by.startswith(
+            "balanced"
+        )  # a label may be only part of its node, which only its name says
         named = {"names": dict(zip(labels.labels, labels.names, strict=True))} if balanced else {}
         return json.dumps({**labels.to_dict(), **named}) + "\n"
     if form == "csv":
@@ -75,7 +77,7 @@ def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
         if sizes[i] > 1:
             share = sizes[i] / len(labels.leaves)
             samples = ", ".join(short(taxonomy, leaf) for leaf in labels.members[i])
-            # A rest is told whole, a node by the first of its words.
+            # The name of a part of a node is shown whole, that of a node only up to its first comma.
             name = labels.names[i] if " without " in labels.names[i] else labels.names[i].split(",")[0]
             ident = f" [{labels.labels[i]}]" if labels.labels[i] != name else ""
             lines.append(fitted(f"{counted(sizes[i], share, BAR_WIDTH)}{name}{ident}: {samples}", WIDTH))
@@ -87,7 +89,7 @@ def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
 
 
 def headline(labels: LabelSet) -> str:
-    """The numbers of a label set in a line."""
+    """The numbers of a label set in one line."""
     facts, sizes = labels.to_dict(), labels.sizes()
     share = 100 * int(sizes.max()) / int(sizes.sum())
     return f"{labels.made_by}: {facts['n_labels']} labels, {facts['effective_labels']:.2f} effective, largest {share:.1f} %"
@@ -102,11 +104,11 @@ def _asked_for(taxonomy: Taxonomy, asked: Asked) -> LabelSet | None:
 
 
 def _one_node(taxonomy: Taxonomy, text: str) -> str:
-    """Raises UserError for several nodes, or for a synset without a class below it."""
+    """The one node of this name; raises UserError for several nodes, or for a synset without a class below it."""
     found = classlists.nodes(taxonomy, text) if text else (taxonomy.root,)
     if len(found) != 1:
-        told = f"{text!r} names {len(found)} nodes of the taxonomy" if found else f"no class lies under {text!r}"
-        raise UserError(told, "--tree", "name one that lies above classes; '' is the root")
+        what = f"{text!r} names {len(found)} nodes of the taxonomy" if found else f"no class is below {text!r}"
+        raise UserError(what, "--tree", "name one node with classes below it; '' is the root")
     return found[0]
 
 
@@ -130,7 +132,7 @@ def _overview(taxonomy: Taxonomy, form: Format) -> str:
 
 
 def _tree(drawing: Drawing, node: str, form: Format) -> str:
-    """The nodes below one on chains; as JSON or CSV all of them, as text what fits on a few screens."""
+    """The tree of chains below a node; JSON and CSV have all of it, text what fits on a few screens."""
     if form == "text":
         head = [] if drawing.labels is None else [headline(drawing.labels)]
         return "\n".join(map(printable, [*head, *drawing.lines(node)])) + "\n"

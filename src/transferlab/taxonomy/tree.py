@@ -1,6 +1,6 @@
 """Classes and their ancestors in a directed acyclic graph; cuts, merges, subtrees, similarity.
 
-The rules that are numbered here are those under which the label sets of Huh et al. (2016) come out leaf by leaf.
+The numbered rules are those that reproduce the label sets of Huh et al. (2016) leaf by leaf.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from transferlab.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """Labels that classes are merged into.
+    """Labels into which classes are merged.
 
     Args:
         labels: node ids, ascending (rule 11).
         of_leaf: int32 [n_leaves], each leaf's label as an index into ``labels``.
         names: display names of the labels. leaves: the class ids, in class-index order.
-        made_by: "cut at depth 3", "merge pass 1": counts alone do not name a label set (rule 12).
+        made_by: for example "cut at depth 3" or "merge pass 1"; a number of labels does not identify a label set (rule 12).
     """
 
     labels: tuple[str, ...]
@@ -43,7 +43,7 @@ class LabelSet:
         )
 
     def sizes(self, images_per_leaf: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """Images of each label, int64 [k]; without counts every leaf weighs one."""
+        """Images of each label, int64 [k]; without counts every leaf counts as one image."""
         weights = np.ones(len(self.leaves), np.int64) if images_per_leaf is None else images_per_leaf
         return np.bincount(self.of_leaf, weights=weights, minlength=len(self.labels)).astype(np.int64)
 
@@ -57,7 +57,7 @@ class LabelSet:
 
 
 def effective_labels(sizes: NDArray[np.int64]) -> float:
-    """exp(entropy) of label shares: how many equal labels are as varied as these.
+    """exp(entropy) of the label shares: the number of equally large labels that would be as varied.
 
     Args:
         sizes: int [k], images of each label, not all zero.
@@ -68,14 +68,14 @@ def effective_labels(sizes: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Taxonomy:
-    """Classes and their ancestors; make one with ``build`` or ``flat``, which check it.
+    """Classes and their ancestors; ``build`` and ``flat`` make one and check it.
 
     Args:
-        leaves: class ids in the order of class indices; a class of nested folders is its full path ("mammal/bat").
+        leaves: class ids in the order of class indices; the id of a class in nested folders is its full path ("mammal/bat").
         names: id to display name, for every node.
-        parents: id to parents, sorted so that the first is the one that the chain follows (rule 3); the root has none.
-        root: id of the one node without parents.
-        synsets: id to wnid, for classes that take a WordNet synset's place under an id of their own.
+        parents: id to parents, sorted so that chains follow the first (rule 3); the root has none.
+        root: id of the only node without parents.
+        synsets: id to wnid, for classes that take the place of a WordNet synset but have their own id.
     """
 
     leaves: tuple[str, ...]
@@ -87,10 +87,10 @@ class Taxonomy:
 
     @staticmethod
     def wordnet(wnids: Sequence[str]) -> Taxonomy:
-        """What WordNet 3.0 has above any noun synsets, which are the classes in this order.
+        """The part of WordNet 3.0 above noun synsets, which are the classes in this order.
 
         Raises:
-            UserError: an unknown or repeated wnid, or one of an instance, which has no kind above it.
+            UserError: an unknown or repeated wnid, or that of an instance, which has no hypernym.
         """
         from transferlab.taxonomy import wordnet
 
@@ -99,21 +99,21 @@ class Taxonomy:
 
     @staticmethod
     def imagenet1k() -> Taxonomy:
-        """The 1000 classes of ILSVRC-2012 in the order of their usual indices, with what WordNet 3.0 has above them."""
+        """The 1000 classes of ILSVRC-2012 in the usual order, and the part of WordNet 3.0 above them."""
         from transferlab.taxonomy import classlists
 
         return classlists.taxonomy("imagenet-1k")
 
     @property
     def is_flat(self) -> bool:
-        """Whether every class hangs at the root."""
+        """Whether the root is the only parent of every class."""
         return all(self.parents[leaf] == (self.root,) for leaf in self.leaves)
 
     def chain(self, node: str) -> tuple[str, ...]:
         """The node, its first parent, and so on to the root (rule 4).
 
         Raises:
-            UserError: no such node.
+            UserError: an unknown node.
         """
         self._must_know(node)
         if node not in self._chains:
@@ -124,7 +124,7 @@ class Taxonomy:
         return self._chains[node]
 
     def depth(self, node: str) -> int:
-        """Steps to the root on the chain (rule 5)."""
+        """The number of steps to the root on the chain (rule 5)."""
         return len(self.chain(node)) - 1
 
     @property
@@ -145,18 +145,18 @@ class Taxonomy:
         return frozenset(found)
 
     def leaves_under(self, node: str) -> tuple[str, ...]:
-        """The classes that are this node or lie below it along any path, in class-index order."""
+        """The classes at or below this node along any path, in class-index order."""
         self._must_know(node)
         return tuple(leaf for leaf in self.leaves if leaf == node or node in self.ancestors(leaf))
 
     def cut(self, depth: int) -> LabelSet:
-        """Each class deeper than ``depth`` gets its chain's element there; the others keep themselves (rule 6).
+        """Each class deeper than ``depth`` gets the node of its chain at that depth as its label; others stay themselves (rule 6).
 
         Raises:
             UserError: a depth outside 0…max_depth.
         """
         if not 0 <= depth <= self.max_depth:
-            raise UserError(f"no cut at depth {depth}", "taxonomy", f"depths go from 0 to {self.max_depth}")
+            raise UserError(f"there is no cut at depth {depth}", "taxonomy", f"depths are from 0 to {self.max_depth}")
         chains = [self.chain(leaf) for leaf in self.leaves]
         return self._label_set([c[len(c) - 1 - depth] if len(c) - 1 > depth else c[0] for c in chains],
                                f"cut at depth {depth}")  # fmt: skip
@@ -165,26 +165,24 @@ class Taxonomy:
         """Replace each label by its parent, then by the topmost such parent on its chain; repeat (rule 9).
 
         Raises:
-            UserError: a pass that would go above the root, or fewer than one.
+            UserError: more passes than the taxonomy allows, or fewer than one.
         """
         current = {leaf: leaf for leaf in self.leaves}
         for done in range(passes):
             if any(label == self.root for label in current.values()):
-                raise UserError(f"no merge pass {passes}", "taxonomy", f"passes go from 1 to {done}")
+                raise UserError(f"there is no merge pass {passes}", "taxonomy", f"passes are from 1 to {done}")
             parents = {leaf: self.parents[label][0] for leaf, label in current.items()}
             used = set(parents.values())
             current = {leaf: [up for up in self.chain(parent) if up in used][-1] for leaf, parent in parents.items()}
         if passes < 1:
-            raise UserError(f"no merge pass {passes}", "taxonomy", "passes are counted from 1")
+            raise UserError(f"there is no merge pass {passes}", "taxonomy", "passes are counted from 1")
         return self._label_set([current[leaf] for leaf in self.leaves], f"merge pass {passes}")
 
     def balanced(self, n_labels: int, images_per_leaf: NDArray[np.int64] | None = None) -> LabelSet:
-        """Exactly so many labels of similar size, each one branch of the tree, or the named rest of one.
-
-        ``taxonomy/balance.py`` tells the rule.
+        """Exactly so many labels of similar size, each a branch of the tree or part of one; the rule is in ``balance``.
 
         Args:
-            images_per_leaf: int [n_leaves]; without counts every class weighs one.
+            images_per_leaf: int [n_leaves]; without counts every class counts as one image.
 
         Raises:
             UserError: fewer labels than 1, or more than there are classes with images.
@@ -196,7 +194,7 @@ class Taxonomy:
     def similarity(self, a: str, b: str) -> float:
         """2·depth(lowest common ancestor) / (depth(a) + depth(b)) on chains, in 0…1 (Wu and Palmer 1994).
 
-        1 for a node with itself; depths are counted from 1 at the root, so that even strangers share a little.
+        It is 1 for a node with itself. Depths are counted from 1 at the root, so that it is never 0.
         """
         if a == b:
             return 1.0
@@ -205,10 +203,10 @@ class Taxonomy:
         return 2 * (self.depth(common) + 1) / (self.depth(a) + self.depth(b) + 2)
 
     def restricted(self, classes: Sequence[str]) -> Taxonomy:
-        """The same graph above these classes only, in this order.
+        """The part of the graph above these classes, in this order.
 
         Raises:
-            UserError: a class that the taxonomy does not have.
+            UserError: an unknown class.
         """
         kept: set[str] = set()
         for leaf in classes:
@@ -222,7 +220,7 @@ class Taxonomy:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain data for JSON, in a fixed order; ``from_plain`` inverts it. Synsets are told only where there are any."""
+        """Plain data for JSON, in a fixed order; ``from_plain`` inverts it. Without synsets their entry is left out."""
         nodes = sorted(self.parents)
         return {
             "leaves": list(self.leaves),
@@ -252,12 +250,12 @@ def from_plain(plain: Mapping[str, Any]) -> Taxonomy:
         {node: facts["name"] for node, facts in nodes.items()},
         {node: tuple(facts["parents"]) for node, facts in nodes.items()},
         plain["root"],
-        plain.get("synsets", {}),  # packs of before 2026-11-27 have none
+        plain.get("synsets", {}),  # packs made before 2026-11-27 have none
     )
 
 
 def flat(classes: Sequence[str], names: Mapping[str, str] | None = None) -> Taxonomy:
-    """Classes without ancestors, below one root."""
+    """A taxonomy whose classes have no ancestors but one root."""
     root = _free_name("all", classes)
     edges = [(leaf, root) for leaf in classes]
     return build(edges, classes, {root: "all", **(names or {})})
@@ -275,13 +273,13 @@ def build(
 
     Args:
         edges: (child, parent) ids; a node may have several parents.
-        classes: class ids in class-index order; a class may lie above another.
-        names: display names; a node without one is called by the last part of its id.
-        prune: drop leaves of the graph that are no classes, with what is then above nothing.
+        classes: class ids in class-index order; a class may be above another.
+        names: display names; the default is the last part of the id.
+        prune: drop nodes that have no class at or below them.
         join_roots: put several roots under a new one.
 
     Raises:
-        UserError: cycles, a class that is not in the graph, two roots, a leaf without images, duplicate classes.
+        UserError: a cycle, a class that is not in the graph, two roots, a leaf without images, duplicate classes.
     """
     _must_differ(classes)
     parents: dict[str, set[str]] = {}
@@ -331,7 +329,7 @@ def _must_be_acyclic(parents: Mapping[str, set[str]]) -> None:
             elif node in path:
                 ring = [*list(path)[list(path).index(node) :], node]
                 raise UserError(
-                    f"the taxonomy goes in a circle: {' > '.join(ring[:6])}", "taxonomy", "break the circle"
+                    f"the taxonomy has a cycle: {' > '.join(ring[:6])}", "taxonomy", "remove one of its edges"
                 )
             elif node not in done:
                 path[node] = None
@@ -346,7 +344,7 @@ def _without_idle_leaves(parents: dict[str, set[str]], classes: set[str], *, pru
         raise UserError(
             f"{len(idle)} leaves of the taxonomy have no images, for example {idle[0]!r}",
             "taxonomy",
-            "remove them, or add prune=yes to leave out whatever has no images",
+            "remove them, or add prune=yes to ignore whatever has no images",
         )
     needed: set[str] = set()
     waiting = list(classes)

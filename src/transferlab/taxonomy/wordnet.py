@@ -1,13 +1,13 @@
-"""The nouns of WordNet 3.0 and what lies above them, from a table in this folder; no download, no other library.
+"""The nouns of WordNet 3.0 and their hypernyms, from a table in this folder; no download, no other library.
 
 The table has 82,115 synsets, each with its words and its hypernyms (pointers ``@``; instance pointers ``@i`` do not
-count, rule 2). A wnid is "n" with the eight-digit offset in WordNet's data.noun. A synset is called after its first
-word in lower case and that word's sense number, "dog.n.01", and hypernyms are kept in the order of these names by code
-point (rule 3): neither the order in the file nor that of any library counts.
+count, rule 2). A wnid is "n" followed by the eight-digit offset in WordNet's data.noun. A synset's name is its first word
+in lower case with that word's sense number, "dog.n.01". Hypernyms are in the order of these names by code point (rule 3),
+whatever their order in the file or in any library.
 
-Layout: a first line, a line of JSON ``[[column, compressed bytes], …]``, then the columns, each compressed by zlib:
-steps between offsets and parents' rows in four planes of bytes, parents and senses a byte each, words as ASCII text.
-``tools/build_wordnet.py`` makes it. What lies above ImageNet's classes takes 28 ms of CPU from there on (26 to 35), the
+Layout: a first line, a line of JSON ``[[column, compressed bytes], …]``, then the columns, each compressed by zlib: steps
+between offsets and rows of parents as four planes of bytes, numbers of parents and senses as bytes, words as ASCII text.
+``tools/build_wordnet.py`` makes it. The graph above ImageNet's classes takes 28 ms of CPU time from there (26 to 35), the
 first word looked up 99 ms more (91 to 120; n = 15, a busy machine, 2026-11-27).
 """
 
@@ -40,12 +40,12 @@ MOST_SENSES = 12  # listed in an error
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The columns, a row for each of n synsets in the order of offsets.
+    """The columns, with one row for each of n synsets in the order of offsets.
 
     Args:
-        offsets: n ascending ones; a list, since single ones are looked up (a third of the time of arrays).
-        parents: rows of all synsets' hypernyms one after another. borders: n + 1 places in it, where each begins.
-        senses: the sense number of each word, a byte each. words: ASCII, a line a synset, words divided by commas.
+        offsets: n, ascending; a list, since they are looked up one by one (a third of the time that an array takes).
+        parents: the rows of all synsets' hypernyms, concatenated. borders: n + 1 indices into it, where each synset's begin.
+        senses: the sense number of each word, one byte each. words: ASCII, one line per synset, words separated by commas.
     """
 
     offsets: list[int]
@@ -56,19 +56,19 @@ class Table:
 
     @cached_property
     def lines(self) -> list[bytes]:
-        """The words of each synset, divided by commas."""
+        """The words of each synset, separated by commas."""
         return self.words.split(b"\n")
 
     @cached_property
     def first_word(self) -> NDArray[np.int64]:
-        """int64 [n], where each synset's words begin in ``senses``."""
+        """The index of each synset's first word in ``senses``, int64 [n]."""
         text = np.frombuffer(self.words, np.uint8)
         ends = np.flatnonzero((text == ord(",")) | (text == ord("\n")))
         return np.concatenate([[0], np.searchsorted(ends, np.flatnonzero(text == ord("\n"))) + 1])
 
     @cached_property
     def places(self) -> dict[str, list[int]]:
-        """Each lemma in lower case to its places among all words."""
+        """Each lemma in lower case to its indices among all words."""
         found: dict[str, list[int]] = {}
         for place, word in enumerate(self.words.decode().lower().replace("\n", ",").split(",")):
             found.setdefault(word, []).append(place)
@@ -80,12 +80,12 @@ def table() -> Table:
     """The table, read once.
 
     Raises:
-        UserError: the package is not whole.
+        UserError: the package is incomplete.
     """
     try:
         first, sizes, rest = FILE.read_bytes().split(b"\n", 2)
         if first != FIRST_LINE:
-            raise ValueError("another first line")
+            raise ValueError("unexpected first line")
         columns: dict[str, bytes] = {}
         for name, n_bytes in cast("list[tuple[str, int]]", json.loads(sizes)):
             columns[name], rest = zlib.decompress(rest[:n_bytes]), rest[n_bytes:]
@@ -107,7 +107,7 @@ def known(wnid: str) -> bool:
 
 
 def parents(wnid: str) -> tuple[str, ...]:
-    """The wnids of a synset's hypernyms, the one that chains follow first.
+    """The wnids of a synset's hypernyms; chains follow the first.
 
     Raises:
         UserError: no such synset.
@@ -133,7 +133,7 @@ def upwards(wnids: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def lemmas(wnid: str) -> tuple[str, ...]:
-    """A synset's words, blanks as blanks: ("goldfish", "Carassius auratus").
+    """A synset's words, with blanks rather than underscores: ("goldfish", "Carassius auratus").
 
     Raises:
         UserError: no such synset.
@@ -153,7 +153,7 @@ def name(wnid: str) -> str:
 
 
 def senses(lemma: str) -> tuple[str, ...]:
-    """The wnids of a word's senses in WordNet's order; none where no noun is called so. Case does not count."""
+    """The wnids of a noun's senses in WordNet's order, case ignored; empty for unknown words."""
     held = table()
     places = sorted(held.places.get(_plain(lemma), []), key=lambda place: held.senses[place])
     rows = np.searchsorted(held.first_word, places, side="right") - 1
@@ -161,10 +161,10 @@ def senses(lemma: str) -> tuple[str, ...]:
 
 
 def find(text: str) -> str:
-    """The wnid of a synset that is named by wnid ("n02084071"), by name ("dog.n.01") or by a word of one sense.
+    """The wnid of a synset given by wnid ("n02084071"), by name ("dog.n.01") or by a word of one sense.
 
     Raises:
-        UserError: there is none, with near matches; or there are several, with each.
+        UserError: an unknown text, with near matches, or a word of several senses, with each of them.
     """
     if WNID.fullmatch(text):
         _must_have(text)
@@ -186,7 +186,7 @@ def find(text: str) -> str:
 
 
 def listed(wnids: Iterable[str]) -> str:
-    """Synsets in words: "crane.n.04 (n03126707: crane; a lifting device), …"."""
+    """Synsets with their words and kinds: "crane.n.04 (n03126707: crane; a kind of lifting device), …"."""
     every = list(wnids)
     said: list[str] = []
     for wnid in every[:MOST_SENSES]:
@@ -199,30 +199,30 @@ def listed(wnids: Iterable[str]) -> str:
 
 
 def above(classes: Mapping[str, str], names: Mapping[str, str] | None = None) -> Taxonomy:
-    """What WordNet has above these classes; a class takes its synset's place under its own id.
+    """The part of WordNet above these classes; each class takes the place of its synset but keeps its own id.
 
     Args:
         classes: class id to wnid, in class-index order.
-        names: display names of classes that are called otherwise than their synsets.
+        names: display names of classes whose names differ from their synsets'.
 
     Raises:
-        UserError: no classes, no such synset, two classes of one synset, a class called like another's wnid, a synset without
-            hypernym (WordNet's instances, such as persons and places by name).
+        UserError: no classes, an unknown synset, two classes of one synset, a class whose id is another's wnid, a synset without
+            hypernym (WordNet's instances, such as named persons and places).
     """
     if not classes:
         raise UserError("there are no classes to place in WordNet", "taxonomy", "name at least one")
     id_of: dict[str, str] = {}
     for leaf, wnid in classes.items():
         if wnid in id_of:
-            told = f"the classes {id_of[wnid]!r} and {leaf!r} are both {name(wnid)} ({wnid})"
-            raise UserError(told, "taxonomy", "give each class a synset of its own")
+            what = f"the classes {id_of[wnid]!r} and {leaf!r} are both {name(wnid)} ({wnid})"
+            raise UserError(what, "taxonomy", "give each class a synset of its own")
         id_of[wnid] = leaf
     nodes = upwards(id_of)
     if clash := [leaf for leaf, wnid in classes.items() if leaf != wnid and leaf in nodes]:
-        raise UserError(f"the class {clash[0]!r} is called like another synset", "taxonomy", "rename the class")
+        raise UserError(f"the id of the class {clash[0]!r} is that of another synset", "taxonomy", "rename the class")
     if lone := [wnid for wnid, over in nodes.items() if not over and wnid != ENTITY]:
-        told = f"{len(lone)} synsets have no kind above them in WordNet, for example {name(lone[0])} ({lone[0]})"
-        raise UserError(told, "taxonomy", "take the kind that they are instances of")
+        what = f"{len(lone)} synsets have no hypernym in WordNet, for example {name(lone[0])} ({lone[0]})"
+        raise UserError(what, "taxonomy", "use the kind of which they are instances")
     named = {id_of.get(wnid, wnid): ", ".join(lemmas(wnid)) for wnid in nodes}
     for leaf, wnid in classes.items():
         called = (names or {}).get(leaf) or leaf.rsplit("/", 1)[-1]
@@ -243,7 +243,7 @@ def _row(wnid: str) -> int | None:
 def _must_have(wnid: str) -> int:
     row = _row(wnid)
     if row is None:
-        remedy = "wnids are n and eight digits, the offset in WordNet 3.0 (other versions have other ones)"
+        remedy = "a wnid is n and eight digits, the offset in WordNet 3.0 (other versions have other offsets)"
         raise UserError(f"no noun of WordNet 3.0 has the wnid {wnid!r}", wnid, remedy)
     return row
 
@@ -257,7 +257,7 @@ def _plain(lemma: str) -> str:
 
 
 def _near(word: str) -> list[str]:
-    """Lemmas that are written almost so; only those that begin alike are compared, or it would take seconds."""
+    """Lemmas of similar spelling; only those with the same first letter are compared, which saves seconds."""
     alike = [lemma for lemma in table().places if lemma[:1] == word[:1] and abs(len(lemma) - len(word)) <= 2]
     swapped = [lemma for lemma in alike if sorted(lemma) == sorted(word)]
     return swapped[:4] or difflib.get_close_matches(word, alike, n=4, cutoff=0.8)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transferlab.engine.backbones import Backbone
+from transferlab.engine.backbone import Backbone
 from transferlab.engine.batches import Examples, Images, Place, features
 from transferlab.engine.fit import Hooks
 from transferlab.errors import UserError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from transferlab.engine.backbones import Backbone, build
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import build
 from transferlab.errors import UserError
 from transferlab.transfer.detect.maps import maps_of
 
@@ -72,9 +73,9 @@ class Skipping(torch.nn.Module):
         return self.second(self.first(images) * 2).mean((2, 3))
 
 
-@pytest.mark.parametrize("name", ["torchvision:vit_b_32", "another"])
+@pytest.mark.parametrize("name", ["torchvision:vit_b_32", "timm:another"])
 def test_a_network_without_maps_in_a_row_is_refused_by_name(name: str) -> None:
-    backbone = Backbone(Skipping(), 4) if name == "another" else build(name, 32, 0)
+    backbone = Backbone(Skipping(), 4) if name == "timm:another" else build(name, 32, 0)
     with pytest.raises(UserError) as told:
         maps_of(backbone, 32, name)
     assert name in str(told.value)

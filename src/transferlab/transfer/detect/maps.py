@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from transferlab.engine.alexnet import PIXEL_DEVIATION, AlexNet
-from transferlab.engine.backbones import Backbone
+from transferlab.engine.backbone import Backbone
+from transferlab.engine.backbones import find
 from transferlab.errors import UserError
 
 FINEST, COARSEST = 4, 32  # strides of the maps that a detector looks at; finer ones cost most and see little
@@ -48,22 +47,11 @@ class Maps(nn.Module):
         return found
 
 
-class Scaled(nn.Module):
-    """Its input, times a number."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return inputs * self.factor
-
-
 def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
     """The maps of a backbone, whose layers they share (copy it first to leave it as it is).
 
     Args:
-        image_px: side that the backbone was made for. name: of the backbone, for the error.
+        image_px: side that the backbone was made for. name: of the backbone.
 
     Raises:
         UserError: a network that is no sequence of layers with maps, such as a transformer.
@@ -72,10 +60,12 @@ def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
     was_training = trunk.training
     trunk.eval()
     probe_px, device = max(PROBE_PX, image_px), next(trunk.parameters()).device
-    of_maps: nn.Module = trunk.layers if isinstance(trunk, AlexNet) else trunk  # AlexNet's connected layers hold most
-    layers = [Scaled(PIXEL_DEVIATION), *trunk.layers] if isinstance(trunk, AlexNet) else _layers(trunk)
+    split = find(name)[0].split
+    layers, connected = split(trunk) if split else (_layers(trunk), None)
     parts, shapes = _parts(layers, torch.zeros(1, 3, probe_px, probe_px, device=device))
-    fits = _n_weights(parts) >= LEAST_SHARE * _n_weights([of_maps]) and _are_its_own(trunk, parts, image_px)
+    fits = _n_weights(parts) >= LEAST_SHARE * _n_weights(layers if split else [trunk]) and _are_its_own(
+        trunk, parts, image_px
+    )
     trunk.train(was_training)
     if not fits:
         raise UserError(
@@ -84,13 +74,13 @@ def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
         )  # fmt: skip
     strides = [2 ** round(math.log2(probe_px / shape[-1])) for shape in shapes]
     levels = [i for i, stride in enumerate(strides) if FINEST <= stride <= COARSEST] or [len(parts) - 1]
-    connected = None
-    if isinstance(trunk, AlexNet):  # one map and its own connected layers, as Fast R-CNN has it
+    n_cells = 0
+    if connected is not None:  # one map and the backbone's own connected layers, as Fast R-CNN has it
         levels = levels[-1:]
-        first = cast(nn.Linear, trunk.connected[0])
-        connected = (trunk.connected, round((first.in_features / shapes[-1][1]) ** 0.5))
+        first = next(layer for layer in connected.modules() if isinstance(layer, nn.Linear))
+        n_cells = round((first.in_features / shapes[-1][1]) ** 0.5)
     channels = [shapes[i][1] for i in levels]
-    return Maps(list(parts), levels, channels, [strides[i] for i in levels], connected)
+    return Maps(list(parts), levels, channels, [strides[i] for i in levels], connected and (connected, n_cells))
 
 
 def _layers(trunk: nn.Module) -> list[nn.Module]:

@@ -1,0 +1,16 @@
+"""All images: the whole source under its own classes."""
+
+from __future__ import annotations
+
+from transferlab.designs.definition import DesignDefinition
+from transferlab.designs.draw import Draw
+from transferlab.specs import Subset
+
+
+def _draw(take: Draw) -> Subset:
+    return take.of_classes(range(len(take.sizes)))
+
+
+all_images = DesignDefinition(
+    name="all_images", title="all images", explained="every class with all its train images", draw=_draw
+)
