@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from transferlab.events import (
-    EVENTS, Crashed, Done, Event, Failed, Finished, Halted, Progressed, Resumed, Started, from_line, to_line,
+    EVENTS,
+    Crashed,
+    Done,
+    Event,
+    Failed,
+    Finished,
+    Halted,
+    Progressed,
+    Resumed,
+    Started,
+    from_line,
+    to_line,
 )  # fmt: skip
 from transferlab.runners.local import Setup
 from transferlab.tasks import Task
