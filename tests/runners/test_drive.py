@@ -87,6 +87,17 @@ def test_a_crash_between_two_cells_fails_neither(store: Store) -> None:
     assert [task.cells for task in player.started if task.networks == ("a",)] == [("a:0", "a:1"), ("a:1",)]
 
 
+def test_a_crash_after_a_cell_was_kept_and_before_that_was_told_is_no_failure(store: Store) -> None:
+    def play(task: Task) -> list[Event]:
+        if "a:0" not in task.cells:
+            return success(task)
+        store.write_cell("a:0", canonical("a:0"), {"metrics": {}}, {})
+        return [Started(("a:0",), "a's first"), Crashed("it was killed", "")]
+
+    at, _, _ = driven(store, play)
+    assert (at.done, store.failures()) == (CELLS, {})
+
+
 def test_a_crash_before_anything_began_fails_the_first_cell_so_that_the_run_ends(store: Store) -> None:
     at, _, _ = driven(store, lambda task: [Crashed("it was killed", "")])
     assert at.failed == {"a", "b", "u:0"}

@@ -139,7 +139,9 @@ class Drive:
 
     def _crashed(self, running: _Running, worker: int, event: Crashed) -> None:
         """The cell that was being made failed, and no other; of a cohort each network is tried alone, to tell which."""
-        left = [key for key in running.started.keys if key not in self.at.done and key not in self.at.failed]
+        begun = set(running.started.keys) - self.at.failed
+        self.at.done.update(key for key in begun if self.store.has(key))  # kept, and died before it said so
+        left = [key for key in running.started.keys if key in begun - self.at.done]
         if len(left) > 1:
             self.at.alone.update(left)
         elif left:  # otherwise it died between two cells, and the task goes on with the next
