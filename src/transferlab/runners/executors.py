@@ -6,10 +6,11 @@ but the store. It knows nothing of a plan's order, and the driver nothing of pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from transferlab.definitions import Definition, Table
 from transferlab.events import Report
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan
@@ -43,17 +44,15 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ExecutorKind:
-    """An executor by its name: what it is, and how it is made for a run.
+@dataclass(frozen=True, kw_only=True)
+class ExecutorKind(Definition):
+    """An executor that can be chosen by its name.
 
     Args:
         make: is given the plan, its store, the machine, the study file whose extensions the workers load (if any), and
             after how many seconds of silence a task counts as hung.
     """
 
-    name: str
-    what: str
     make: Callable[[Plan, Store, Machine, str | None, float], Executor]
 
 
@@ -63,9 +62,7 @@ def _local(plan: Plan, store: Store, machine: Machine, study_file: str | None, h
     return Local(setup, cores.n_workers, plan.device, hang_seconds)
 
 
-EXECUTORS: Mapping[str, ExecutorKind] = {
-    kind.name: kind
-    for kind in (
-        ExecutorKind("local", "processes on this machine, among which its cores or GPUs are shared out", _local),
-    )
-}
+LOCAL = ExecutorKind(
+    name="local", title="this machine", explained="processes that share out its cores or GPUs", make=_local
+)
+EXECUTORS = Table("executor", ExecutorKind, [LOCAL])
