@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from transferlab import Study, compare, designs
-from transferlab.events import Report, Started
+from transferlab.events import Report, Resumed, Started
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
 from transferlab.planned import PackRef, Plan
@@ -165,6 +165,29 @@ def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path:
     again = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
     assert again == 0
     assert not prepared.store.failures()
+
+
+def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
+    tmp_path: Path, source: tuple[str, str]
+) -> None:
+    from transferlab.runners.prepare import Wanted, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
+    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    asked: list[int] = []
+    resumed: list[Resumed] = []
+
+    def terminate_the_first(report: Report) -> None:
+        if isinstance(report.event, Started) and not asked:
+            asked.append(worker_of_this_process())
+            os.kill(asked[0], signal.SIGTERM)
+        if isinstance(report.event, Resumed):
+            resumed.append(report.event)
+
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), terminate_the_first)
+    assert (left, prepared.store.failures()) == (0, {})
+    assert len(resumed) == 1
 
 
 def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:

@@ -28,6 +28,7 @@ def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> N
     """Do task after task, one a line; what every task would meet as the user's error ends it."""
     torch.set_num_threads(setup.n_threads)
     try:
+        # Extensions of setup.study_file are to be loaded here, before the plan that names them is read.
         store = Store.open(Path(setup.store), create=False)
         plan = restored(store.studies()[setup.study])
         if not isinstance(plan, Plan):
