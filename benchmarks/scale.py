@@ -29,11 +29,12 @@ import numpy as np
 
 from transferlab import Study, designs, knn
 from transferlab.events import to_line
-from transferlab.identity import canonical, stream
+from transferlab.identity import ENGINE, TRANSFER, stream
 from transferlab.images.publish import publish
 from transferlab.images.source import Source
 from transferlab.images.staging import IMAGES, Decoded
-from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import restored
 from transferlab.runners.local import Setup
@@ -151,13 +152,19 @@ def finish(prepared: Prepared) -> None:
     order = {condition.name: i for i, condition in enumerate(plan.conditions)}
     n_tests = {pack.digest: int((pack.split == TEST).sum()) for pack in prepared.packs}
     for t in plan.trainings:
-        store.write_cell(t.key, canonical(t.cell), {"metrics": {}, **made}, {"weights.safetensors": bytes(1000)})
-        store.write_cell(source_key(t.key), "{}", {"metrics": {"top1": 0.3}, **made}, {})
+        store.write_cell(
+            t.key, ("pretrain", ENGINE, t.cell), {"metrics": {}, **made}, {"weights.safetensors": bytes(1000)}
+        )
+        store.write_cell(
+            source_key(t.key), ("source accuracy", TRANSFER, t.key), {"metrics": {"top1": 0.3}, **made}, {}
+        )
     for t in plan.transfers:
         right = stream(t.key).random(n_tests[t.cell.target]) < 0.3 + 0.02 * order[t.condition]
         score = float(right.mean())
         record = {"metrics": {"top1": score, "mean class accuracy": score}, **made}
-        store.write_cell(t.key, canonical(t.cell), record, {"rows.npz": npz_bytes({"right": right})})
+        store.write_cell(
+            t.key, ("transfer", TRANSFER, ENGINE, t.cell), record, {"rows.npz": npz_bytes({"right": right})}
+        )
 
 
 def open_step(pack: str) -> float:

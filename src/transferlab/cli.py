@@ -282,8 +282,9 @@ def verify(store: Path) -> None:
     Example:
       transferlab verify --store lab
     """
-    from transferlab.outcomes.store import Store, quarantine
-    from transferlab.outcomes.store import verify as verify_store
+    from transferlab.outcomes.store import Store
+    from transferlab.outcomes.verify import quarantine
+    from transferlab.outcomes.verify import verify as verify_store
     from transferlab.runners import packs
 
     opened = Store.open(store, create=False)

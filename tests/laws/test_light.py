@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferlab.identity import canonical, digest, plain
-from transferlab.outcomes.store import npz_bytes
+from transferlab.identity import ENGINE, TRANSFER, digest, plain
+from transferlab.outcomes.arrays import npz_bytes
 from transferlab.plan import cohorts
 from transferlab.runners.prepare import Wanted, prepare
 from transferlab.runners.shares import possible
@@ -64,7 +64,9 @@ def lab(tmp_path: Path) -> Path:
         if t.seed < 2:
             right = random.random(20) < 0.5
             record = {"metrics": {"top1": float(right.mean())}, "seconds": 1.0, "made_by": {"torch": "2"}}
-            store.write_cell(t.key, canonical(t.cell), record, {"rows.npz": npz_bytes({"right": right})})
+            store.write_cell(
+                t.key, ("transfer", TRANSFER, ENGINE, t.cell), record, {"rows.npz": npz_bytes({"right": right})}
+            )
     for cores in possible(len(cohorts(plan)), machine):
         rate = digest("calibration", machine.name, plain(plan.recipe, identity_only=True), plan.device, plan.precision,
                       cores.n_workers, cores.n_threads)  # fmt: skip

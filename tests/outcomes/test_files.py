@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.outcomes.files import OUTER, told_as_users_mistake, write_atomically
+from transferlab.outcomes.files import OUTER, explain_disk_errors, write_atomically
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def test_a_fault_at_any_call_leaves_the_old_file_and_nothing_else(
 
 
 def test_an_outer_fault_names_the_file_and_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as told, told_as_users_mistake(tmp_path / "x"):
+    with pytest.raises(UserError) as told, explain_disk_errors(tmp_path / "x"):
         failing(errno.ENOSPC)()
     assert str(told.value).startswith(f"the disk is full ({tmp_path}/x): make room")
     assert isinstance(told.value.__cause__, OSError)

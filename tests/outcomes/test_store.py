@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,12 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transferlab.errors import UserError
-from transferlab.identity import canonical
-from transferlab.outcomes.store import Store, npz_bytes, quarantine, read_npz, verify
+from transferlab.identity import digest
+from transferlab.outcomes.arrays import npz_bytes, read_npz
+from transferlab.outcomes.sealed import checksum
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import quarantine, verify
 from transferlab.specs import Subset
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk that syncs at once, for many tries
-KEY, BARE = "ab" * 16, "cd" * 16
+INPUTS = ("transfer", 3, {"network": "n", "seed": 1})
+KEY, BARE, OTHER = digest(*INPUTS), digest("source accuracy"), digest("c")
 ROWS = {"right": np.arange(40) % 3 == 0, "scores": np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)}
 FILES = {"weights.safetensors": bytes(range(256)), "rows.npz": npz_bytes(ROWS)}
 FACTS = {"kind": "transfer", "metrics": {"top1": 0.625, "words": "ünlaut"}, "seconds": 1.5}
@@ -33,8 +36,8 @@ STUDY = {"type": "Plan", "seeds": 3, "conditions": [{"name": "60", "factor": 60.
 
 
 def fill(store: Store) -> None:
-    store.write_cell(KEY, canonical({"network": "n", "seed": 1}), FACTS, FILES)
-    store.write_cell(BARE, canonical("source accuracy"), FACTS, {})
+    store.write_cell(KEY, INPUTS, FACTS, FILES)
+    store.write_cell(BARE, ["source accuracy"], FACTS, {})
     store.write_subset(SUBSET)
     store.write_study("s1", STUDY)
     store.write_note("s1", {"command": "transferlab run x"})
@@ -62,7 +65,7 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     record = store.record(KEY)
     assert record is not None
     assert {name: record[name] for name in FACTS} == FACTS
-    assert (record["key"], record["inputs"]) == (KEY, {"network": "n", "seed": 1})
+    assert (record["key"], record["inputs"]) == (KEY, ["transfer", 3, {"network": "n", "seed": 1}])
     for name, array in store.arrays(KEY).items():
         assert array.dtype == ROWS[name].dtype
         assert (array == ROWS[name]).all()
@@ -78,25 +81,30 @@ def test_what_is_written_is_read_back(store: Store) -> None:
 def test_studies_come_in_the_order_in_which_they_were_last_run(store: Store) -> None:
     for name in ("s3", "s2", "s1"):
         store.write_study(name, STUDY)
-        path = store.path / "studies" / f"{name}.json"
-        os.utime(path, ns=(0, {"s3": 1, "s2": 2, "s1": 3}[name]))
     assert list(store.studies()) == ["s3", "s2", "s1"]
+    store.write_study("s3", STUDY)
+    assert list(store.studies()) == ["s2", "s1", "s3"]
+
+
+def file_of(folder: Path, stem: str) -> Path:
+    (found,) = folder.glob(f"{stem}-*")
+    return found
 
 
 def shorten(folder: Path) -> None:
-    (folder / "rows.npz").write_bytes(FILES["rows.npz"][:-1])
+    file_of(folder, "rows").write_bytes(FILES["rows.npz"][:-1])
 
 
 def lengthen(folder: Path) -> None:
-    (folder / "weights.safetensors").write_bytes(FILES["weights.safetensors"] + b"\0")
+    file_of(folder, "weights").write_bytes(FILES["weights.safetensors"] + b"\0")
 
 
 def remove(folder: Path) -> None:
-    (folder / "rows.npz").unlink()
+    file_of(folder, "rows").unlink()
 
 
 def swap(folder: Path) -> None:
-    shutil.copy(folder.parents[1] / BARE[:2] / BARE / "record.json", folder / "record.json")
+    shutil.copy(file_of(folder.parents[1] / BARE[:2] / BARE, "record"), file_of(folder, "record"))
 
 
 @pytest.mark.parametrize("harm", [shorten, lengthen, remove, swap])
@@ -112,14 +120,55 @@ def test_a_record_that_its_files_do_not_fit_is_no_cell_and_is_written_again(harm
     assert verify(store) == []
 
 
+def test_what_is_done_is_told_from_names_and_a_cell_that_lost_a_file_is_not(store: Store) -> None:
+    store.write_checkpoint(OTHER, b"state")
+    assert store.done() == {KEY, BARE}
+    remove(store.cell(KEY))
+    assert store.done() == {BARE}
+    fill(store)
+    file_of(store.cell(BARE), "record").unlink()
+    assert store.done() == {KEY}
+
+
+def test_a_record_says_what_its_key_was_made_from_and_verify_recomputes_it(store: Store) -> None:
+    store.write_cell(OTHER, ["another"], FACTS, {})
+    assert [(p.path, "does not follow" in p.what) for p in verify(store)] == [(store.cell(OTHER), True)]
+
+
+def test_a_record_of_an_untrained_network_says_what_that_is_and_verify_recomputes_it_too(store: Store) -> None:
+    network = ["untrained", 2, {"seed": 0}]
+    inputs = ["transfer", 3, {"network": digest(*network), "seed": 1}]
+    store.write_cell(digest(*inputs), inputs, {**FACTS, "network": network}, FILES)
+    assert verify(store) == []
+    wrong = ["transfer", 3, {"network": digest(*network), "seed": 2}]
+    store.write_cell(digest(*wrong), wrong, {**FACTS, "network": ["untrained", 2, {"seed": 1}]}, FILES)
+    assert [p.path for p in verify(store)] == [store.cell(digest(*wrong))]
+
+
+@pytest.mark.parametrize("harm", [shorten, remove, swap])
+def test_a_damaged_cell_is_replaced_whole_by_a_writer_whose_files_differ(harm: Any, store: Store) -> None:
+    harm(store.cell(KEY))
+    store.write_cell(KEY, INPUTS, FACTS, {name: b"other" + data for name, data in FILES.items()})
+    assert store.read(KEY, "rows.npz") == b"other" + FILES["rows.npz"]
+    assert verify(store) == []
+    assert len(list(store.cell(KEY).iterdir())) == 3
+
+
+def test_without_locks_every_claim_is_granted_and_no_lock_file_is_made(store: Store) -> None:
+    free = Store.open(store.path, create=False, locks=False)
+    with store.claim("c"), free.claim("c") as mine, free.claim("d", wait=True) as other:
+        assert (mine, other) == (True, True)
+    assert [p.name for p in (store.path / "claims").iterdir()] == ["c"]
+
+
 def test_a_finished_cell_is_never_overwritten(store: Store) -> None:
     whole = seen(store)
-    store.write_cell(KEY, canonical("other"), {"metrics": {}}, {"rows.npz": b"other"})
+    store.write_cell(KEY, ["other"], {"metrics": {}}, {"rows.npz": b"other"})
     assert seen(store) == whole
 
 
 # Every kind of file that a store has, except packs (runners.packs checks them) and what means nothing when damaged.
-KINDS = ["cells/ab/*/weights.safetensors", "cells/ab/*/rows.npz", "cells/ab/*/record.json", "cells/cd/*/record.json",
+KINDS = ["cells/*/*/weights-*", "cells/*/*/rows-*", "cells/*/*/record-2.json", "cells/*/*/record-0.json",
          "subsets/*.npz", "studies/*.json", "notes/*.json", "failures/*.json", "packs/index/*.json"]  # fmt: skip
 
 
@@ -212,17 +261,8 @@ def test_a_subset_comes_back_whatever_its_size(n_labels: int, store: Store) -> N
     assert (found.rows.tolist(), found.labels.tolist()) == (rows.tolist(), labels.tolist())
 
 
-def test_a_subset_that_an_earlier_version_kept_is_read(store: Store) -> None:
-    facts = {"pack": SUBSET.pack, "label_names": SUBSET.label_names, "members": SUBSET.members}
-    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    path = store.path / "subsets" / f"{SUBSET.digest}.npz"
-    path.write_bytes(npz_bytes({"rows": SUBSET.rows, "labels": SUBSET.labels, "facts": text}))
-    assert store.read_subset(SUBSET.digest).rows.tolist() == SUBSET.rows.tolist()
-    assert verify(store) == []
-
-
 def test_a_file_without_its_seal_is_damaged(store: Store) -> None:
-    for path in [*store.path.glob("cells/*/*/record.json"), *store.path.glob("[sfn]*/*.json")]:
+    for path in [*store.path.glob("cells/*/*/record-*.json"), *store.path.glob("[sfn]*/*.json")]:
         kept = path.read_bytes()
         facts = json.loads(kept)
         del facts["blake2b"]
@@ -235,19 +275,19 @@ def test_a_file_without_its_seal_is_damaged(store: Store) -> None:
 def test_two_stores_copied_together_are_a_merge(tmp_path: Path) -> None:
     left, right = (Store.open(tmp_path / name, create=True) for name in ("left", "right"))
     fill(left)
-    right.write_cell("12" * 16, canonical("c"), FACTS, FILES)
-    right.write_cell(KEY, canonical({"network": "n", "seed": 1}), FACTS, FILES)
+    right.write_cell(OTHER, ["c"], FACTS, FILES)
+    right.write_cell(KEY, INPUTS, FACTS, FILES)
     right.write_study("s2", STUDY)
     shutil.copytree(right.path, left.path, dirs_exist_ok=True)
     merged = Store.open(left.path, create=False)
-    assert all(merged.has(key) for key in (KEY, BARE, "12" * 16))
+    assert all(merged.has(key) for key in (KEY, BARE, OTHER))
     assert set(merged.studies()) == {"s1", "s2"}
     assert verify(merged) == []
 
 
 @pytest.mark.parametrize(
     ("mark", "words"),
-    [('{"format": 2}', "newer transferlab"), ("", "damaged"), ("\0" * 13, "damaged"), ('{"format": 0}', "damaged"),
+    [('{"format": 3}', "newer transferlab"), ('{"format": 1}', "name another folder with --store"), ("", "damaged"), ("\0" * 13, "damaged"), ('{"format": 0}', "damaged"),
      ('{"fromat": 1}', "damaged"), ('["format"]', "damaged"), ('{"format": null}', "damaged")],
 )  # fmt: skip
 def test_a_mark_of_another_format_is_refused(mark: str, words: str, store: Store) -> None:
@@ -280,7 +320,7 @@ def test_a_failure_is_kept_until_its_cell_succeeds(store: Store) -> None:
     assert store.failures()[key]["reason"] == "the loss is nan"
     store.write_failure(key, {"reason": "killed"})
     assert store.failures()[key]["reason"] == "killed"
-    store.write_cell(key, canonical("c"), FACTS, FILES)
+    store.write_cell(key, ["c"], FACTS, FILES)
     assert store.failures() == {}
 
 
@@ -292,9 +332,10 @@ def test_a_checkpoint_is_the_latest_state_and_goes_with_the_record(store: Store)
         assert store.checkpoint(key) == state
     assert verify(store) == []
     (store.cell(key) / ".tmp-0123").write_bytes(b"torn")
-    store.write_cell(key, canonical("c"), FACTS, FILES)
+    store.write_cell(key, ["c"], FACTS, FILES)
     assert store.checkpoint(key) is None
-    assert {p.name for p in store.cell(key).iterdir()} == {*FILES, "record.json"}
+    assert {p.name for p in store.cell(key).iterdir()} == {f"rows-{checksum(FILES['rows.npz'])}.npz", "record-2.json",
+        f"weights-{checksum(FILES['weights.safetensors'])}.safetensors"}  # fmt: skip
 
 
 @given(st.sampled_from(["flip", "cut", "zeros"]), st.integers(0, 10**6), st.integers(1, 255))

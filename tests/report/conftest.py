@@ -14,7 +14,8 @@ import pytest
 from transferlab import Study, compare, designs, steps
 from transferlab.answers.study import StudyAnswers
 from transferlab.identity import plain
-from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, source_key
 from transferlab.planned import PackRef, Plan, Transfer
 from transferlab.report.gather import all_answers
@@ -137,17 +138,15 @@ def arrays(path: Path, classes: Sequence[str], seed: int) -> Path:
 def write_cells(store: Store, plan: Plan, rule: Callable[[Transfer, str], int | None]) -> None:
     record = {"seconds": 1.0, "made_by": MADE_BY}
     for training in plan.trainings:
-        store.write_cell(training.key, "{}", {**record, "metrics": {}}, {})
-        store.write_cell(source_key(training.key), "{}", {**record, "metrics": {"top1": 0.75}}, {})
+        store.write_cell(training.key, [], {**record, "metrics": {}}, {})
+        store.write_cell(source_key(training.key), [], {**record, "metrics": {"top1": 0.75}}, {})
     names = {t.digest: t.name for t in plan.targets}
     for transfer in plan.transfers:
         n_right = rule(transfer, names[transfer.cell.target])
         if n_right is not None:
             rows = np.arange(N_TEST) < n_right
             metrics = {"top1": float(rows.mean()), "mean class accuracy": float(rows.mean())}
-            store.write_cell(
-                transfer.key, "{}", {**record, "metrics": metrics}, {"rows.npz": npz_bytes({"right": rows})}
-            )
+            store.write_cell(transfer.key, [], {**record, "metrics": metrics}, {"rows.npz": npz_bytes({"right": rows})})
 
 
 @pytest.fixture(params=HOSTILE)

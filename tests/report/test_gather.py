@@ -14,7 +14,8 @@ from transferlab import designs, finetune, knn, probe
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
-from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Transfer, restored
 from transferlab.report.gather import OWN, all_answers, headline, table_rows
@@ -213,7 +214,7 @@ def test_several_labels_an_image_are_answered_over_these_test_images(make_store:
     for t in plan.transfers:
         shutil.rmtree(store.cell(t.key))
         record = {"seconds": 1.0, "made_by": {}, "metrics": {"mean average precision": 0.5}}
-        store.write_cell(t.key, "{}", record, {"rows.npz": rows})
+        store.write_cell(t.key, [], record, {"rows.npz": rows})
     for pack in store.packs.glob("*/images.u8"):
         shutil.rmtree(pack.parent)
     study = only(store)

@@ -9,7 +9,6 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.events import Crashed, Done, Event, Failed, Finished, Halted, Report, Started
-from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
 from transferlab.runners.drive import Drive
 from transferlab.tasks import Standing, Task
@@ -91,7 +90,7 @@ def test_a_crash_after_a_cell_was_kept_and_before_that_was_told_is_no_failure(st
     def play(task: Task) -> list[Event]:
         if "a:0" not in task.cells:
             return success(task)
-        store.write_cell("a:0", canonical("a:0"), {"metrics": {}}, {})
+        store.write_cell("a:0", ["a:0"], {"metrics": {}}, {})
         return [Started(("a:0",), "a's first"), Crashed("it was killed", "")]
 
     at, _, _ = driven(store, play)
@@ -124,7 +123,7 @@ def test_cells_that_another_process_makes_are_waited_for(store: Store) -> None:
         if "a" not in task.cells:
             return success(task)
         if "u:0" in {done.cells[0] for done in player.started[:-1]}:  # by then the other process has made it
-            store.write_cell("a", canonical("a"), {"metrics": {}}, {})
+            store.write_cell("a", ["a"], {"metrics": {}}, {})
         return [Started(("b",), "b"), Done("b", "b"), Finished(("a",))] if "b" in task.cells else [Finished(("a",))]
 
     at, player = Standing(), Player(play)

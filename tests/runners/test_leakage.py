@@ -10,7 +10,8 @@ from PIL import Image
 
 from transferlab.errors import UserError
 from transferlab.images.likeness import name_of_findings
-from transferlab.outcomes.store import Store, verify
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import verify
 from transferlab.runners.leakage import Audit, audit, draw, pairs
 
 PX = 32

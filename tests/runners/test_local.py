@@ -87,7 +87,7 @@ def test_stopped_at_any_moment_and_run_again_gives_the_same_table(
     words = command(tmp_path, source, "broken", **knobs)
 
     def n_cells() -> int:
-        return len(list((tmp_path / "broken").glob("cells/??/*/record.json")))
+        return len(list((tmp_path / "broken").glob("cells/??/*/record-*.json")))
 
     for more in (1, 3):  # stop once so many more cells are there
         wanted = n_cells() + more

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from transferlab.outcomes.store import Store, quarantine, verify
+from transferlab.identity import digest
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import quarantine, verify
 from transferlab.runners.packs import problems
 
 
@@ -31,9 +34,9 @@ HARMS = {
     "subsets/*.npz": zero,
     "studies/*.json": flip,
     "notes/*.json": tear,
-    "cells/*/*/weights.safetensors": flip,
-    "cells/*/*/rows.npz": flip,
-    "cells/*/*/record.json": zero,
+    "cells/*/*/weights-*.safetensors": flip,
+    "cells/*/*/rows-*.npz": flip,
+    "cells/*/*/record-*.json": zero,
 }
 
 
@@ -56,9 +59,19 @@ def test_damage_of_every_kind_is_named_set_aside_and_made_again(tmp_path: Path, 
     assert [*verify(store), *problems(store)] == []
 
 
+def test_the_records_of_a_run_hold_all_that_their_keys_were_made_from(whole: Path) -> None:
+    store = Store.open(whole, create=False)
+    records = [store.record(key) for key in store.done()]
+    assert [r["key"] for r in records if r] == [digest(*r["inputs"]) for r in records if r]
+    kinds = Counter((r["kind"], "network" in r) for r in records if r)
+    assert kinds == {("pretrain", False): 2, ("source", False): 2, ("transfer", False): 2, ("transfer", True): 1}
+    (untrained,) = (r for r in records if r and "network" in r)
+    assert untrained["inputs"][3]["network"] == digest(*untrained["network"])
+
+
 def test_verify_names_what_it_sets_aside_and_exits_with_one(tmp_path: Path, lab: Any, whole: Path) -> None:
     path = shutil.copytree(whole, tmp_path / "lab")
-    file = next(path.glob("cells/*/*/rows.npz"))
+    file = next(path.glob("cells/*/*/rows-*.npz"))
     file.write_bytes(flip(file.read_bytes()))
     first, second = lab.do("verify", path), lab.do("verify", path)
     assert (first.returncode, second.returncode) == (1, 0)
@@ -70,10 +83,10 @@ def test_verify_names_what_it_sets_aside_and_exits_with_one(tmp_path: Path, lab:
 
 def test_damaged_weights_fail_what_needs_them_with_the_remedy(tmp_path: Path, lab: Any, whole: Path) -> None:
     path = shutil.copytree(whole, tmp_path / "lab")
-    for file in path.glob("cells/*/*/weights.safetensors"):
+    for file in path.glob("cells/*/*/weights-*.safetensors"):
         file.write_bytes(flip(file.read_bytes()))
     store = Store.open(path, create=False)
-    for file in path.glob("cells/*/*/rows.npz"):
+    for file in path.glob("cells/*/*/rows-*.npz"):
         shutil.rmtree(file.parent)
     failed = lab.do("run", path)
     assert failed.returncode == 1
@@ -82,9 +95,15 @@ def test_damaged_weights_fail_what_needs_them_with_the_remedy(tmp_path: Path, la
     assert len([p for p in verify(store) if "weights" in p.what]) == 2
 
 
-def test_reading_commands_tell_of_a_damaged_study_and_of_a_newer_store(tmp_path: Path, lab: Any, whole: Path) -> None:
+def test_reading_commands_tell_of_a_damaged_study_and_of_a_store_of_another_format(
+    tmp_path: Path, lab: Any, whole: Path
+) -> None:
     path = shutil.copytree(whole, tmp_path / "lab")
-    for name, data, words in (("studies", b"{", "transferlab verify"), ("lab.json", b'{"format": 2}', "newer")):
+    for name, data, words in (
+        ("studies", b"{", "transferlab verify"),
+        ("lab.json", b'{"format": 3}', "newer"),
+        ("lab.json", b'{"format": 1}', "name another folder with --store"),
+    ):
         file = next(path.glob(f"{name}/*.json"), path / name)
         file.write_bytes(data)
         for verb in ("status", "table", "report") if name == "studies" else ("status",):

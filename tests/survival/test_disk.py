@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from transferlab.outcomes.store import Store, verify
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import verify
 from transferlab.runners.packs import problems
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from transferlab.outcomes.store import Store, verify
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import verify
 
 MEMORY = Path("/dev/shm")  # a disk that syncs at once, for many tries
 
@@ -21,7 +22,7 @@ DYING = """
 import os, shutil, signal, sys, traceback
 from pathlib import Path
 
-CALLS = ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir")
+CALLS = ("fsync", "link", "replace", "rename", "unlink", "mkdir", "rmdir")
 
 def dying(call, left):
     def instead(*arguments, **options):
@@ -65,11 +66,14 @@ def at_every_call(work, check, folder, start=lambda store: None):
 
 STORE = """
 import numpy as np
-from transferlab.identity import canonical
-from transferlab.outcomes.store import Store, npz_bytes, verify
+from transferlab.identity import digest
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import verify
 from transferlab.specs import Subset
 
 subset = Subset("e" * 32, np.array([1, 4], np.int32), np.array([0, 1], np.int32), ("a", "b"), (("a",), ("b",)))
+key = digest("inputs")
 files = {"weights.safetensors": b"w" * 500, "rows.npz": npz_bytes({"right": np.arange(9) < 5})}
 
 def write(path):
@@ -77,9 +81,9 @@ def write(path):
     store.write_pack_index("p", {"digest": "d"})
     store.write_subset(subset)
     store.write_study("s", {"type": "Plan"})
-    store.write_failure("ab", {"reason": "r"})
-    store.write_checkpoint("ab", b"state")
-    store.write_cell("ab", canonical("inputs"), {"metrics": {"top1": 0.5}}, files)
+    store.write_failure(key, {"reason": "r"})
+    store.write_checkpoint(key, b"state")
+    store.write_cell(key, ["inputs"], {"metrics": {"top1": 0.5}}, files)
 
 def check(path, died):
     if not (path / "lab.json").is_file():
@@ -88,20 +92,21 @@ def check(path, died):
     store = Store.open(path, create=False)
     assert verify(store) == []
     store.failures(), store.studies(), store.pack_index("p")
-    assert store.checkpoint("ab") in (None, b"state")
-    if store.has("ab"):
-        assert {name: store.read("ab", name) for name in files} == files
+    assert store.checkpoint(key) in (None, b"state")
+    if store.has(key):
+        assert {name: store.read(key, name) for name in files} == files
     if not died:
-        assert (store.has("ab"), store.failures(), store.checkpoint("ab")) == (True, {}, None)
+        assert (store.has(key), store.failures(), store.checkpoint(key)) == (True, {}, None)
         assert (store.studies(), store.pack_index("p")) == ({"s": {"type": "Plan"}}, {"digest": "d"})
         store.read_subset(subset.digest)
-        assert not list(store.cell("ab").glob(".tmp-*"))
+        assert not list(store.cell(key).glob(".tmp-*"))
 
 at_every_call(write, check, sys.argv[1])
 """
 
 PACKS = """
-from transferlab.outcomes.store import Store, verify
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import verify
 from transferlab.runners.packs import find, obtain, problems
 
 specs = [sys.argv[2], sys.argv[2] + "?name=again"]  # the second finds that the pack is there already
@@ -123,14 +128,15 @@ at_every_call(write, check, sys.argv[1])
 WORKER = """
 import hashlib
 from transferlab.events import to_line
-from transferlab.outcomes.store import Store, verify
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import verify
 from transferlab.report.gather import table_rows
 from transferlab.runners import worker
 from transferlab.runners.local import Setup
 from transferlab.runners.prepare import Wanted, prepare
 from transferlab.tasks import tasks_of
 
-CALLS = ("fsync", "replace", "unlink")
+CALLS = ("fsync", "link", "replace", "unlink")
 folder = Path(sys.argv[1])
 plan = prepare(Wanted(sys.argv[2], None, (), folder / "template", device="cpu"), lambda *_: None).plan
 train, measure, *_ = tasks_of(plan)  # one network will do
@@ -205,8 +211,8 @@ def test_a_command_and_workers_killed_again_and_again_end_in_the_same_table(
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
     codes = []
     for die in ("my_study.py 2", "my_study.py 35", "runners.worker 40"):
-        paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "PYTHONPATH": paths, "DIE": die}
+        path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "PYTHONPATH": path, "DIE": die}
         broken = lab.do("run", tmp_path / "lab", env=environment)
         codes.append(broken.returncode)
         assert "Traceback" not in broken.stderr

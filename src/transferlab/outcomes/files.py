@@ -1,4 +1,4 @@
-"""Writing so that a file is either whole or not there, and telling a full or read-only disk from our own faults."""
+"""Files that are whole or absent, whatever ends the process; and disk errors that the user can mend, in one paragraph."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from transferlab.errors import UserError
 
-TEMPORARY = ".tmp-"  # names begin so while they are written; a kill may leave one, and it means nothing
+TEMPORARY = ".tmp-"  # names of files that are being written begin so; a killed process may leave some
 
 OUTER = {
     errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file would be too large",
@@ -20,14 +20,15 @@ OUTER = {
     errno.EEXIST: "a file stands where a folder should", errno.EISDIR: "a folder stands where a file should",
     errno.ENAMETOOLONG: "the name is too long",
 }  # fmt: skip
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # FAT, some network disks
 
 
 @contextlib.contextmanager
-def told_as_users_mistake(path: Path) -> Generator[None]:
-    """Turn a full, read-only or forbidden disk into one paragraph; other faults pass.
+def explain_disk_errors(path: Path) -> Generator[None]:
+    """Turn a full, read-only or forbidden disk into one paragraph; other errors pass.
 
     Raises:
-        UserError: for the faults named in OUTER.
+        UserError: for the errors in OUTER.
     """
     try:
         yield
@@ -35,31 +36,29 @@ def told_as_users_mistake(path: Path) -> Generator[None]:
         if error.errno not in OUTER:
             raise
         raise UserError(
-            OUTER[error.errno], str(path), "make room or name another place; what is done is kept, and the same "
-            "command goes on"
+            OUTER[error.errno], str(path), "make room or name another place, then repeat the command; finished work is kept"
         ) from error  # fmt: skip
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Temporary name, fsync, rename, fsync the folder: a reader sees the old file or the whole new one.
+    """Write or replace a file, with its folders: a reader sees the old file or the whole new one.
 
     Raises:
         UserError: full, read-only or forbidden disk; nothing else is touched.
     """
-    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
-    with told_as_users_mistake(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        sync(path.parent)
+    _write(path, data, _rename)
+
+
+def publish_atomically(path: Path, data: bytes) -> bool:
+    """Write a file if there is none of its name, and say whether it was written.
+
+    Where the disk has no hard links, two processes that publish in the same instant may both be told yes; the later
+    file stays, whole.
+
+    Raises:
+        UserError: full, read-only or forbidden disk; nothing else is touched.
+    """
+    return _write(path, data, _link)
 
 
 def sync(path: Path) -> None:
@@ -69,3 +68,47 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write(path: Path, data: bytes, place: Callable[[Path, Path], bool], attempts: int = 3) -> bool:
+    """Write to a temporary name, fsync, give the file its own name with ``place``, fsync the folder."""
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+    with explain_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            placed = place(temporary, path)
+        except FileNotFoundError:  # another process has cleared the folder, or set it aside
+            if attempts == 1:
+                raise
+            return _write(path, data, place, attempts - 1)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync(path.parent)
+    return placed
+
+
+def _rename(temporary: Path, path: Path) -> bool:
+    temporary.replace(path)
+    return True
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give the file its own name unless that is taken, and drop the temporary name."""
+    placed = True
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        placed = False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if placed := not path.exists():
+            temporary.replace(path)
+    temporary.unlink(missing_ok=True)
+    return placed

@@ -26,7 +26,8 @@ class Stopped(Exception):
 
 def missing(plan: Plan, store: Store) -> list[str]:
     """Keys of the plan's cells that the store does not have, in order."""
-    return [key for key in networks_of_cells(plan) if not store.has(key)]
+    done = store.done()
+    return [key for key in networks_of_cells(plan) if key not in done]
 
 
 def failures(plan: Plan, store: Store) -> Sequence[tuple[str, str]]:
@@ -60,7 +61,7 @@ def run(
         UserError: the disk is full or read-only.
     """
     cells = networks_of_cells(plan)
-    at = Standing(done=set(cells) - set(missing(plan, store)))
+    at = Standing(done=store.done() & set(cells))
     if len(at.done) < len(cells):
         executor = EXECUTORS["local"].make(plan, store, machine, study_file, hang_seconds)
         try:

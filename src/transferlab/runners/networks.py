@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -18,8 +18,9 @@ from torch import nn
 from transferlab.engine.backbones import Backbone, build
 from transferlab.engine.batches import Examples, Place, features
 from transferlab.engine.fit import Fitted, Hooks, Member, Snapshot
-from transferlab.identity import canonical, torch_seed
-from transferlab.outcomes.store import Store, npz_bytes
+from transferlab.identity import ENGINE, TRANSFER, plain, torch_seed
+from transferlab.outcomes.arrays import npz_bytes
+from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, RandomNetwork, Training, Transfer
 from transferlab.runners.machine import here
 from transferlab.runners.packs import find
@@ -66,9 +67,9 @@ class Bench:
 
 @dataclass(frozen=True)
 class Made:
-    """A cell before it is kept: canonical text of all that its key was made from, its record and its files."""
+    """A cell before it is kept: all that its key was made from, its record and its files."""
 
-    inputs: str
+    inputs: Sequence[object]
     record: Mapping[str, Any]
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
@@ -104,15 +105,17 @@ def trained(cell: PretrainCell, fitted: Fitted, n_together: int) -> Made:
     history = [dict(h) for h in fitted.history]
     record: dict[str, Any] = {"kind": "pretrain", "metrics": {}, "n_seen": fitted.n_seen, "history": history}
     record["cohort"] = n_together
-    return Made(canonical(cell), record, {WEIGHTS: weights})
+    return Made(("pretrain", ENGINE, cell), record, {WEIGHTS: weights})
 
 
 def transferred(transfer: Transfer, problem: Problem) -> Made:
     """A network measured on a target: metrics, what validation chose, and the rows of the test examples."""
     measured = measure(problem)
-    record = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
+    record: dict[str, Any] = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
+    if transfer.untrained is not None:
+        record["network"] = plain(("untrained", ENGINE, transfer.untrained), identity_only=True)
     rows = npz_bytes(dict(measured.rows))
-    return Made(canonical([transfer.cell, transfer.untrained]), record, {"rows.npz": rows})
+    return Made(("transfer", TRANSFER, ENGINE, transfer.cell), record, {"rows.npz": rows})
 
 
 def source_accuracy(bench: Bench, key: str, network: Network) -> Made:
@@ -125,7 +128,7 @@ def source_accuracy(bench: Bench, key: str, network: Network) -> Made:
         with torch.inference_mode():
             right = head(found).argmax(1).numpy() == examples.labels
         record["metrics"] = {"top1": float(right.mean())}
-    return Made(canonical({"source accuracy of": key}), record)
+    return Made(("source accuracy", TRANSFER, key), record)
 
 
 def opened(bench: Bench, key: str, untrained: RandomNetwork | None) -> Network:

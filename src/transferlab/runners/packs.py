@@ -11,8 +11,9 @@ from transferlab.identity import digest
 from transferlab.images.pack import open_pack, write_pack
 from transferlab.images.publish import VERSION
 from transferlab.images.spec import Spec, open_source, parse_spec, size_of
-from transferlab.outcomes.files import sync, told_as_users_mistake
-from transferlab.outcomes.store import Problem, Store
+from transferlab.outcomes.files import explain_disk_errors, sync
+from transferlab.outcomes.store import Store
+from transferlab.outcomes.verify import Problem
 from transferlab.planned import PackRef
 from transferlab.specs import Pack
 
@@ -75,7 +76,7 @@ def _moved(digest_: str, staging: Path, store: Store) -> Pack:
     It is renamed first, so that a kill in the midst of deleting leaves no half pack under a name that is used.
     """
     final, gone = store.packs / digest_, staging.with_name(f".{staging.name}.gone")
-    with told_as_users_mistake(final):
+    with explain_disk_errors(final):
         if final.is_dir():
             shutil.rmtree(gone, ignore_errors=True)
             staging.rename(gone)

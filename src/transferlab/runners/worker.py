@@ -29,7 +29,7 @@ def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> N
     torch.set_num_threads(setup.n_threads)
     try:
         # Extensions of setup.study_file are to be loaded here, before the plan that names them is read.
-        store = Store.open(Path(setup.store), create=False)
+        store = Store.open(Path(setup.store), create=False, locks=setup.locks)
         plan = restored(store.studies()[setup.study])
         if not isinstance(plan, Plan):
             raise TypeError(f"{setup.study} is not a plan")

@@ -1,0 +1,36 @@
+"""JSON that tells when any byte of it has changed: its first field is the hash of all that follows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+
+def checksum(data: bytes) -> str:
+    """128-bit BLAKE2b as 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def sealed(facts: Mapping[str, Any]) -> bytes:
+    """Plain data as JSON under its hash."""
+    rest = json.dumps(dict(facts), indent=1).encode()[1:]
+    return _seal(rest) + rest
+
+
+def unsealed(data: bytes) -> dict[str, Any]:
+    """What ``sealed`` was given.
+
+    Raises:
+        ValueError: the bytes are not those that ``sealed`` made.
+    """
+    if not data.startswith(_seal(data[len(_seal(b"")) :])):
+        raise ValueError("the hash does not fit")
+    facts = cast("dict[str, Any]", json.loads(data))
+    del facts["blake2b"]
+    return facts
+
+
+def _seal(rest: bytes) -> bytes:
+    return b'{ "blake2b": "' + checksum(rest).encode() + b'",'
