@@ -40,9 +40,10 @@ def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> N
 
         signal.signal(signal.SIGTERM, stop)
         for line in lines:
+            if not bench.stopping:
+                do_task(from_line(line, {"Task": Task}), bench, tell)
             if bench.stopping:
                 break
-            do_task(from_line(line, {"Task": Task}), bench, tell)
     except UserError as error:
         tell(Halted(error.what, error.where, error.remedy))
 
