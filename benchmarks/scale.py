@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from transferlab import Study, designs, knn
+from transferlab.events import to_line
 from transferlab.identity import ENGINE, TRANSFER, stream
 from transferlab.images.publish import publish
 from transferlab.images.source import Source
@@ -35,10 +36,13 @@ from transferlab.images.staging import IMAGES, Decoded
 from transferlab.outcomes.arrays import npz_bytes
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
+from transferlab.planned import restored
+from transferlab.runners.local import Setup
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared, Wanted, prepare
 from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.specs import SPLITS, TEST, Examples, Recipe
+from transferlab.tasks import tasks_of
 from transferlab.taxonomy.readers import from_folders
 
 ROUNDS = 3
@@ -74,8 +78,7 @@ def main(folder: Path, quick: Path) -> None:
     for n in N_NETWORKS:  # one round: every network is trained, transferred and kept for real
         lab = folder / f"run-{n}"
         _child("plan", packs[1000], packs[1000], n, lab)
-        (study,) = (lab / "studies").iterdir()
-        _note(found, "one worker's run", n, _timed(["-m", "transferlab.runners.worker", str(lab), study.stem]))
+        _note(found, "one worker's run", n, _timed(["-m", "transferlab.runners.worker"], lines=_lines(lab)))
     commands = _commands(folder, quick, packs)
     _print(found, commands, machine.name)
     result = Path(__file__).parent / "results" / f"{datetime.now(UTC):%Y-%m-%d}-scale.json"
@@ -185,7 +188,6 @@ def start_step(lab: str) -> float:
     from transferlab.engine.batches import Examples as Batches
     from transferlab.engine.batches import Place
     from transferlab.engine.fit import fit
-    from transferlab.planned import restored
     from transferlab.runners.packs import find
 
     def start() -> None:
@@ -227,12 +229,18 @@ print(json.dumps([process.returncode, time.perf_counter() - begun, usage.ru_maxr
 """
 
 
-def _timed(words: Sequence[str], *, own_seconds: bool = False) -> dict[str, float]:
-    """Seconds of a Python command (or those that it prints), and the peak of its memory in MB."""
+def _lines(lab: Path) -> str:
+    """What a worker reads that does every task of a store's plan."""
+    (plan,) = map(restored, Store.open(lab, create=False).studies().values())
+    return "".join(map(to_line, [Setup(str(lab), plan.identity, 1), *tasks_of(plan)]))
+
+
+def _timed(words: Sequence[str], *, own_seconds: bool = False, lines: str = "") -> dict[str, float]:
+    """Seconds of a Python command (or those that it prints), and the peak of its memory in MB; it reads ``lines``."""
     tuned = WORKER_ENVIRONMENT if "transferlab.runners.worker" in words else {}
     environment = {**os.environ, **tuned, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-S", "-c", LAUNCHER, sys.executable, *words]
-    told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    told = subprocess.run(command, env=environment, input=lines, stdout=subprocess.PIPE, text=True, check=True).stdout
     code, seconds, peak, printed = json.loads(told)
     if code:
         raise RuntimeError(f"{' '.join(words)} failed")

@@ -14,7 +14,7 @@ import termios
 import pytest
 
 from transferlab.console import Display, duration, printable, say
-from transferlab.runners.local import Message
+from transferlab.events import Done, Failed, Progressed, Report, Started
 
 HOSTILE = "[red]photos[/red] \x1b[2J\r\x07\u202e" + "n" * 200
 
@@ -60,11 +60,10 @@ def test_now_and_then_a_line_tells_the_time_left(capsys: pytest.CaptureFixture[s
 def test_a_run_tells_what_each_worker_does_and_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(every_seconds=0) as display:
         tell = display.running(2)
-        progress = {"what": "pre-train \x1b[31m5", "share": 0.25, "loss": 1.5, "images_per_second": 2345.6}
-        tell(Message(0, "doing", {"what": "pre-train 5"}))
-        tell(Message(0, "progress", progress))
-        tell(Message(0, "done", {"what": "pre-train \x1b[31m5"}))
-        tell(Message(1, "failed", {"what": "probe of 5", "reason": "the loss\nis not finite"}))
+        tell(Report(0, Started(("k",), "pre-train 5")))
+        tell(Report(0, Progressed("pre-train \x1b[31m5", 0.25, 1.5, 2345.6)))
+        tell(Report(0, Done("k", "pre-train \x1b[31m5")))
+        tell(Report(1, Failed("l", "probe of 5", "the loss\nis not finite", "Traceback")))
     told = capsys.readouterr().err
     assert "worker 1, pre-train �[31m5: 25 of 100 %" in told
     assert "loss 1.500, 2,346 images/s" in told
@@ -75,17 +74,17 @@ def test_a_run_tells_what_each_worker_does_and_what_failed(capsys: pytest.Captur
 
 ON_A_TERMINAL = """
 from transferlab.console import Display, say
-from transferlab.runners.local import Message
+from transferlab.events import Done, Failed, Progressed, Report
 hostile = {hostile!r}
 with Display() as display:
     for done in range(0, 101, 10):
         display.packing(hostile, done, 100)
     display.packing("no total", 7, None)
     tell = display.running(2)
-    tell(Message(0, "progress", {{"what": hostile, "share": 0.5, "loss": 1.5, "images_per_second": 2000.0}}))
-    tell(Message(0, "done", {{"what": hostile}}))
+    tell(Report(0, Progressed(hostile, 0.5, 1.5, 2000.0)))
+    tell(Report(0, Done("k", hostile)))
     say("said " + hostile)
-    tell(Message(0, "failed", {{"what": hostile, "reason": hostile}}))
+    tell(Report(0, Failed("k", hostile, hostile, "")))
 """
 
 

@@ -350,19 +350,19 @@ def _prepare(study: str, options: dict[str, Any]) -> Prepared:
 def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
     """Run a study; the exit code and the answer."""
     from transferlab.report.gather import answers, headline
-    from transferlab.runners import local
+    from transferlab.runners import drive
     from transferlab.runners.prepare import prepare
 
     with Display() as display:
         prepared = prepare(wanted, display.packing)
-        todo = local.missing(prepared.plan, prepared.store)
+        todo = drive.missing(prepared.plan, prepared.store)
         say(f"{prepared.plan.name}: {len(todo)} cells to do" if todo else f"{prepared.plan.name}: nothing left to do")
         prepared.store.write_note(prepared.plan.identity, {"command": command})
         try:
-            left = local.run(prepared.plan, prepared.store, prepared.machine, display.running(len(todo)))
-        except local.Stopped:
+            left = drive.run(prepared.plan, prepared.store, prepared.machine, display.running(len(todo)))
+        except drive.Stopped:
             raise KeyboardInterrupt from None
-    for key, reason in local.failures(prepared.plan, prepared.store):
+    for key, reason in drive.failures(prepared.plan, prepared.store):
         say(f"failed: {key}: {reason}")
     say(f"took {duration(display.seconds())}")
     return SOME_FAILED if left else DONE, headline(answers(prepared.store, prepared.plan.identity))

@@ -6,10 +6,9 @@ import math
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from transferlab.runners.local import Message
+from transferlab.events import Done, Failed, Progressed, Report
 
 WIDE = 60  # columns from which bars have notes behind them
 
@@ -114,18 +113,20 @@ class RunDisplay:
     def __init__(self, display: Display, n_cells: int) -> None:
         self.display, self.n_cells, self.n_done = display, n_cells, 0
 
-    def __call__(self, message: Message) -> None:
-        details = message.details
-        if message.event == "progress" and details["share"] < 1:
-            note = f"loss {details['loss']:.3f}, {details['images_per_second']:,.0f} images/s"
-            title = f"worker {message.worker + 1}"
+    def __call__(self, report: Report) -> None:
+        event = report.event
+        if isinstance(event, Progressed) and event.share < 1:
+            title, note = (
+                f"worker {report.worker + 1}",
+                f"loss {event.loss:.3f}, {event.images_per_second:,.0f} images/s",
+            )
             if self.display.bars is not None:
-                note = f"{details['what']} · {note}"
+                note = f"{event.what} · {note}"
             else:
-                title = f"worker {message.worker + 1}, {details['what']}"
-            self.display.count(title, round(100 * details["share"]), 100, unit="%", note=note)
-        elif message.event == "done":
+                title = f"{title}, {event.what}"
+            self.display.count(title, round(100 * event.share), 100, unit="%", note=note)
+        elif isinstance(event, Done):
             self.n_done += 1
-            self.display.count("cells", self.n_done, max(self.n_cells, self.n_done), unit="done", note=details["what"])
-        elif message.event == "failed":
-            say(f"failed: {details['what']}: {details['reason']}")
+            self.display.count("cells", self.n_done, max(self.n_cells, self.n_done), unit="done", note=event.what)
+        elif isinstance(event, Failed):
+            say(f"failed: {event.what}: {event.reason}")

@@ -275,8 +275,8 @@ def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """
     order = {key: i for i, key in enumerate(dict.fromkeys(t.cell.network for t in plan.transfers))}
     trained = sorted(dict.fromkeys(t.key for t in plan.trainings), key=lambda key: order.get(key, len(order)))
-    untrained = [key for key in order if key not in set(trained)]
-    size = COHORT[plan.device]
+    size, known = COHORT[plan.device], set(trained)
+    untrained = [key for key in order if key not in known]
     groups = [tuple(trained[i : i + size]) for i in range(0, len(trained), size)] + [(key,) for key in untrained]
     return tuple(sorted(groups, key=lambda group: order.get(group[0], len(order))))
 

@@ -17,10 +17,10 @@ SOURCE = Path(transferlab.__file__).parent
 
 # A room may import rooms of lower ranks, and of its own rank only what SIDEWAYS names.
 RANKS: list[set[str]] = [
-    {"errors", "identity", "specs", "taxonomy", "definitions"},
+    {"errors", "events", "identity", "specs", "taxonomy", "definitions"},
     {"images", "engine", "outcomes", "contrasts", "console", "planned"},
     {"designs", "transfer", "answers"},
-    {"transferlab", "questions", "plan"},  # "transferlab" are the package's public names
+    {"transferlab", "questions", "plan", "tasks"},  # "transferlab" are the package's public names
     {"runners", "report"},
     {"cli_images"},
     {"cli"},
@@ -28,14 +28,16 @@ RANKS: list[set[str]] = [
 ]
 SIDEWAYS = {
     ("specs", "errors"), ("specs", "identity"), ("specs", "taxonomy"), ("taxonomy", "errors"), ("images", "errors"), ("definitions", "errors"),
+    ("tasks", "plan"),
     ("report", "runners.packs"),  # samples and class weights come from the packs that a plan names
 }  # fmt: skip
 # The lower rooms that each of these keeps to; the others may use all that lie below them.
 KEEPS_TO: dict[str, set[str]] = {
     "errors": set(),
+    "events": set(),
     "identity": set(),
     "definitions": {"errors"},
-    "console": {"errors"},
+    "console": {"errors", "events"},
     "contrasts": {"specs"},
     "planned": {"errors", "specs"},
     "engine": {
@@ -56,12 +58,13 @@ KEEPS_TO: dict[str, set[str]] = {
     "transferlab": {"errors", "specs", "contrasts", "designs", "transfer"},
     "questions": {"errors", "definitions", "specs", "taxonomy", "contrasts", "designs"},
     "plan": {"errors", "definitions", "identity", "specs", "planned", "designs", "engine", "answers"},
+    "tasks": {"plan", "planned"},
     "__main__": {"cli"},
 }
 
 # Who may load a package at import ("now"), and who may besides inside a function ("later"); numpy is everywhere.
 NOW: dict[str, set[str]] = {
-    "torch": {"engine", "transfer", "runners.networks", "runners.worker", "runners.calibrate"},
+    "torch": {"engine", "transfer", "runners.networks", "runners.do", "runners.worker", "runners.calibrate"},
     "safetensors": {"runners.networks"},
     "PIL": {"images", "report"},
     "filelock": {"images", "outcomes"},
@@ -84,7 +87,7 @@ WITH_TORCH = {
     "engine.pixels", "engine.small", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
     "transfer.detect.maps", "transfer.detect.model", "transfer.detect.protocol", "transfer.detect.regions", "transfer.detect.scenes",
     "transfer.detect.training", "transfer.measure", "transfer.probe", "transfer.problem", "transfer.refit",
-    "runners.calibrate", "runners.networks", "runners.worker",
+    "runners.calibrate", "runners.do", "runners.networks", "runners.worker",
 }  # fmt: skip
 
 

@@ -13,11 +13,12 @@ from transferlab import Examples, Recipe, Study, compare, designs, detect, probe
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
+from transferlab.events import Progressed, Report
 from transferlab.outcomes.store import Store
 from transferlab.planned import restored
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
-from transferlab.runners import local
+from transferlab.runners import drive
 from transferlab.runners.estimate import describe, standing
 from transferlab.runners.machine import Machine
 from transferlab.runners.prepare import Prepared, Wanted, prepare
@@ -54,7 +55,7 @@ def prepared_of(study: Study, store: Path) -> Prepared:
 @pytest.fixture(scope="module")
 def done(classes: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
     prepared = prepared_of(study_of(classes, classes, BOXES), tmp_path_factory.mktemp("mixed") / "lab")
-    assert local.run(prepared.plan, prepared.store, MACHINE, lambda _: None) == 0
+    assert drive.run(prepared.plan, prepared.store, MACHINE, lambda _: None) == 0
     return prepared.store
 
 
@@ -118,7 +119,7 @@ def test_table_status_and_plan_know_of_it(done: Store, classes: str) -> None:
     assert len(rows) == 3 * 3 * 4
     assert "0 missing" in standing(done)
     prepared = prepared_of(study_of(classes, classes, BOXES), done.path)
-    assert not local.missing(prepared.plan, prepared.store)
+    assert not drive.missing(prepared.plan, prepared.store)
     lines = list(describe(prepared))
     assert any("toy?task=detection" in line for line in lines)
 
@@ -131,15 +132,15 @@ def test_killed_between_steps_the_next_run_ends_in_the_same_table(
     prepared = prepared_of(small, tmp_path / "lab")
     stopped = False
 
-    def stop(message: local.Message) -> None:
+    def stop(report: Report) -> None:
         nonlocal stopped
-        if message.event == "progress" and "detect" in message.details["what"] and not stopped:
+        if isinstance(report.event, Progressed) and "detect" in report.event.what and not stopped:
             stopped = True
             raise KeyboardInterrupt
 
-    with pytest.raises(local.Stopped):
-        local.run(prepared.plan, prepared.store, MACHINE, stop)
-    assert local.run(prepared.plan, prepared.store, MACHINE, lambda _: None) == 0
+    with pytest.raises(drive.Stopped):
+        drive.run(prepared.plan, prepared.store, MACHINE, stop)
+    assert drive.run(prepared.plan, prepared.store, MACHINE, lambda _: None) == 0
     again = {t["key"]: t["value"] for t in table_rows(prepared.store) if t["metric"] == "mAP"}
     assert again == {key: whole[key] for key in again}
 

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from transferlab import Study, compare, designs
+from transferlab.events import Report, Resumed, Started
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, SourceFacts
 from transferlab.report.gather import table_rows
-from transferlab.runners import local
+from transferlab.runners import drive
 from transferlab.runners.machine import Machine
 from transferlab.specs import Augmentation, Examples, Pack, Recipe, TargetFacts
 
@@ -129,13 +130,19 @@ def test_a_loss_that_is_not_finite_is_recorded_and_the_rest_goes_on(tmp_path: Pa
     file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320).replace(
         "batch=16,", "batch=16, lr=1e30,"))  # fmt: skip
     prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
-    told: list[local.Message] = []
-    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), told.append)
+    told: list[Report] = []
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), told.append)
     assert left > 0
-    reasons = {reason for _, reason in local.failures(prepared.plan, prepared.store)}
+    reasons = {reason for _, reason in drive.failures(prepared.plan, prepared.store)}
     assert any("loss" in reason for reason in reasons)
     untrained = [t for t in prepared.plan.transfers if t.condition == "random-features"]
     assert all(prepared.store.has(t.key) for t in untrained)
+
+
+def worker_of_this_process() -> int:
+    words = ["pgrep", "-P", str(os.getpid()), "-f", "transferlab.runners.worker"]
+    (found,) = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    return int(found)
 
 
 def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path: Path, source: tuple[str, str]) -> None:
@@ -146,21 +153,42 @@ def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path:
     prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
     killed: list[str] = []
 
-    def kill_the_first(message: local.Message) -> None:
-        if message.event == "doing" and not killed:
-            killed.append(message.details["key"])
-            found = subprocess.run(["pgrep", "-f", f"runners.worker {tmp_path}/lab"], capture_output=True, text=True,
-                                   check=False).stdout.split()  # fmt: skip
-            os.kill(int(found[0]), signal.SIGKILL)
+    def kill_the_first(report: Report) -> None:
+        if isinstance(report.event, Started) and not killed:
+            killed.extend(report.event.keys)
+            os.kill(worker_of_this_process(), signal.SIGKILL)
 
-    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), kill_the_first)
-    failed = dict(local.failures(prepared.plan, prepared.store))
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), kill_the_first)
+    failed = dict(drive.failures(prepared.plan, prepared.store))
     assert killed[0] in failed
     assert "killed" in failed[killed[0]]
     assert 0 < left < len(prepared.plan.transfers)
-    again = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
+    again = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
     assert again == 0
     assert not prepared.store.failures()
+
+
+def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
+    tmp_path: Path, source: tuple[str, str]
+) -> None:
+    from transferlab.runners.prepare import Wanted, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
+    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    asked: list[int] = []
+    resumed: list[Resumed] = []
+
+    def terminate_the_first(report: Report) -> None:
+        if isinstance(report.event, Started) and not asked:
+            asked.append(worker_of_this_process())
+            os.kill(asked[0], signal.SIGTERM)
+        if isinstance(report.event, Resumed):
+            resumed.append(report.event)
+
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), terminate_the_first)
+    assert (left, prepared.store.failures()) == (0, {})
+    assert len(resumed) == 1
 
 
 def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:
@@ -171,18 +199,16 @@ def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: t
     prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
     stopped: list[int] = []
 
-    def freeze_the_first(message: local.Message) -> None:
-        if message.event == "doing" and not stopped:
-            found = subprocess.run(["pgrep", "-f", f"runners.worker {tmp_path}/lab"], capture_output=True, text=True,
-                                   check=False).stdout.split()  # fmt: skip
-            stopped.append(int(found[0]))
+    def freeze_the_first(report: Report) -> None:
+        if isinstance(report.event, Started) and not stopped:
+            stopped.append(worker_of_this_process())
             os.kill(stopped[0], signal.SIGSTOP)
 
     begun = time.monotonic()
-    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), freeze_the_first, 20.0)
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), freeze_the_first, 20.0)
     assert time.monotonic() > begun
     assert left > 0
-    assert any("hung" in reason for _, reason in local.failures(prepared.plan, prepared.store))
+    assert any("hung" in reason for _, reason in drive.failures(prepared.plan, prepared.store))
 
 
 MakePack = Callable[..., Pack]

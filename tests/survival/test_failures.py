@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from transferlab.errors import UserError
+from transferlab.events import Failed, Report, Started
 from transferlab.outcomes.store import Store
-from transferlab.runners import local
+from transferlab.runners import drive
 from transferlab.runners.prepare import Wanted, prepare
 
 
@@ -19,14 +20,15 @@ def test_a_cell_that_fails_is_tried_once_a_run_however_many_workers_there_are(tm
     study = tmp_path / "diverging.py"
     study.write_text(lab.study.read_text().replace("batch=16,", "batch=16, lr=1e30,"))
     prepared = prepare(Wanted(str(study), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
-    told: list[local.Message] = []
-    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=2), told.append)
-    tried = Counter(m.details["key"] for m in told if m.event == "doing")
-    failed = {m.details["key"]: m.details["reason"] for m in told if m.event == "failed"}
+    told: list[Report] = []
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=2), told.append)
+    events = [report.event for report in told]
+    tried = Counter(key for event in events if isinstance(event, Started) for key in event.keys)
+    failed = {event.key: event.reason for event in events if isinstance(event, Failed)}
     assert set(failed) == {t.key for t in prepared.plan.trainings}
     assert {tried[key] for key in failed} == {1}
     assert all("lower the learning rate" in reason for reason in failed.values())
-    assert dict(local.failures(prepared.plan, prepared.store)) == failed
+    assert dict(drive.failures(prepared.plan, prepared.store)) == failed
     assert left == 6  # two networks with their source accuracy and their transfer; the random one is done
 
 
@@ -34,8 +36,8 @@ def test_a_transfer_that_fails_leaves_the_others_of_its_network_to_be_done(tmp_p
     study = tmp_path / "many.py"
     study.write_text(lab.study.read_text().replace("knn()", "knn(k=1000), knn()"))
     prepared = prepare(Wanted(str(study), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
-    left = local.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
-    failed = dict(local.failures(prepared.plan, prepared.store))
+    left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), lambda _: None)
+    failed = dict(drive.failures(prepared.plan, prepared.store))
     assert set(failed) == {t.key for t in prepared.plan.transfers if t.cell.protocol.knobs}
     assert all("k = 1000 is impossible" in reason for reason in failed.values())
     assert left == len(failed) == 3

@@ -127,27 +127,27 @@ at_every_call(write, check, sys.argv[1])
 
 WORKER = """
 import hashlib
-import torch
-torch.set_num_threads(1)
+from transferlab.events import to_line
 from transferlab.outcomes.store import Store
 from transferlab.outcomes.verify import verify
-from transferlab.plan import cohorts
 from transferlab.report.gather import table_rows
 from transferlab.runners import worker
+from transferlab.runners.local import Setup
 from transferlab.runners.prepare import Wanted, prepare
+from transferlab.tasks import tasks_of
 
 CALLS = ("fsync", "link", "replace", "unlink")
 folder = Path(sys.argv[1])
 plan = prepare(Wanted(sys.argv[2], None, (), folder / "template", device="cpu"), lambda *_: None).plan
-os.environ["TRANSFERLAB_SKIP"] = ",".join(group[0] for group in cohorts(plan)[1:])  # one network will do
-worker.CHECKPOINT_SECONDS = 0.0  # after every step
+train, measure, *_ = tasks_of(plan)  # one network will do
 outcomes = []
 
 def start(store):
     shutil.copytree(folder / "template", store)
 
 def work(store):
-    worker.main(str(store), plan.identity)
+    setup = Setup(str(store), plan.identity, 1, checkpoint_seconds=0.0)  # after every step
+    worker.work(setup, [to_line(train), to_line(measure)], lambda event: None)
 
 def check(path, died):
     store = Store.open(path, create=False)
@@ -157,7 +157,6 @@ def check(path, died):
         hashes = [(str(p.relative_to(path)), hashlib.blake2b(p.read_bytes()).hexdigest()) for p in files]
         outcomes.append((table_rows(store), hashes))
 
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 start(folder / "whole")
 work(folder / "whole")
 check(folder / "whole", False)

@@ -151,3 +151,33 @@ def test_a_stopped_worker_keeps_its_cell_and_overwrites_no_other(tmp_path: Path,
             assert (second.wait(), first.wait()) == (0, 0)
     assert {record: record.stat().st_mtime_ns for record in stamps} == stamps
     assert lab.outcome(path) == lab.outcome(whole)
+
+
+RUN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from transferlab.outcomes.store import Store
+from transferlab.runners.drive import run
+from transferlab.runners.prepare import Wanted, prepare
+
+folder = Path(sys.argv[1])
+prepared = prepare(Wanted(str(folder / "my_study.py"), None, (), folder / "lab", device="cpu"), lambda *_: None)
+store = Store.open(folder / "lab", create=False, locks=False)
+print("ready", flush=True)
+sys.stdin.readline()
+assert run(prepared.plan, store, replace(prepared.machine, n_units=1), lambda report: print(report.event)) == 0
+"""
+
+
+def test_two_runs_at_once_without_locks_do_work_twice_and_end_in_the_same_table(
+    tmp_path: Path, lab: Any, whole: Path
+) -> None:
+    (tmp_path / "my_study.py").write_text(lab.study.read_text())
+    told = together(RUN, tmp_path, 2)
+    assert not any("Failed(" in out or "Crashed(" in out for out in told)
+    assert not any("Finished(left=('" in out for out in told)  # nothing was left because the other held it
+    store = Store.open(tmp_path / "lab", create=False)
+    assert verify(store) == []
+    assert store.failures() == {}
+    assert lab.outcome(tmp_path / "lab") == lab.outcome(whole)

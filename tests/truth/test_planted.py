@@ -12,7 +12,7 @@ from transferlab import Examples, Recipe, Study, compare, designs
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.gather import answers
-from transferlab.runners import local
+from transferlab.runners import drive
 from transferlab.runners.prepare import Wanted, prepare
 
 STUDY = Study(
@@ -34,7 +34,7 @@ STUDY = Study(
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory: pytest.TempPathFactory) -> StudyAnswers:
     prepared = prepare(Wanted(STUDY, None, (), tmp_path_factory.mktemp("truth") / "lab", device="cpu"), lambda *_: None)
-    assert local.run(prepared.plan, prepared.store, prepared.machine, lambda _: None) == 0
+    assert drive.run(prepared.plan, prepared.store, prepared.machine, lambda _: None) == 0
     return answers(prepared.store, prepared.plan.identity)
 
 

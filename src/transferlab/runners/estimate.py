@@ -11,7 +11,7 @@ from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
 from transferlab.planned import Plan, Transfer, restored
-from transferlab.runners.local import failures, missing
+from transferlab.runners.drive import failures, missing
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Recipe

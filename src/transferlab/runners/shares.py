@@ -14,7 +14,7 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, most_seen
 from transferlab.planned import Plan
 from transferlab.runners.machine import Machine
-from transferlab.specs import Epochs, Recipe
+from transferlab.specs import Epochs
 
 # glibc then keeps activations instead of returning pages to the kernel: 1.2 times the images/s on two cores.
 WORKER_ENVIRONMENT = {
@@ -44,14 +44,20 @@ def share(plan: Plan, store: Store, machine: Machine) -> Share:
     """
     n_networks = max(1, len(cohorts(plan)))
     choices = possible(n_networks, machine)
-    seen = sum(_seen(plan.recipe, store, t.cell.subset) for t in plan.trainings)
-    if len(choices) == 1 or seen < WORTH_MEASURING:
+    if len(choices) == 1 or not _is_worth_measuring(plan, store):
         return choices[0]
     return soonest(n_networks, {choice: images_per_second(plan, store, machine, choice) for choice in choices})
 
 
-def _seen(recipe: Recipe, store: Store, subset: str) -> int:
-    return most_seen(recipe, len(store.read_subset(subset).rows) if isinstance(recipe.length, Epochs) else 0)
+def _is_worth_measuring(plan: Plan, store: Store) -> bool:
+    """Whether the plan's trainings see enough examples; no more subsets are read than it takes to tell."""
+    by_epochs = isinstance(plan.recipe.length, Epochs)
+    seen = 0
+    for training in plan.trainings:
+        seen += most_seen(plan.recipe, len(store.read_subset(training.cell.subset).rows) if by_epochs else 0)
+        if seen >= WORTH_MEASURING:
+            return True
+    return False
 
 
 def possible(n_networks: int, machine: Machine) -> list[Share]:

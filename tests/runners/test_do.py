@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,22 @@ import pytest
 import torch
 
 from transferlab import Study, compare, designs, induction, knn, refit
+from transferlab.events import Done, Event, Failed, Finished, Report, Resumed, Started
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
-from transferlab.plan import COHORT, Place, make_plan
+from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
-from transferlab.runners import local, worker
+from transferlab.runners import drive
+from transferlab.runners.do import claimed, do_task
+from transferlab.runners.drive import Drive
+from transferlab.runners.executors import EXECUTORS
 from transferlab.runners.machine import Machine
 from transferlab.runners.networks import WEIGHTS, Bench
 from transferlab.runners.packs import obtain
 from transferlab.specs import Augmentation, Examples, Protocol, Recipe
+from transferlab.tasks import Standing, Task, tasks_of
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 20), precision="fp32",
                 augmentation=Augmentation(2, False))  # fmt: skip
@@ -51,12 +56,20 @@ def lab(tmp_path: Path) -> Callable[..., tuple[Plan, Store]]:
     return make
 
 
-@pytest.fixture
-def around() -> Iterator[worker.Surroundings]:
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
     torch.set_num_threads(1)
-    before = signal.getsignal(signal.SIGTERM)
-    yield worker.Surroundings()
-    signal.signal(signal.SIGTERM, before)
+
+
+def do(bench: Bench, keys: Sequence[str]) -> list[Event]:
+    """Train these networks together and measure each; what was told."""
+    told: list[Event] = []
+    if together := tuple(key for key in keys if key in bench.trainings):
+        do_task(Task("train", together, together), bench, told.append)
+    for task in tasks_of(bench.plan):
+        if task.kind == "measure" and task.networks[0] in keys and all(map(bench.store.has, task.needs)):
+            do_task(task, bench, told.append)
+    return told
 
 
 def weights(plan: Plan, store: Store) -> dict[str, bytes]:
@@ -64,11 +77,11 @@ def weights(plan: Plan, store: Store) -> dict[str, bytes]:
 
 
 def test_the_sources_own_classes_are_told_by_every_network(
-    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings, tmp_path: Path
+    lab: Callable[..., tuple[Plan, Store]], tmp_path: Path
 ) -> None:
     plan, store = lab("own", protocols=[knn(), refit(), induction(cut=1)])
     for key in dict.fromkeys(t.cell.network for t in plan.transfers):
-        worker._guarded(Bench(plan, store, around), [key])
+        do(Bench(plan, store), [key])
     assert store.failures() == {}
     (study,) = all_answers(store)
     told = {s.protocol for s in study.scores if s.condition == "random-features"}
@@ -84,74 +97,80 @@ def test_the_sources_own_classes_are_told_by_every_network(
     assert set(store.arrays(cell)) == {"right", "right in five", "right superclass", "right within"}
 
 
-def test_networks_trained_together_are_those_trained_alone(
-    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings
-) -> None:
+def test_networks_trained_together_are_those_trained_alone(lab: Callable[..., tuple[Plan, Store]]) -> None:
     plan, alone = lab("alone")
     _, together = lab("together")
     keys = [t.key for t in plan.trainings]
     for key in keys:
-        worker._guarded(Bench(plan, alone, around), [key])
-    worker._guarded(Bench(plan, together, around), keys)
+        do(Bench(plan, alone), [key])
+    do(Bench(plan, together), keys)
     assert weights(plan, alone) == weights(plan, together)
-    assert set(local.missing(plan, together)) == set(local.missing(plan, alone))
+    assert set(drive.missing(plan, together)) == set(drive.missing(plan, alone))
     assert together.failures() == {}
     assert [(together.record(key) or {})["cohort"] for key in keys] == [4] * 4
 
 
-def test_asked_to_leave_every_network_is_saved_and_goes_on_from_there(
-    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings
-) -> None:
+def test_asked_to_leave_every_network_is_saved_and_goes_on_from_there(lab: Callable[..., tuple[Plan, Store]]) -> None:
     plan, whole = lab("whole")
     _, left = lab("left")
     keys = [t.key for t in plan.trainings]
-    worker._guarded(Bench(plan, whole, around), keys)
-    around.stopping = True
-    worker._guarded(Bench(plan, left, around), keys)
+    do(Bench(plan, whole), keys)
+    bench = Bench(plan, left)
+    bench.stopping = True
+    told = do(bench, keys)
+    assert not any(isinstance(event, Done | Failed | Finished) for event in told)
     assert all(left.checkpoint(key) and not left.has(key) for key in keys)
-    around.stopping = False
-    worker._guarded(Bench(plan, left, around), keys)
+    told = do(Bench(plan, left), keys)
+    assert {event.key for event in told if isinstance(event, Resumed)} == set(keys)
     assert weights(plan, left) == weights(plan, whole)
 
 
-def test_a_cohort_of_which_each_fails_notes_each_once(
-    lab: Callable[..., tuple[Plan, Store]], around: worker.Surroundings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cohort_of_which_each_fails_notes_each_once(lab: Callable[..., tuple[Plan, Store]]) -> None:
     plan, store = lab("failing", lr=1e30)
     keys = [t.key for t in plan.trainings]
-    worker._guarded(Bench(plan, store, around), keys)
-    assert set(store.failures()) == set(keys)
-    assert capsys.readouterr().out.count('"event": "failed"') == 4
+    failed = [event for event in do(Bench(plan, store), keys) if isinstance(event, Failed)]
+    assert sorted(event.key for event in failed) == sorted(keys)
+    assert all("lower the learning rate" in event.reason and "Traceback" in event.traceback for event in failed)
 
 
 def test_claims_are_a_groups_and_each_networks(lab: Callable[..., tuple[Plan, Store]]) -> None:
     _, store = lab("claims")
-    with worker._claimed(store, ["a", "b", "c"], ["b", "c"]) as mine:
-        assert mine == ["b", "c"]
-        with worker._claimed(store, ["a", "b", "c"], ["b", "c"]) as others:
+    with claimed(store, ["a", "b", "c"]) as mine:
+        assert mine == ["a", "b", "c"]
+        with claimed(store, ["a", "b", "c"]) as others:
             assert others == []
-        with worker._claimed(store, ["d", "b", "e"], ["d", "b", "e"]) as regrouped:
+        with claimed(store, ["d", "b", "e"]) as regrouped:
             assert regrouped == ["d", "e"]
 
 
-def test_a_crash_of_a_cohort_has_each_of_its_networks_tried_alone(
-    lab: Callable[..., tuple[Plan, Store]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text("from transferlab.plan import COHORT\nCOHORT['cpu'] = 16\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setitem(COHORT, "cpu", 16)
+def test_what_another_process_holds_is_left_and_the_rest_is_made(lab: Callable[..., tuple[Plan, Store]]) -> None:
+    plan, store = lab("held")
+    keys = [t.key for t in plan.trainings]
+    with store.claim(keys[1]):
+        told = do(Bench(plan, store), keys)
+    assert next(event.left for event in told if isinstance(event, Finished)) == (keys[1],)
+    assert [key for key in keys if not store.has(key)] == [keys[1]]
+
+
+def test_a_crash_of_a_cohort_has_each_of_its_networks_tried_alone(lab: Callable[..., tuple[Plan, Store]]) -> None:
     plan, store = lab("crashing")
-    told: list[local.Message] = []
+    keys = tuple(t.key for t in plan.trainings)
+    tasks = [Task("train", keys, keys), *(task for task in tasks_of(plan) if task.kind == "measure")]
+    told: list[Event] = []
 
-    def kill_the_cohort(message: local.Message) -> None:
-        if message.event == "doing" and len(message.details.get("networks", ())) > 1:
-            found = subprocess.run(["pgrep", "-f", f"runners.worker {store.path}"], capture_output=True, text=True,
-                                   check=True).stdout.split()  # fmt: skip
+    def kill_the_cohort(report: Report) -> None:
+        if isinstance(report.event, Started) and len(report.event.keys) > 1:
+            words = ["pgrep", "-P", str(os.getpid()), "-f", "transferlab.runners.worker"]
+            found = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
             os.kill(int(found[0]), signal.SIGKILL)
-        told.append(message)
+        told.append(report.event)
 
-    left = local.run(plan, store, Machine("cpu", "fp32", 1, "test"), kill_the_cohort)
-    sizes = [len(m.details["networks"]) for m in told if m.event == "doing" and "networks" in m.details]
-    assert sizes == [4, 1, 1, 1, 1]
-    assert left == 0
+    executor = EXECUTORS["local"].make(plan, store, Machine("cpu", "fp32", 1, "test"), None, 900.0)
+    try:
+        Drive(tasks, Standing(), store, executor, kill_the_cohort).work()
+    finally:
+        executor.close()
+    begun = [event.keys for event in told if isinstance(event, Started)]
+    assert [len(started) for started in begun if set(started) <= set(keys)] == [4, 1, 1, 1, 1]
+    assert drive.missing(plan, store) == []
     assert store.failures() == {}

@@ -1,0 +1,96 @@
+"""A plan as tasks, the units of work that are handed out, and which of them may start now; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from transferlab.plan import cohorts, source_key
+from transferlab.planned import Plan
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit of work: train a cohort of networks, or measure one network (its source accuracy and all its transfers).
+
+    Args:
+        networks: keys of the networks that no other task may work on meanwhile.
+        cells: keys of the cells that it makes, in order; a training's are its networks.
+        needs: keys of the cells that must be done before it starts.
+    """
+
+    kind: Literal["train", "measure"]
+    networks: tuple[str, ...]
+    cells: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands: keys of cells that are done, of those that failed in this run, and of networks.
+
+    Args:
+        running: networks that a task of this run works on.
+        busy: networks that another process holds.
+        alone: networks to be trained by themselves, since their cohort crashed.
+    """
+
+    done: set[str] = field(default_factory=set[str])
+    failed: set[str] = field(default_factory=set[str])
+    running: set[str] = field(default_factory=set[str])
+    busy: set[str] = field(default_factory=set[str])
+    alone: set[str] = field(default_factory=set[str])
+
+
+def tasks_of(plan: Plan, last: Collection[str] = ()) -> list[Task]:
+    """All tasks of a plan, each cohort's training before the measurements of its networks.
+
+    Args:
+        last: cells that are measured after the others of their network, for example because they failed before: they
+            may end the process that measures them.
+    """
+    trained = {t.key for t in plan.trainings}
+    groups = cohorts(plan)
+    cells = {key: [source_key(key)] if key in trained else [] for group in groups for key in group}
+    for transfer in plan.transfers:
+        cells[transfer.cell.network].append(transfer.key)
+    tasks: list[Task] = []
+    for group in groups:
+        if group[0] in trained:
+            tasks.append(Task("train", group, group))
+        for key in group:
+            ordered = sorted(dict.fromkeys(cells[key]), key=lambda cell: cell in last)
+            tasks.append(Task("measure", (key,), tuple(ordered), (key,) if key in trained else ()))
+    return tasks
+
+
+def open_tasks(tasks: Sequence[Task], at: Standing) -> list[Task]:
+    """The tasks with cells that are neither done nor failed, in order."""
+    return [task for task in tasks if not all(cell in at.done or cell in at.failed for cell in task.cells)]
+
+
+def next_tasks(tasks: Sequence[Task], at: Standing, most: int) -> list[Task]:
+    """The tasks that may start now, at most so many, each with only its cells that are still to be made.
+
+    Trained networks are measured before others are trained; else the order is that of ``tasks``. A task waits for what
+    it needs, so that a network whose training failed is never measured, and for networks that others work on.
+    """
+    to_measure: list[Task] = []
+    others: list[Task] = []
+    done, failed, held = at.done, at.failed, at.running | at.busy
+    for task in tasks:
+        if len(to_measure) == most:
+            break
+        ready = to_measure if task.needs else others
+        if len(ready) == most or not done.issuperset(task.needs) or done.issuperset(task.cells):
+            continue
+        if task.kind == "measure" and task.networks[0] in held:
+            continue
+        left = tuple(cell for cell in task.cells if cell not in done and cell not in failed and cell not in held)
+        if left and task.kind == "train":
+            together = left[:1] if at.alone.intersection(left) else left
+            ready.append(Task("train", together, together))
+        elif left:
+            ready.append(Task("measure", task.networks, left, task.needs))
+    return (to_measure + others)[:most]
