@@ -17,10 +17,11 @@ from PIL import Image
 
 from transferlab import designs
 from transferlab.cli import app
+from transferlab.definitions import Brought
 from transferlab.engine.backbones import BACKBONES, build
 from transferlab.engine.batches import Place
 from transferlab.images.pack import write_pack
-from transferlab.images.sources import SOURCES, Format
+from transferlab.images.sources import SOURCES
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.images.toy import draw
 from transferlab.runners.prepare import Wanted, prepare
@@ -130,8 +131,8 @@ def test_the_documented_protocol_keeps_the_laws_of_protocols(make_pack: Callable
     assert measure(problem).metrics["top1"] > 0.35
 
 
-def test_the_documented_source_is_read(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(SOURCES, "jsonl", Format(extension("images/sources/jsonl.py").read))
+def test_the_documented_source_is_read(tmp_path: Path) -> None:
+    SOURCES.bring(extension("images/sources/jsonl.py").FORMAT, Brought("docs/extending.md", ""))
     photographs(tmp_path, "classes", ["fish/long/plain-blue", "bird/slim/striped-red"], 6)
     lines = [f'{{"path": "{f.relative_to(tmp_path)}", "label": "{f.relative_to(tmp_path).parts[0]}"}}'
              for f in sorted(tmp_path.rglob("*.jpg"))]  # fmt: skip

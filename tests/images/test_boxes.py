@@ -15,7 +15,7 @@ from PIL import Image
 from transferlab.errors import UserError
 from transferlab.images.boxes import ARRAYS, usable
 from transferlab.images.pack import keys, open_pack, remarks, write_pack
-from transferlab.images.sheet import COUNTS, IGNORED, first_of_each, write_sheet
+from transferlab.images.sheet import COUNTED, IGNORED, first_of_each, write_sheet
 from transferlab.images.source import Box, Item, Objects, Source, Unreadable
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.specs import TRAIN, Pack, Ragged
@@ -226,16 +226,16 @@ def test_a_sheet_shows_the_boxes_of_each_class(tmp_path: Path) -> None:
     cats, dogs = first_of_each(f"pack:{tmp_path}/pack").values()
     assert [image.shape for image in cats] == [pack.images[row].shape for row in range(4)]
     first = cats[0]  # 20x10: the cat's box ends at column 10
-    assert (first[:, 0] == COUNTS).all() and (first[:, 9] == COUNTS).all() and not (first[:, 10] == COUNTS).all()
-    assert all((image == COUNTS).all(2).any() for image in dogs)
+    assert (first[:, 0] == COUNTED).all() and (first[:, 9] == COUNTED).all() and not (first[:, 10] == COUNTED).all()
+    assert all((image == COUNTED).all(2).any() for image in dogs)
     write_sheet(f"pack:{tmp_path}/pack", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 4 * 40
     groups = first_of_each("toy?task=detection&images_per_class=30")
     assert list(groups) == ["beast", "bird", "crab", "fish"] and groups["crab"][0].shape == (72, 96, 3)
     shown = np.concatenate([image.reshape(-1, 3) for images in groups.values() for image in images])
-    assert (shown == COUNTS).all(1).any()
-    assert IGNORED != COUNTS
+    assert (shown == COUNTED).all(1).any()
+    assert IGNORED != COUNTED
 
 
 def test_the_toy_world_has_a_detection_task(tmp_path: Path) -> None:

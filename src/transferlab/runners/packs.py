@@ -31,8 +31,8 @@ def obtain(
         UserError: whatever is wrong with the spec or its images.
     """
     spec = parse_spec(text)
-    if spec.format == "pack":
-        pack = open_pack(Path(spec.path))
+    pack = spec.pack()
+    if pack is not None:
         store.write_pack_index(pack.digest, {"external": str(Path(spec.path).resolve())})
         return _named(text, pack), pack
     source = open_source(spec)
@@ -119,4 +119,4 @@ def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
 def _settled(spec: Spec) -> list[str]:
     """What names an import: its format, its full path and its options."""
     path = str(Path(spec.path).resolve()) if spec.path else ""
-    return [spec.format, path, *(f"{key}={spec.options[key]}" for key in sorted(spec.options))]
+    return [spec.format.name, path, *(f"{key}={spec.options[key]}" for key in sorted(spec.options))]

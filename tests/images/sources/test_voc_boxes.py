@@ -12,7 +12,7 @@ from PIL import Image
 from transferlab.errors import UserError
 from transferlab.images.pack import remarks, write_pack
 from transferlab.images.source import Box, Item, Source
-from transferlab.images.sources.voc import read
+from transferlab.images.sources.voc import FORMAT
 from transferlab.images.sources.voc_home import CLASSES
 from transferlab.images.spec import open_source, parse_spec
 
@@ -96,7 +96,7 @@ def test_classes_of_difficult_objects_alone_are_left_out(tmp_path: Path, write_t
     files = made(4) | {"Annotations/000.xml": xml(("cat", "1 1 9 9", False), ("emu", "1 1 9 9", True))}
     source = opened("voc", write_tree(tmp_path, files), task="detection")
     assert tuple(source.classes) == ("cat", "dog")
-    assert any("every object is difficult are left out: emu" in note for note in source.notes)
+    assert any("whose objects are all difficult are left out: emu" in note for note in source.notes)
 
 
 def test_other_endings_and_an_unknown_size_are_read(tmp_path: Path, write_tree: Write) -> None:
@@ -158,21 +158,21 @@ def test_lists_that_do_not_fit_are_named(tmp_path: Path, write_tree: Write) -> N
     with pytest.raises(
         UserError, match=r"ImageSets/Main/val.txt names 003, which ImageSets/Main/train.txt named before"
     ):
-        read(str(root), {"task": "detection"})
+        FORMAT.open(str(root), {"task": "detection"})
     write_tree(root, {f"{MAIN}val.txt": b"\xff\xfe"})
-    with pytest.raises(UserError, match=r"val.txt is no text in UTF-8"):
-        read(str(root), {"task": "detection"})
+    with pytest.raises(UserError, match=r"val.txt is not text in UTF-8"):
+        FORMAT.open(str(root), {"task": "detection"})
     write_tree(root, {f"{MAIN}val.txt": ""})
     with pytest.raises(UserError, match=r"val.txt is empty"):
-        read(str(root), {"task": "detection"})
-    with pytest.raises(UserError, match="tasks are classification, action and detection"):
-        read(str(root), {"task": "boxes"})
+        FORMAT.open(str(root), {"task": "detection"})
+    with pytest.raises(UserError, match="task=boxes is not valid.*classification or action or detection"):
+        FORMAT.open(str(root), {"task": "boxes"})
 
 
 def test_a_set_without_any_object_is_no_target(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path, {"JPEGImages/1.jpg": picture(), "Annotations/1.xml": xml()})
     with pytest.raises(UserError, match="no object is annotated in Annotations"):
-        read(str(root), {"task": "detection"})
+        FORMAT.open(str(root), {"task": "detection"})
 
 
 def test_in_vocs_own_folders_other_names_than_its_own_are_mistakes(
@@ -190,8 +190,8 @@ def test_in_vocs_own_folders_other_names_than_its_own_are_mistakes(
 
 def test_annotations_count_towards_the_fingerprint(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path, made())
-    before = read(str(root), {"task": "detection"}).fingerprint
+    before = FORMAT.open(str(root), {"task": "detection"}).fingerprint
     write_tree(root, {"Annotations/000.xml": xml(("cat", "1 1 20 31", False))})
-    assert read(str(root), {"task": "detection"}).fingerprint != before
-    items: list[Item] = list(read(str(root), {}).items())
+    assert FORMAT.open(str(root), {"task": "detection"}).fingerprint != before
+    items: list[Item] = list(FORMAT.open(str(root), {}).items())
     assert items[0].objects is None  # classification is as it was
