@@ -90,7 +90,7 @@ def test_a_box_that_reaches_beyond_its_image_is_cut_for_training_alone(tmp_path:
     assert pack.boxes is not None
     assert pack.boxes.boxes[0].tolist() == [0, 2, 20, 8] and pack.boxes.original[0].tolist() == [-4, 2, 30, 8]
     assert pack.boxes.areas[:2].tolist() == [7.5, 4]
-    assert any("1 boxes reach beyond their image" in remark for remark in remarks(pack))
+    assert any("1 boxes extend beyond their image" in remark for remark in remarks(pack))
 
 
 def test_an_image_without_objects_is_kept(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_box_that_cannot_be_used_stops_or_is_counted(kind: str, tmp_path: Path
     objects = Objects((20, 10), (box, Box("dog", 1, 1, 3, 3)))
     source = made(change=at(4, objects))
     with pytest.raises(
-        UserError, match=rf"1 images or boxes cannot be used, beside 24 good images \(1 {reason}\).*4.png: {reason}"
+        UserError, match=rf"1 images or boxes cannot be used, besides 24 good images \(1 {reason}\).*4.png: {reason}"
     ):
         packed(source, tmp_path / "pack")
     pack = packed(source, tmp_path / "pack", skip_bad=True)
@@ -129,7 +129,7 @@ def test_an_image_that_disagrees_with_its_annotation_stops_or_is_counted(tmp_pat
             return replace(one, objects=Objects((16, 8), (Box("cat", 0, 0, 2, 2),)))
         return replace(one, data=Unreadable("missing (somewhere)")) if one.key == "2.png" else one
 
-    message = r"2 images or boxes.*1 missing, 1 not of the size that its annotation gives.*1.png: not .*8x16, not 16x8"
+    message = r"2 images or boxes.*1 missing, 1 not of the size in its annotation.*1.png: not .*8x16, not 16x8"
     with pytest.raises(UserError, match=message):
         packed(made(change=change), tmp_path / "pack")
     pack = packed(made(change=change), tmp_path / "pack", skip_bad=True)

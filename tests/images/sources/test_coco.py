@@ -113,7 +113,7 @@ FLAWS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no area": (changed("annotations", 2, bbox=[1, 2, 0, 4]), r"1.png: box without area \(cat, edges 1 2 1 6\)"),
     "swapped corners": (changed("annotations", 2, bbox=[5, 2, -4, 4]), r"1.png: box with swapped corners \(cat, edges 5 2 1 6\)"),
     "outside": (changed("annotations", 2, bbox=[16, 2, 4, 4]), r"1.png: box outside of its image \(cat, edges 16 2 20 6 in 16x12\)"),
-    "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size that its annotation gives"),
+    "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size in its annotation"),
     "a missing image": (changed("images", 1, file_name="99.png"), r"99.png: missing \(the annotations name it\)"),
 }  # fmt: skip
 

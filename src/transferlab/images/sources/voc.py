@@ -19,7 +19,6 @@ from transferlab.images.sources import voc_boxes
 from transferlab.images.sources.filetree import Tree, tree_of
 from transferlab.images.sources.listing import class_order
 from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SKIPPED, SPLITS, Home, as_splits, home_of
-from transferlab.images.voc_xml import flaw_of
 
 ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running", "takingphoto",
@@ -194,8 +193,8 @@ def _located(home: Home, example: _Example) -> _Example:
     if example.number > len(annotation.objects) or annotation.objects[example.number - 1].name != "person":
         raise UserError(f"{where} is not a person", home.tree.where, "get annotations and lists of one year")
     one = annotation.objects[example.number - 1]
-    if flaw := flaw_of(one, annotation.size):
-        return replace(example, flaw=f"{where} {flaw}")
+    if flaw := one.flaw_in(annotation.size):
+        return replace(example, flaw=f"{flaw}, {where}")
     assert one.box is not None and annotation.size is not None, "otherwise there would be a flaw"
     return replace(example, crop=_crop(one.box, annotation.size))
 

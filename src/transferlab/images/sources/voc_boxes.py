@@ -140,23 +140,12 @@ def _example(home: Home, image_id: str, image: str, split: str | None) -> _Examp
     boxes: list[Box] = []
     flaws: list[str] = []
     for number, one in enumerate(annotation.objects, 1):
-        flaw = flaw_of(one)
-        if one.box is None or flaw:
-            flaws.append(f"{flaw} (object {number}, {_shown(one)}, of {xml})")
+        if one.box is None or one.flaw:
+            flaws.append(f"{one.flaw} (object {number}, {_shown(one)}, of {xml})")
         else:
             boxes.append(box_of(one.name, one.box, difficult=one.difficult))
     size = annotation.size if annotation.size and min(annotation.size) > 0 else None
     return _Example(image, split, Objects(size, tuple(boxes), tuple(flaws)))
-
-
-def flaw_of(one: VocObject) -> str:
-    """What is wrong with an object's box in any image, or ""."""
-    if one.box is None:
-        return "object without a box"
-    left, top, right, bottom = one.box
-    if left > right or top > bottom:
-        return "box with swapped corners"
-    return "box without area" if left == right or top == bottom else ""
 
 
 def box_of(label: str, box: tuple[float, float, float, float], *, difficult: bool) -> Box:
