@@ -108,33 +108,21 @@ def _list(held: Any, key: str, path: Path, where: str) -> list[Any]:
 
 
 def field_of(one: Any, key: str, name: str, where: str) -> Any:
-    """A required value of what the file calls ``name``.
-
-    Raises:
-        UserError: it is missing.
-    """
+    """A required value of what errors call ``name``; raises UserError if it is missing."""
     if not isinstance(one, dict) or key not in one:
         raise UserError(f"{name} has no {key}", where, "expected what COCO's format has there")
     return cast("dict[str, Any]", one)[key]
 
 
 def whole(value: Any, name: str, where: str) -> int:
-    """A value that must be a whole number.
-
-    Raises:
-        UserError: it is not.
-    """
+    """A value that must be a whole number; raises UserError if it is not."""
     if not _is_number(value, 2**53) or value != int(value):
         raise UserError(f"{name} is {value!r}", where, "a whole number was expected")
     return int(value)
 
 
 def box_of(value: Any, name: str, where: str) -> tuple[float, float, float, float]:
-    """Left, top, right and lower edge of a box [x, y, width, height].
-
-    Raises:
-        UserError: it is not four numbers.
-    """
+    """The edges x0, y0, x1, y1 of a box [x, y, width, height]; raises UserError if these are not four numbers."""
     corners = cast("Sequence[Any]", value) if isinstance(value, list) else ()
     if len(corners) != 4 or not all(_is_number(v) for v in corners):
         raise UserError(f"the bbox of {name} is {value!r}", where, "four numbers x, y, width, height were expected")

@@ -91,11 +91,7 @@ class Decoders:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def decode(self, items: Sequence[Item]) -> Result:
-        """As ``decode_items``, in a free process or a new one.
-
-        Raises:
-            RuntimeError: the process died.
-        """
+        """As ``decode_items``, in a free process or a new one; raises RuntimeError if that dies."""
         try:
             process = self._idle.get_nowait()
         except queue.Empty:

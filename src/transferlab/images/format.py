@@ -109,11 +109,7 @@ class Format(Definition):
             raise UserError(f"{self.name} {what} path", spec, f"write {remedy}")
 
     def locate(self, text: str, options: Mapping[str, str]) -> Path:
-        """The file or folder that a checked SPEC names.
-
-        Raises:
-            UserError: it does not exist.
-        """
+        """The file or folder that a checked SPEC names; raises UserError if it does not exist."""
         return existing(options[self.root] if self.root else text, self.name) if self.path else Path()
 
     def open(self, text: str, options: Mapping[str, str]) -> Source:
@@ -138,11 +134,7 @@ def is_there(path: str) -> bool:
 
 
 def existing(path: str, form: str) -> Path:
-    """The path, if it exists.
-
-    Raises:
-        UserError: it does not.
-    """
+    """The path, with ~ expanded; raises UserError if it does not exist."""
     found = Path(path).expanduser() if path.startswith("~/") else Path(path)
     if not is_there(str(found)):
         raise UserError("there is no such file or folder", f"{form}:{path}", "check the path")

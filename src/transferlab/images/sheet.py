@@ -31,11 +31,7 @@ def write_sheet(text: str, out: Path) -> None:
 
 
 def save(sheet: Image.Image, out: Path) -> None:
-    """Write a picture as a PNG.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write a picture as a PNG; raises UserError if the file cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(out, "PNG", optimize=True)
@@ -87,11 +83,7 @@ def _objects(pack: Pack, row: int | np.integer) -> Objects | None:
 
 
 def _shown(data: Data, objects: Objects | None, name: str) -> NDArray[np.uint8]:
-    """An image as a sheet shows it.
-
-    Raises:
-        BadImage: it cannot be decoded.
-    """
+    """An image as a sheet shows it; raises BadImage if it cannot be decoded."""
     if objects is None:
         return decode(data, SIDE_PX)
     pixels, size = decode_whole(data, BOXED_PX, objects)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transferlab.errors import UserError
-from transferlab.images.format import COMMON, Format, is_there
+from transferlab.images.format import Format, is_there
 from transferlab.images.source import Source
 from transferlab.images.sources import SOURCES
 from transferlab.specs import Pack
@@ -36,11 +36,7 @@ class Spec:
         self.format.locate(self.path, self.options)
 
     def pack(self) -> Pack | None:
-        """The pack, if the format is that of packs.
-
-        Raises:
-            UserError: it cannot be opened.
-        """
+        """The pack, if the format is that of packs; raises UserError if it cannot be opened."""
         return self.format.open_pack(Path(self.path)) if self.format.open_pack else None
 
 
@@ -95,20 +91,6 @@ def open_source(spec: Spec) -> Source:
         tree = read_taxonomy(Path(taxonomy).expanduser(), source.classes, prune=prune, join_roots=join_roots)
         source = replace(source, taxonomy=tree)
     return replace(source, name=spec.options.get("name", source.name), resplit=resplit)
-
-
-def size_of(spec: Spec, otherwise: int) -> int:
-    """The side in pixels that a spec asks for with ``?size=``, 8…1024, or another one if it does not.
-
-    Raises:
-        UserError: the other one is out of range.
-    """
-    size_px = int(spec.options.get("size", otherwise))
-    if not COMMON["size"].allows(size_px):
-        raise UserError(
-            f"images of {size_px} px cannot be used", spec.text, "choose from 8 to 1024, for example size=128"
-        )
-    return size_px
 
 
 def _in_wordnet(spec: Spec, source: Source) -> Source:

@@ -10,7 +10,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, remarks, write_pack
 from transferlab.images.publish import VERSION
-from transferlab.images.spec import Spec, open_source, parse_spec, size_of
+from transferlab.images.spec import Spec, open_source, parse_spec
 from transferlab.outcomes.files import explain_disk_errors, sync
 from transferlab.outcomes.store import Store
 from transferlab.outcomes.verify import Problem
@@ -36,7 +36,7 @@ def obtain(
         store.write_pack_index(pack.digest, {"external": str(Path(spec.path).resolve())})
         return _named(text, pack), pack
     source = open_source(spec)
-    size_px = size_of(spec, size_px if source.metric is None else detection_px(size_px))
+    size_px = int(spec.options.get("size", size_px if source.metric is None else detection_px(size_px)))
     name = digest("import", VERSION, _settled(spec), size_px, source.fingerprint, skip_bad)
     pack = _kept(store, name)
     if pack is None:

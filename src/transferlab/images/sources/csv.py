@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, switch
-from transferlab.images.source import Item, Source
-from transferlab.images.sources.listing import classes_of, content_of, split_of
+from transferlab.images.source import Source
+from transferlab.images.sources.listing import classes_of, items_of_files, split_of
 
 
 def read(request: Request) -> Source:
@@ -35,17 +34,10 @@ def read(request: Request) -> Source:
         name=table.stem,
         classes=classes_of(labels),
         fingerprint=digest("csv", several, facts),
-        items=partial(_items, [row["path"] for row in rows], files, labels, splits),
+        items=partial(items_of_files, list(zip([row["path"] for row in rows], files, labels, splits, strict=True))),
         n_images=len(rows),
         multi_label=several,
     )
-
-
-def _items(
-    keys: list[str], files: list[Path], labels: list[str | tuple[str, ...]], splits: list[str | None]
-) -> Iterator[Item]:
-    for key, file, label, split in zip(keys, files, labels, splits, strict=True):
-        yield Item(key, content_of(file), label, split)
 
 
 def _rows(table: Path, where: str) -> list[dict[str, str]]:

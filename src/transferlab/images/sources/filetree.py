@@ -50,11 +50,7 @@ class Tree:
         return next((place + name for place in places if place + name in self.files), None)
 
     def data(self, name: str) -> bytes:
-        """The content of a small file.
-
-        Raises:
-            UserError: it is missing or cannot be read.
-        """
+        """The content of a small file; raises UserError if it is missing or cannot be read."""
         if name not in self.files:
             raise UserError(f"{name} is not there", self.where, "copy the whole data set, with its lists")
         data = at_hand(self.content(name))

@@ -23,11 +23,7 @@ TRAIN, VAL, KIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2
 
 
 def with_kit(tree: Tree, archive: Path, names: Collection[str]) -> Tree:
-    """A tree with these members of the development kit's archive added.
-
-    Raises:
-        UserError: the archive is damaged.
-    """
+    """A tree with these members of the development kit added; raises UserError if its archive is damaged."""
     try:
         held = dict(tarstream.files(archive, lambda name, size: name.removeprefix("./") in names and size < 1 << 24))
     except tarstream.DAMAGED as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.source import OnDisk, Unreadable
+from transferlab.images.source import Item, OnDisk, Unreadable
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IMAGE_SUFFIXES = frozenset(
@@ -30,11 +30,7 @@ def classes_of(labels: Iterable[str | tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def split_of(word: str, where: str) -> str | None:
-    """A split by one of its usual names; None for an empty text.
-
-    Raises:
-        UserError: another name.
-    """
+    """A split by one of its usual names, None for an empty text; raises UserError for another name."""
     name = word.strip().lower()
     if name and name not in SPLIT_NAMES:
         raise UserError(f"there is no split {word!r}", where, "splits are train, val and test")
@@ -50,6 +46,12 @@ def content_of(file: Path) -> OnDisk | Unreadable:
     if n_bytes > MAX_FILE_BYTES:
         return Unreadable(f"file too large (over {MAX_FILE_BYTES:,} bytes)")
     return OnDisk(file, n_bytes)
+
+
+def items_of_files(rows: Iterable[tuple[str, Path, str | tuple[str, ...], str | None]]) -> Iterator[Item]:
+    """Items whose images are files, from rows of key, file, label and split."""
+    for key, file, label, split in rows:
+        yield Item(key, content_of(file), label, split)
 
 
 def printable(name: str) -> str:

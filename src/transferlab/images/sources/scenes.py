@@ -14,11 +14,7 @@ from transferlab.images.sources.filetree import Tree
 
 
 def list_of(tree: Tree, places: tuple[str, ...], name: str, archive: str) -> str:
-    """The full name of a list in the first of these places that has it.
-
-    Raises:
-        UserError: no place has it; the remedy names the archive that contains it.
-    """
+    """A list's name in the first of these places that has it; raises UserError, naming its archive, if none has."""
     found = tree.first_of(places, name)
     if found is None:
         raise UserError(f"{name} is not there", tree.where, f"it comes in {archive}: put it beside the images")

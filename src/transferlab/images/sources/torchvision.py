@@ -5,7 +5,6 @@ The small ones are read here: torchvision's own reader of CIFAR, for example, ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -13,8 +12,8 @@ from typing import Any, cast
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
-from transferlab.images.source import Item, Source
-from transferlab.images.sources.listing import content_of, fingerprint, printable, split_of
+from transferlab.images.source import Source
+from transferlab.images.sources.listing import fingerprint, items_of_files, printable, split_of
 from transferlab.images.sources.tvarrays import ARRAYS, read_arrays
 
 # Data sets of image files, whose paths and labels torchvision itself lists: its class, and its name of each split.
@@ -33,11 +32,7 @@ FILES: dict[str, tuple[str, tuple[tuple[str, str | None], ...]]] = {
 
 
 def read(request: Request) -> Source:
-    """CIFAR-100 has its 20 superclasses as taxonomy.
-
-    Raises:
-        UserError: an unknown name; files are missing or damaged.
-    """
+    """CIFAR-100 has a taxonomy; raises UserError for an unknown name, missing or damaged files."""
     name, where = request.text.lower(), request.where
     known = sorted([*ARRAYS, *FILES])
     if name not in known:
@@ -50,7 +45,7 @@ def _of_files(name: str, root: Path, where: str) -> Source:
 
     form, splits = FILES[name]
     make: Any = getattr(datasets, form)
-    rows: list[tuple[Path, str, str | None]] = []
+    rows: list[tuple[str, Path, str, str | None]] = []
     classes: list[str] = []
     for ours, theirs in splits:
         choice = {} if theirs is None else {"split": theirs}
@@ -62,14 +57,14 @@ def _of_files(name: str, root: Path, where: str) -> Source:
             raise UserError(f"torchvision cannot read it: {reason}", f"{where}?root={root}", "check root") from error
         pairs = [cast("tuple[Any, int]", held[i]) for i in range(len(held))]
         classes = _classes(held, pairs)
-        rows += [(Path(file), classes[label], split_of(ours, where)) for file, label in pairs]
-    files = [file for file, _, _ in rows]
-    labels = [[label, split] for _, label, split in rows]
+        for file, label in pairs:  # two splits may list the same file
+            key = f"{ours or 'all'}/{printable(Path(file).relative_to(root).as_posix())}"
+            rows.append((key, Path(file), classes[label], split_of(ours, where)))
     return Source(
         name=name,
         classes=tuple(classes),
-        fingerprint=digest(name, fingerprint(files, root), labels),
-        items=partial(_items, rows, root),
+        fingerprint=digest(name, fingerprint([row[1] for row in rows], root), [row[2:] for row in rows]),
+        items=partial(items_of_files, rows),
         n_images=len(rows),
     )
 
@@ -84,12 +79,6 @@ def _classes(held: Any, pairs: list[tuple[Any, int]]) -> list[str]:
         names = cast("list[str | tuple[str, ...]]", held.classes)  # Imagenette has several names for each
         return [name if isinstance(name, str) else name[0] for name in names]
     return [f"{label:03d}" for label in range(max(label for _, label in pairs) + 1)]
-
-
-def _items(rows: list[tuple[Path, str, str | None]], root: Path) -> Iterator[Item]:
-    for file, label, split in rows:
-        # Two splits may list the same file.
-        yield Item(f"{split or 'all'}/{printable(file.relative_to(root).as_posix())}", content_of(file), label, split)
 
 
 FORMAT = Format(

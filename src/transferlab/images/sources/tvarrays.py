@@ -29,11 +29,7 @@ STL = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship
 
 
 def read_arrays(name: str, root: Path, where: str) -> Source:
-    """The source of one of ARRAYS or OTHERS, by its name there.
-
-    Raises:
-        UserError: a file is missing or damaged.
-    """
+    """The source of one of ARRAYS or OTHERS; raises UserError if a file is missing or damaged."""
     files, load = ARRAYS[name] if name in ARRAYS else OTHERS[name]
     folder = next((f for f in (root / files[0].rpartition("/")[0], root) if f.is_dir()), root)
     names = [file.rpartition("/")[2] for file in files]

@@ -45,11 +45,7 @@ class Home:
 
 
 def home_of(tree: Tree, root_name: str, year: str) -> Home:
-    """The folder VOC<year> in a tree; "" is any year.
-
-    Raises:
-        UserError: there is none, or more than one.
-    """
+    """The folder VOC<year> in a tree, of any year if that is ""; raises UserError unless there is exactly one."""
     found = sorted({name[: name.index("JPEGImages/")] for name in tree.files if "JPEGImages/" in f"/{name}"})
     if year:
         found = [home for home in found if f"/{home}".endswith(f"/VOC{year}/")]

@@ -15,11 +15,7 @@ def imagenet1k_wnids() -> tuple[str, ...]:
 
 
 def named(label: str, names: tuple[str, ...] | None, where: str) -> str:
-    """The class at a label's index in a list of names; the label itself without a list.
-
-    Raises:
-        UserError: the label is not an index of the list.
-    """
+    """The class at a label's index in a list of names, if there is one; raises UserError if it is not an index."""
     if names is None:
         return label
     if not (label.isascii() and label.isdigit() and int(label) < len(names)):
