@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,3 +177,20 @@ def test_a_pack_is_not_decoded_again(tmp_path: Path) -> None:
 def test_the_taxonomy_of_a_spec_is_flat_where_there_is_none(tmp_path: Path, png: Callable[..., bytes]) -> None:
     assert taxonomy_of("digits").is_flat
     assert not taxonomy_of(f"imagefolder:{folders(tmp_path, png, ('a/x', 'a/y', 'b/z'))}").is_flat
+
+
+OUTSIDE = """
+from transferlab.definitions import Brought
+from transferlab.images.format import Format
+from transferlab.images.source import Source
+from transferlab.images.sources import SOURCES
+from transferlab.images.spec import open_source, parse_spec
+form = Format(name="mine", title="Mine", explained="made here", read=lambda request: Source("made", ("a", "b"), "1", list))
+SOURCES.bring(form, Brought("study.py", "1"))
+print(open_source(parse_spec("mine?name=ours")).name)
+"""
+
+
+def test_a_format_from_outside_is_named_in_a_spec() -> None:
+    done = subprocess.run([sys.executable, "-c", OUTSIDE], capture_output=True, text=True, check=False)
+    assert done.stdout == "ours\n", done.stderr

@@ -1,4 +1,4 @@
-"""What a format of images is: its name, where its files lie, its options, and the function that reads it."""
+"""What a format of images is: its name, where its files are, its options, and the function that reads it."""
 
 from __future__ import annotations
 

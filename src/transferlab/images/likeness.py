@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from transferlab.identity import digest
 from transferlab.specs import Pack
 
-# At least 97 % of each kind of planted copies lie above, for CIFAR-100, Omniglot and clothing10 at 32 px (JPEG 75 and 30, crops
-# of 0 to 5 % and 5 to 10 %, brighter, scaled to 24 px and back). Of 26,901 images against Tiny ImageNet's 100,000, 12 lie above,
+# At least 97 % of each kind of planted copies are above, for CIFAR-100, Omniglot and clothing10 at 32 px (JPEG 75 and 30, crops
+# of 0 to 5 % and 5 to 10 %, brighter, scaled to 24 px and back). Of 26,901 images against Tiny ImageNet's 100,000, 12 are above,
 # 11 of them the same photograph (LOG.md, "Near duplicates").
 ALIKE = 0.84
 VERSION = 1  # of the findings; those of another version are not shown

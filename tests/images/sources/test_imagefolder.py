@@ -71,8 +71,8 @@ def test_files_of_unknown_kind_are_left_to_the_decoder(tmp_path: Path, png: Png)
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no images here"), (["notes.txt"], "no images here"), (["1.png", "cat/2.png"], "1 images lie outside"),
-        (["train/1.png", "test/2.png"], "2 images lie outside"),
+        ([], "no images here"), (["notes.txt"], "no images here"), (["1.png", "cat/2.png"], "1 images are outside"),
+        (["train/1.png", "test/2.png"], "2 images are outside"),
     ],
 )  # fmt: skip
 def test_folders_that_cannot_be_used_are_told(names: list[str], message: str, tmp_path: Path, png: Png) -> None:

@@ -30,7 +30,7 @@ class _Example(NamedTuple):
 def read(request: Request) -> Source:
     """Images with boxes; crowd regions are ignored, categories are the classes in the order of their ids.
 
-    PATH is an annotation file or COCO's folder. The images of an annotation file lie in the folder ``images=FOLDER``,
+    PATH is an annotation file or COCO's folder. The images of an annotation file are in the folder ``images=FOLDER``,
     else in one named after the last word of the file's name, else in ``images``, else beside the file. Without test
     annotations ``val`` is the test split. Images without annotations stay.
 

@@ -36,7 +36,7 @@ def read(request: Request) -> Source:
     loose = [name for name, label, _ in rows if not label]
     if loose:
         raise UserError(
-            f"{len(loose)} images lie outside class folders, for example {loose[0]!r}", where,
+            f"{len(loose)} images are outside class folders, for example {loose[0]!r}", where,
             "put them into folders, one for each class",
         )  # fmt: skip
     classes = class_order(label for _, label, _ in rows)

@@ -222,5 +222,5 @@ class _PlainUnpickler(pickle.Unpickler):
 def _plain_pickle(path: Path) -> dict[str, Any]:
     held = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     if not isinstance(held, dict):
-        raise pickle.UnpicklingError(f"{path.name} holds no table")
+        raise pickle.UnpicklingError(f"{path.name} has no table")
     return cast("dict[str, Any]", held)
