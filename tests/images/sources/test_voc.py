@@ -77,7 +77,7 @@ def test_a_pack_and_a_target_keep_what_is_not_scored(tmp_path: Path, write_tree:
     expected = [[flag(n, place) for place in range(20)] for numbers in SPLIT_OF.values() for n in numbers]
     # Absent is 0 and not scored is -1 in a pack; VOC's lists have it the other way round.
     assert (pack.labels == np.array([{1: 1, 0: -1, -1: 0}[f] for row in expected for f in row]).reshape(-1, 20)).all()
-    assert view(pack).metric == "mean average precision" and len(view(pack).test) == 22
+    assert view(pack).metric.name == "mean average precision" and len(view(pack).test) == 22
 
 
 def test_without_test_labels_val_is_the_test_split(tmp_path: Path, write_tree: Write) -> None:
