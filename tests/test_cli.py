@@ -168,8 +168,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a map of synsets that is not there": (["taxonomy", "imagefolder:task?taxonomy=none.csv"], "no such taxonomy file"),
     "a depth that is not there": (["taxonomy", "toy", "--cut", "9"], "from 0 to 3"),
     "a merge that is not there": (["taxonomy", "toy", "--merge-up", "9"], "from 1 to 3"),
-    "a pack over other things": (["pack", "imagefolder:photos", "other", "--size", "16"], "is no pack"),
-    "a pack over a file": (["pack", "imagefolder:photos", "file", "--size", "16"], "is no pack"),
+    "a pack over other things": (["pack", "imagefolder:photos", "other", "--size", "16"], "is not a pack"),
+    "a pack over a file": (["pack", "imagefolder:photos", "file", "--size", "16"], "is not a pack"),
     "a pack that is too small": (["pack", "imagefolder:photos", "p", "--size", "3"], "from 8 to 1024"),
     "a pack without a size": (["pack", "imagefolder:photos", "p"], "Missing option '--size'"),
     "a picture into a file": (["sheet", "imagefolder:photos", "--out", "file/x.png"], "cannot be written"),
@@ -330,8 +330,8 @@ def test_a_pack_is_made_once_and_another_is_not_overwritten(world: Path, tmp_pat
     assert "40 images (24 train, 8 val, 8 test), 4 classes, 16 px" in first.out
     before = content(Path(out))
     assert call("pack", "imagefolder:photos", out, "--size", "16").out == first.out
-    assert "holds another pack" in call("pack", "imagefolder:task", out, "--size", "16").paragraph
-    assert "holds another pack" in call("pack", "imagefolder:photos", out, "--size", "24").paragraph
+    assert "contains another pack" in call("pack", "imagefolder:task", out, "--size", "16").paragraph
+    assert "contains another pack" in call("pack", "imagefolder:photos", out, "--size", "24").paragraph
     assert content(Path(out)) == before
 
 

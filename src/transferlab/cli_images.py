@@ -1,4 +1,4 @@
-"""Verbs on images alone, without a study or a store: packing, looking, label sets, scoring detections."""
+"""Commands on images alone, without a study or a store: pack, sheet, taxonomy, score-detections."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from transferlab.errors import UserError
 
 
 def show(text: str) -> None:
-    """Lines on standard output, whatever names they hold."""
+    """Print lines on standard output, with control characters escaped."""
     click.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
 @click.command()
 @click.argument("spec")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--size", type=int, required=True, help="Side of the packed images in pixels; with boxes the longer one.")
-@click.option("--skip-bad", is_flag=True, help="Go on without images and boxes that cannot be used, and count them.")
+@click.option(
+    "--size", type=int, required=True, help="Side of the packed images in pixels; with boxes, their longer side."
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out images and boxes that cannot be used, and count them.")
 def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
-    """Decode a labelled image set once into OUT, which opens at once ever after; goes on after a kill.
+    """Decode labelled images once into OUT, which then opens at once. After a kill, the same command resumes.
 
     \b
     Examples:
@@ -50,9 +52,9 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
 
 @click.command()
 @click.argument("spec")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture, a PNG file.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The PNG file to write.")
 def sheet(spec: str, out: Path) -> None:
-    """Make a contact sheet: a few images of each class, to see what a set really holds.
+    """Make a contact sheet: a few images of each class, to see what a data set contains.
 
     \b
     Example:
@@ -71,14 +73,14 @@ def sheet(spec: str, out: Path) -> None:
 @click.option("--balanced", type=int, metavar="N", help="N labels of similar size.")
 @click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
 @click.option(
-    "--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root), with a label set or without."
+    "--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root), with or without a label set."
 )
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> None:
-    """Show the label sets that a source's taxonomy gives.
+    """Show the label sets of a source's taxonomy.
 
-    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc: their classes in WordNet. There a node is a
-    wnid, a synset's name, a noun of one sense, or one of these lists.
+    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc, whose classes are in WordNet. There a node is a
+    wnid, the name of a synset, a noun with one sense, or one of these lists.
 
     \b
     Examples:
@@ -99,11 +101,11 @@ def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> N
 @click.command("score-detections")
 @click.option(
     "--ground-truth", "truth", required=True, type=click.Path(path_type=Path),
-    help="A folder in VOC's layout (Annotations, ImageSets/Main/test.txt if there is one), or a JSON file of COCO.",
+    help="A folder in VOC's layout (Annotations, and ImageSets/Main/test.txt if any), or a JSON file in COCO's format.",
 )  # fmt: skip
 @click.option(
     "--detections", required=True, type=click.Path(path_type=Path),
-    help="COCO's results in JSON, or files comp?_det_<set>_<class>.txt: one, or their folder.",
+    help="Results in COCO's JSON, or files comp?_det_<set>_<class>.txt: one of them, or their folder.",
 )  # fmt: skip
 @click.option("--metric", type=click.Choice(["voc07", "voc10", "coco"]), required=True)
 @click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit, for VOC's metrics.")
@@ -111,7 +113,7 @@ def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> N
 def score_detections(
     truth: Path, detections: Path, metric: Literal["voc07", "voc10", "coco"], iou: float, form: Literal["json", "text"]
 ) -> None:
-    """Score any detector's output: average precision by the rules of PASCAL VOC 2007, of 2010 and later, or of COCO.
+    """Score a detector's output: average precision by the rules of PASCAL VOC 2007, VOC 2010 and later, or COCO.
 
     \b
     Examples:

@@ -20,8 +20,6 @@ from transferlab.cli import app
 from transferlab.engine.backbones import BACKBONES, build
 from transferlab.engine.batches import Place
 from transferlab.images.pack import write_pack
-from transferlab.images.sources import SOURCES, Format
-from transferlab.images.spec import open_source, parse_spec
 from transferlab.images.toy import draw
 from transferlab.runners.prepare import Wanted, prepare
 from transferlab.specs import Pack, Protocol, Recipe
@@ -130,14 +128,15 @@ def test_the_documented_protocol_keeps_the_laws_of_protocols(make_pack: Callable
     assert measure(problem).metrics["top1"] > 0.35
 
 
-def test_the_documented_source_is_read(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(SOURCES, "jsonl", Format(extension("images/sources/jsonl.py").read))
+def test_the_documented_source_is_read(tmp_path: Path) -> None:
+    form = extension("images/sources/jsonl.py").FORMAT
     photographs(tmp_path, "classes", ["fish/long/plain-blue", "bird/slim/striped-red"], 6)
     lines = [f'{{"path": "{f.relative_to(tmp_path)}", "label": "{f.relative_to(tmp_path).parts[0]}"}}'
              for f in sorted(tmp_path.rglob("*.jpg"))]  # fmt: skip
     (tmp_path / "list.jsonl").write_text("\n".join(lines))
-    source = open_source(parse_spec(f"jsonl:{tmp_path}/list.jsonl"))
-    pack = write_pack(source, tmp_path / "pack", 16, skip_bad=False, progress=lambda *_: None)
+    pack = write_pack(
+        form.open(f"{tmp_path}/list.jsonl", {}), tmp_path / "pack", 16, skip_bad=False, progress=lambda *_: None
+    )
     assert len(pack.labels) == 12 and pack.taxonomy.leaves == ("bird", "fish")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from transferlab.errors import UserError
 from transferlab.images.boxes import ARRAYS, usable
 from transferlab.images.pack import keys, open_pack, remarks, write_pack
-from transferlab.images.sheet import COUNTS, IGNORED, first_of_each, write_sheet
+from transferlab.images.sheet import COUNTED, IGNORED, first_of_each, write_sheet
 from transferlab.images.source import Box, Item, Objects, Source, Unreadable
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.specs import TRAIN, Pack, Ragged
@@ -90,7 +90,7 @@ def test_a_box_that_reaches_beyond_its_image_is_cut_for_training_alone(tmp_path:
     assert pack.boxes is not None
     assert pack.boxes.boxes[0].tolist() == [0, 2, 20, 8] and pack.boxes.original[0].tolist() == [-4, 2, 30, 8]
     assert pack.boxes.areas[:2].tolist() == [7.5, 4]
-    assert any("1 boxes reach beyond their image" in remark for remark in remarks(pack))
+    assert any("1 boxes extend beyond their image" in remark for remark in remarks(pack))
 
 
 def test_an_image_without_objects_is_kept(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_box_that_cannot_be_used_stops_or_is_counted(kind: str, tmp_path: Path
     objects = Objects((20, 10), (box, Box("dog", 1, 1, 3, 3)))
     source = made(change=at(4, objects))
     with pytest.raises(
-        UserError, match=rf"1 images or boxes cannot be used, beside 24 good images \(1 {reason}\).*4.png: {reason}"
+        UserError, match=rf"1 images or boxes cannot be used, besides 24 good images \(1 {reason}\).*4.png: {reason}"
     ):
         packed(source, tmp_path / "pack")
     pack = packed(source, tmp_path / "pack", skip_bad=True)
@@ -129,7 +129,7 @@ def test_an_image_that_disagrees_with_its_annotation_stops_or_is_counted(tmp_pat
             return replace(one, objects=Objects((16, 8), (Box("cat", 0, 0, 2, 2),)))
         return replace(one, data=Unreadable("missing (somewhere)")) if one.key == "2.png" else one
 
-    message = r"2 images or boxes.*1 missing, 1 not of the size that its annotation gives.*1.png: not .*8x16, not 16x8"
+    message = r"2 images or boxes.*1 missing, 1 not of the size in its annotation.*1.png: not .*8x16, not 16x8"
     with pytest.raises(UserError, match=message):
         packed(made(change=change), tmp_path / "pack")
     pack = packed(made(change=change), tmp_path / "pack", skip_bad=True)
@@ -226,16 +226,16 @@ def test_a_sheet_shows_the_boxes_of_each_class(tmp_path: Path) -> None:
     cats, dogs = first_of_each(f"pack:{tmp_path}/pack").values()
     assert [image.shape for image in cats] == [pack.images[row].shape for row in range(4)]
     first = cats[0]  # 20x10: the cat's box ends at column 10
-    assert (first[:, 0] == COUNTS).all() and (first[:, 9] == COUNTS).all() and not (first[:, 10] == COUNTS).all()
-    assert all((image == COUNTS).all(2).any() for image in dogs)
+    assert (first[:, 0] == COUNTED).all() and (first[:, 9] == COUNTED).all() and not (first[:, 10] == COUNTED).all()
+    assert all((image == COUNTED).all(2).any() for image in dogs)
     write_sheet(f"pack:{tmp_path}/pack", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 4 * 40
     groups = first_of_each("toy?task=detection&images_per_class=30")
     assert list(groups) == ["beast", "bird", "crab", "fish"] and groups["crab"][0].shape == (72, 96, 3)
     shown = np.concatenate([image.reshape(-1, 3) for images in groups.values() for image in images])
-    assert (shown == COUNTS).all(1).any()
-    assert IGNORED != COUNTS
+    assert (shown == COUNTED).all(1).any()
+    assert IGNORED != COUNTED
 
 
 def test_the_toy_world_has_a_detection_task(tmp_path: Path) -> None:

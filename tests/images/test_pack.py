@@ -118,18 +118,18 @@ def test_another_source_does_not_replace_a_pack(
     changed: Callable[[Source], Source], make_source: Make, tmp_path: Path
 ) -> None:
     digest = packed(make_source(), tmp_path / "pack").digest
-    with pytest.raises(UserError, match="holds another pack"):
+    with pytest.raises(UserError, match="contains another pack"):
         packed(changed(make_source()), tmp_path / "pack")
-    with pytest.raises(UserError, match="holds another pack"):
+    with pytest.raises(UserError, match="contains another pack"):
         packed(make_source(), tmp_path / "pack", 9)
     assert open_pack(tmp_path / "pack", check=True).digest == digest
 
 
 def test_a_folder_that_is_no_pack_is_left_alone(make_source: Make, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="is no pack"):
+    with pytest.raises(UserError, match="is not a pack"):
         packed(make_source(), tmp_path)
-    with pytest.raises(UserError, match="is no pack"):
+    with pytest.raises(UserError, match="is not a pack"):
         packed(make_source(), tmp_path / "thesis.txt")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -183,7 +183,7 @@ def test_reasons_are_counted_without_their_particulars(make_source: Make, tmp_pa
 
 
 def test_a_class_without_a_good_image_is_an_error(make_source: Make, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="1 classes have no image that can be used: 'dog'"):
+    with pytest.raises(UserError, match="1 classes have no usable image: 'dog'"):
         packed(make_source(change=spoil(1, 3, 5, 7, 9, 11)), tmp_path / "pack", skip_bad=True)
 
 

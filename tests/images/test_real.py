@@ -76,7 +76,7 @@ def test_blood_cells_have_two_boxes_without_area(real_data: Path, tmp_path: Path
     text = f"voc:{real_data / 'bccd_voc'}?task=detection"
     with pytest.raises(
         UserError,
-        match=r"2 images or boxes cannot be used, beside 364 good images.*BloodImage_00338.jpg: box without area",
+        match=r"2 images or boxes cannot be used, besides 364 good images.*BloodImage_00338.jpg: box without area",
     ):
         packed(text, tmp_path / "pack", 64)
     pack = packed(text, tmp_path / "pack", 64, skip_bad=True)

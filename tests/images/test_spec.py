@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transferlab.errors import UserError
+from transferlab.images.format import COMMON
 from transferlab.images.sources import SOURCES
-from transferlab.images.spec import COMMON, open_source, parse_spec, taxonomy_of
+from transferlab.images.spec import open_source, parse_spec, taxonomy_of
 from transferlab.taxonomy import classlists
 
 
@@ -24,7 +27,7 @@ def folders(root: Path, png: Callable[..., bytes], classes: tuple[str, ...] = ("
 
 def test_a_spec_is_a_format_a_path_and_options() -> None:
     spec = parse_spec("csv:some/table.csv?multi_label=yes&taxonomy=tree.csv")
-    assert (spec.format, spec.path) == ("csv", "some/table.csv")
+    assert (spec.format.name, spec.path) == ("csv", "some/table.csv")
     assert spec.options == {"multi_label": "yes", "taxonomy": "tree.csv"}
 
 
@@ -48,10 +51,12 @@ def test_a_path_that_is_there_may_hold_a_question_mark(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("imagefodler:x", "did you mean imagefolder"), ("ImageFolder:x", "did you mean imagefolder"),
-        ("", "no image format ''"), ("zebra:x", "formats are"), ("wds", "wds needs a path"), ("wds:", "needs a path"),
+        ("", "no image format ''"), ("zebra:x", "known are"), ("wds", "wds needs a path"), ("wds:", "needs a path"),
         ("pack:", "needs a path"), ("toy?task", "has no value"), ("toy?task=", "has no value"),
         ("toy?=a", "has no value"), ("toy?task=a&task=b", "given twice"), ("imagefolder:" + "x" * 5000 + "?a", "no value"),
-        ("imagefolder:a\0b?c", "no value"),
+        ("imagefolder:a\0b?c", "no value"), ("torchvision:cifar10", r"needs the option root.*add \?root="),
+        ("toy:x", "toy takes no path"), ("toy?task=unsen", "task=unsen is not valid.*classes or unseen"),
+        ("toy?seed=one", "seed=one is not valid.*a whole number"), ("digits?size=7", "size=7 is not valid.*from 8 to 1024"),
     ],
 )  # fmt: skip
 def test_what_is_no_spec_is_told_with_a_remedy(text: str, message: str) -> None:
@@ -67,23 +72,33 @@ def test_a_bare_folder_gets_its_format_as_advice(tmp_path: Path) -> None:
 @given(st.text(max_size=40))
 def test_any_text_is_a_spec_or_a_user_error(text: str) -> None:
     try:
-        assert parse_spec(text).format in (*SOURCES, "pack")
+        assert parse_spec(text).format in SOURCES.values()
     except UserError as error:
         assert error.remedy
 
 
-@pytest.mark.parametrize("form", [name for name in SOURCES if SOURCES[name].needs_path and name != "torchvision"])
+@pytest.mark.parametrize("form", [name for name in SOURCES if SOURCES[name].path and not SOURCES[name].root])
 def test_every_format_says_when_nothing_is_there(form: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file or folder"):
-        open_source(parse_spec(f"{form}:{tmp_path}/absent"))
+        parse_spec(f"{form}:{tmp_path}/absent").check_there()
+
+
+def test_a_name_of_torchvision_is_no_path_but_its_root_must_be_there(tmp_path: Path) -> None:
+    parse_spec(f"torchvision:cifar10?root={tmp_path}").check_there()
+    with pytest.raises(UserError, match="no such file or folder"):
+        parse_spec(f"torchvision:cifar10?root={tmp_path}/absent").check_there()
 
 
 @pytest.mark.parametrize("form", list(SOURCES))
 def test_every_format_names_its_options(form: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no option 'colour'") as caught:
-        open_source(parse_spec(f"{form}:{tmp_path}?colour=red"))
-    for option in (*SOURCES[form].options, *COMMON):
+        parse_spec(f"{form}:{tmp_path}?colour=red")
+    for option in SOURCES[form].options:
         assert option in str(caught.value)
+
+
+def test_options_that_every_format_takes_are_taken_by_all_but_packs() -> None:
+    assert {name for name, form in SOURCES.items() if set(COMMON) <= set(form.options)} == {*SOURCES} - {"pack"}
 
 
 def test_a_taxonomy_file_goes_above_any_source(tmp_path: Path, png: Callable[..., bytes]) -> None:
@@ -150,7 +165,7 @@ def test_prune_without_a_taxonomy_file_is_an_error(tmp_path: Path) -> None:
 def test_resplit_is_noted_and_must_be_yes_or_no() -> None:
     assert open_source(parse_spec("digits?resplit=yes")).resplit
     assert not open_source(parse_spec("digits")).resplit
-    with pytest.raises(UserError, match="neither yes nor no"):
+    with pytest.raises(UserError, match="resplit=perhaps is not valid.*choose yes or no"):
         open_source(parse_spec("digits?resplit=perhaps"))
 
 
@@ -162,3 +177,20 @@ def test_a_pack_is_not_decoded_again(tmp_path: Path) -> None:
 def test_the_taxonomy_of_a_spec_is_flat_where_there_is_none(tmp_path: Path, png: Callable[..., bytes]) -> None:
     assert taxonomy_of("digits").is_flat
     assert not taxonomy_of(f"imagefolder:{folders(tmp_path, png, ('a/x', 'a/y', 'b/z'))}").is_flat
+
+
+OUTSIDE = """
+from transferlab.definitions import Brought
+from transferlab.images.format import Format
+from transferlab.images.source import Source
+from transferlab.images.sources import SOURCES
+from transferlab.images.spec import open_source, parse_spec
+form = Format(name="mine", title="Mine", explained="made here", read=lambda request: Source("made", ("a", "b"), "1", list))
+SOURCES.bring(form, Brought("study.py", "1"))
+print(open_source(parse_spec("mine?name=ours")).name)
+"""
+
+
+def test_a_format_from_outside_is_named_in_a_spec() -> None:
+    done = subprocess.run([sys.executable, "-c", OUTSIDE], capture_output=True, text=True, check=False)
+    assert done.stdout == "ours\n", done.stderr

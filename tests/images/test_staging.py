@@ -124,7 +124,7 @@ except UserError as error:
     print(error)
 """
     full = run(program, tmp_path / "pack")
-    assert "cannot be written: File too large" in full.stdout and "is kept" in full.stdout, full.stderr
+    assert "cannot be written: File too large" in full.stdout and "are kept" in full.stdout, full.stderr
     assert not (tmp_path / "pack").exists()
     digest, first_seen = run("print(*write(sys.argv[1], source()))", tmp_path / "pack").stdout.split()
     assert digest == unbroken and int(first_seen) == CHUNK_IMAGES

@@ -46,6 +46,7 @@ KEEPS_TO: dict[str, set[str]] = {
         "identity",
         "specs",
     },  # arrays in, networks out: no studies, files or taxonomies
+    "images": {"errors", "definitions", "identity", "specs", "taxonomy"},
     "outcomes": {"errors", "identity", "specs"},
     "designs": {"errors", "definitions", "identity", "specs", "taxonomy"},
     "transfer": {"errors", "definitions", "identity", "specs", "engine"},

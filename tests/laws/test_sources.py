@@ -1,7 +1,8 @@
-"""Laws over every format of images: one order, unique names, known classes, the same pack however it is made."""
+"""Laws for every format of images: one order, unique names, known classes, documented facts, the same pack every time."""
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -16,6 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import transferlab
+from transferlab.errors import UserError
+from transferlab.images.format import Format, Text
 from transferlab.images.pack import open_pack, write_pack
 from transferlab.images.source import Source
 from transferlab.images.sources import SOURCES
@@ -202,7 +206,67 @@ EXAMPLES: dict[str, Callable[[Path], str]] = {
 
 
 def test_every_format_has_an_example_here() -> None:
-    assert set(EXAMPLES) == set(SOURCES)
+    assert {*EXAMPLES, "pack"} == set(SOURCES)
+    assert [form.name for form in SOURCES.values() if form.open_pack] == ["pack"]
+
+
+def test_a_pack_is_opened_and_not_decoded_again(tmp_path: Path, opened: Callable[[str], Source]) -> None:
+    made = write_pack(opened("digits"), tmp_path / "a", 8, skip_bad=False, progress=lambda *_: None)
+    spec = parse_spec(f"pack:{tmp_path}/a")
+    pack = spec.pack()
+    assert pack is not None and pack.digest == made.digest
+    with pytest.raises(UserError, match="decoded already"):
+        open_source(spec)
+    assert all(parse_spec(EXAMPLES[form](tmp_path)).pack() is None for form in ("digits", "toy"))
+
+
+def documented(form: Format) -> list[str]:
+    """A format's row in docs/data-sets.md."""
+    options = [
+        f"`{name}{'' if p.default is None else f'={p.default}'}`: {p.means}"
+        + ("" if isinstance(p, Text) else f" ({p.allowed})")
+        for name, p in form.parameters.items()
+    ]
+    return [
+        f"`{form.name}`",
+        form.title,
+        form.explained,
+        form.path or "none",
+        ", ".join(form.tasks),
+        "; ".join(options),
+    ]
+
+
+def test_the_documentation_tells_what_every_format_is() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "data-sets.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    for form in SOURCES.values():
+        assert documented(form) in rows, "| " + " | ".join(documented(form)) + " |"
+
+
+@pytest.mark.parametrize("form", SOURCES.values(), ids=list(SOURCES))
+def test_a_format_states_all_its_facts(form: Format) -> None:
+    assert form.title and form.explained and form.tasks
+    assert not form.root or form.parameters[form.root].required
+    for name, parameter in form.options.items():
+        assert name.replace("_", "").isalpha() and parameter.means
+        assert parameter.default is None or parameter.allows(parameter.default)
+
+
+def test_no_other_file_compares_the_name_of_a_format() -> None:
+    """The name stands in the format's own file, and in texts for people."""
+    root = Path(transferlab.__file__).parent
+    wrong: list[str] = []
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            compared = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            if isinstance(node, ast.MatchValue):
+                compared = [node.value]
+            named = {c.value for part in compared for c in ast.walk(part) if isinstance(c, ast.Constant)} & set(SOURCES)
+            asked = any("format" in ast.unparse(part) or "spec" in ast.unparse(part) for part in compared)
+            if named and asked:
+                wrong.append(f"{path.relative_to(root)}: {ast.unparse(node)}")
+    assert wrong == []
 
 
 @pytest.fixture
@@ -231,6 +295,8 @@ def test_items_come_in_one_order_with_unique_names_and_known_classes(
         source.classes
     )
     assert {split for _, _, split in first} <= {"train", "val", "test", None}
+    task = "detection" if source.metric else "labels" if source.multi_label else "classes"
+    assert task in SOURCES[form].tasks
     if source.taxonomy is not None:
         assert tuple(source.taxonomy.leaves) == tuple(source.classes)
 

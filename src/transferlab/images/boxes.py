@@ -1,4 +1,4 @@
-"""From annotated objects to what a pack holds of them: checked against their image, scaled with it, as arrays."""
+"""From annotated objects to the arrays of a pack: checked against their image and scaled with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARRAYS = tuple(f.name for f in fields(Boxes))  # files of a pack: boxes_NAME.npy
 
 
 def usable(objects: Objects, size: tuple[int, int]) -> tuple[list[Box], list[str]]:
-    """The boxes that can be used in an image of this height and width, and what is wrong with the others."""
+    """The usable boxes in an image of this height and width, and the flaws of the others."""
     good: list[Box] = []
     flaws = list(objects.flaws)
     for box in objects.boxes:
@@ -34,7 +34,7 @@ def usable(objects: Objects, size: tuple[int, int]) -> tuple[list[Box], list[str
 
 
 def classes_in(boxes: Iterable[Box]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The classes of which an object counts, and those of which all are ignored; sorted."""
+    """The classes with an object that counts, and those whose objects are all ignored; sorted."""
     boxes = list(boxes)
     present = {box.label for box in boxes if not box.ignored}
     return tuple(sorted(present)), tuple(sorted({box.label for box in boxes} - present))
@@ -42,31 +42,31 @@ def classes_in(boxes: Iterable[Box]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Objects of the images of a pack in the making, added one image after another; numbers only, to stay small."""
+    """The objects of a pack that is being made, added image by image and kept as plain numbers to save memory."""
 
     stored: array[int] = field(default_factory=lambda: array("i"))
     original: array[int] = field(default_factory=lambda: array("i"))
     counts: array[int] = field(default_factory=lambda: array("q"))
-    numbers: array[float] = field(default_factory=lambda: array("d"))  # edges, ignored, crowd, area: 7 a box
+    numbers: array[float] = field(default_factory=lambda: array("d"))  # 7 per box: edges, ignored, crowd, area
     labels: list[str] = field(default_factory=list[str])
 
-    def add(self, told: Sequence[Any]) -> None:
-        """An image: height and width as it is stored and as it was, and its boxes."""
-        self.stored.extend(told[0])
-        self.original.extend(told[1])
-        self.counts.append(len(told[2]))
-        for label, *edges, ignored, crowd, area in told[2]:
+    def add(self, stored: Sequence[int], original: Sequence[int], boxes: Sequence[Any]) -> None:
+        """Add an image: its stored and original height and width, and its boxes."""
+        self.stored.extend(stored)
+        self.original.extend(original)
+        self.counts.append(len(boxes))
+        for label, *edges, ignored, crowd, area in boxes:
             own = (edges[2] - edges[0]) * (edges[3] - edges[1])
             self.numbers.extend((*edges, ignored, crowd, own if area is None else area))
             self.labels.append(label)
 
     @property
     def sizes(self) -> NDArray[np.int32]:
-        """int32 [n, 2], height and width of the images as they are stored."""
+        """Height and width of the stored images, int32 [n, 2]."""
         return np.array(self.stored, np.int32).reshape(-1, 2)
 
     def boxes(self, classes: Sequence[str]) -> Boxes:
-        """All objects, with labels by these classes; stored boxes end at their image's edges."""
+        """All objects, with the index of their class as label; stored boxes are cut at their image's edges."""
         index = {name: i for i, name in enumerate(classes)}
         numbers = np.array(self.numbers).reshape(-1, 7)
         counts = np.array(self.counts, np.int64)
@@ -86,15 +86,15 @@ class Gathered:
 
 
 def remarks(boxes: Boxes) -> list[str]:
-    """Sentences on a pack's objects: how many, ignored ones, and those that reach beyond their image."""
+    """Sentences on a pack's objects: their number, ignored ones, those that extend beyond their image."""
     counts = np.diff(boxes.first)
-    said = [f"{len(boxes.labels):,} objects, {int(boxes.ignored.sum()):,} of them ignored (difficult or crowds)"]
+    sentences = [f"{len(boxes.labels):,} objects, {int(boxes.ignored.sum()):,} of them ignored (difficult or crowds)"]
     wide = np.repeat(boxes.original_sizes[:, [1, 0, 1, 0]], counts, axis=0)
     if n_beyond := int(((boxes.original < 0) | (boxes.original > wide)).any(axis=1).sum()):
-        said.append(f"{n_beyond:,} boxes reach beyond their image: training sees them cut at its edge")
+        sentences.append(f"{n_beyond:,} boxes extend beyond their image: they are cut at its edge for training")
     if n_empty := int((counts == 0).sum()):
-        said.append(f"{n_empty:,} images have no objects")
-    return said
+        sentences.append(f"{n_empty:,} images have no objects")
+    return sentences
 
 
 def save(folder: Path, boxes: Boxes) -> None:

@@ -1,4 +1,4 @@
-"""Bytes become uint8 RGB, squares or whole images: limits first, then every odd mode, then one rule of resizing."""
+"""Decode bytes to uint8 RGB, squares or whole images: limits are checked first, every mode is converted, then scaled."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from transferlab.images.source import Crop, Data, Objects, Unreadable, at_hand
 
-# No EPS, PDF or anything else that would start another program.
+# Without EPS, PDF and anything else that would start another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-MAX_PIXELS = 100_000_000  # by declared size
-REDUCED = 3  # times the wanted size: at 2 the worst of 60 photographs is off by 1.2 levels on average, here by 0.7
-LARGE_PIXELS = 16_000_000  # images above are decoded one at a time: about 1 GB at most, however many decode
+MAX_PIXELS = 100_000_000  # by the declared size
+REDUCED = 3  # times the wanted size: the worst of 60 photographs differs by 0.7 levels on average; at 2, by 1.2
+LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time: this bounds memory to about 1 GB
 DECODER = f"Pillow {Image.__version__}"
 
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
@@ -41,16 +41,16 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow raises on damaged files, format by format, beside its documented OSError.
+# What Pillow raises on damaged files of some format, besides its documented OSError.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
 
 
 class _Cut(NamedTuple):
-    """What is wanted of an image as it is stored: a part, scaled to a size, then turned.
+    """What to take from a stored image: a part, scaled to a size, then rotated.
 
     Args:
-        reduced_px: width and height that decoding at a reduced scale must leave of the whole image.
-        turned: says by the orientation of its metadata how, and raises BadImage if that cannot be told.
+        reduced_px: least width and height of the whole image when it is decoded at a reduced scale.
+        turned: the rotation for an EXIF orientation; raises BadImage if it cannot be determined.
     """
 
     part: Part
@@ -60,30 +60,30 @@ class _Cut(NamedTuple):
 
 
 class BadImage(ValueError):
-    """An image that cannot be used; its text is the reason in a few words, particulars in brackets at its end."""
+    """An image that cannot be used; its text is the reason in a few words, with details in parentheses at the end."""
 
 
 def decode(
     data: Data, size_px: int, turn: AbstractContextManager[object] | None = None, crop: Crop | None = None
 ) -> NDArray[np.uint8]:
-    """Decode, bring to RGB, scale the shorter side to ``size_px``, crop the centre.
+    """Decode to RGB, scale the shorter side to ``size_px``, and crop the centre.
 
-    EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; palettes, CMYK and
-    bilevel are converted; colour profiles are ignored. Scaling is bicubic over all the pixels that fall into one.
-    JPEGs of more than six times the wanted size are decoded at a reduced scale, of at least three times the wanted
-    size: on average less than one of 255 levels from full decoding (tests/images/test_decode.py).
+    EXIF rotation is applied; transparent images get a white background; 16-bit grey is scaled to 8 bits; palettes, CMYK
+    and bilevel are converted; colour profiles are ignored. Scaling is bicubic with antialiasing. JPEGs of more than six
+    times the wanted size are decoded at a reduced scale, at least three times the wanted size: on average this differs
+    from full decoding by less than one of 255 levels (tests/images/test_decode.py).
 
     Args:
-        data: a file or its bytes, or pixels uint8 [h, w] or [h, w, 3], or the reason why there are none.
+        data: a file or its bytes, pixels uint8 [h, w] or [h, w, 3], or the reason why there are none.
         size_px: wanted side, at least 1.
-        turn: is entered while an image of many pixels is decoded; None is a lock of this process.
+        turn: a lock to hold while a large image is decoded; None is a lock of this process.
         crop: a square to take instead of the centre.
 
     Returns:
         uint8 [size_px, size_px, 3].
 
     Raises:
-        BadImage: with the reason.
+        BadImage: the image cannot be used.
     """
     return _decoded(data, turn, lambda size: _square(size, size_px, crop))
 
@@ -91,16 +91,16 @@ def decode(
 def decode_whole(
     data: Data, longer_px: int, objects: Objects, turn: AbstractContextManager[object] | None = None
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Decode all of an image, its longer side scaled to ``longer_px`` unless it is shorter; else as ``decode``.
+    """Decode a whole image, its longer side scaled down to ``longer_px``; otherwise as ``decode``.
 
-    EXIF rotation is applied where the annotated size says that boxes count on the upright image, or where there are no
-    boxes; where it says that they count on the image as it is stored, it stays as it is.
+    EXIF rotation is applied if there are no boxes, or if the annotated size is that of the rotated image; if it is that
+    of the stored image, the image is not rotated.
 
     Returns:
-        uint8 [h, w, 3], and height and width of the image that boxes count on.
+        uint8 [h, w, 3], and height and width of the image that the boxes were drawn on.
 
     Raises:
-        BadImage: also if the image has not the annotated size, or nothing tells whether boxes are rotated.
+        BadImage: as ``decode``; the image does not have the annotated size, or it is unclear whether boxes are rotated.
     """
     seen: list[tuple[int, int]] = []
 
@@ -121,16 +121,16 @@ def decode_whole(
 
 
 def _is_turned(size: tuple[int, int], orientation: int, objects: Objects) -> bool:
-    """Whether boxes count on the image as its metadata turn it, not as it is stored."""
+    """Whether the boxes were drawn on the image as its metadata rotate it, not as it is stored."""
     if orientation not in _UPRIGHT or not objects.boxes:
         return orientation in _UPRIGHT
     if orientation >= 5 and size[0] != size[1] and objects.size in (size, size[::-1]):
         return objects.size != size
-    raise BadImage(f"turned by its metadata, and its boxes do not say whether they are (orientation {orientation})")
+    raise BadImage(f"rotated by its metadata, and its boxes perhaps not (orientation {orientation})")
 
 
 def _annotated(size: tuple[int, int], objects: Objects) -> tuple[int, int]:
-    """The size that boxes count on."""
+    """The size of the image that the boxes were drawn on."""
     if objects.size is None or objects.size == size:
         return size
     wide, high = objects.size
@@ -140,13 +140,13 @@ def _annotated(size: tuple[int, int], objects: Objects) -> tuple[int, int]:
 
 
 def _other_size(size: tuple[int, int], told: tuple[int, int]) -> BadImage:
-    return BadImage(f"not of the size that its annotation gives ({size[0]}x{size[1]}, not {told[0]}x{told[1]})")
+    return BadImage(f"not of the size in its annotation ({size[0]}x{size[1]}, not {told[0]}x{told[1]})")
 
 
 def _decoded(
     data: Data, turn: AbstractContextManager[object] | None, cut_of: Callable[[tuple[int, int]], _Cut]
 ) -> NDArray[np.uint8]:
-    """The cut of an image that its stored width and height ask for, uint8 [h, w, 3]."""
+    """The cut of an image, given its stored width and height, uint8 [h, w, 3]."""
     data = at_hand(data)
     if isinstance(data, Unreadable):
         raise BadImage(data.reason)
@@ -165,7 +165,7 @@ def _decoded(
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise BadImage("not an image that can be read") from error
+        raise BadImage("not a readable image") from error
     except Image.DecompressionBombError as error:
         raise BadImage(f"too many pixels (over {MAX_PIXELS:,})") from error
     except MemoryError as error:
@@ -178,10 +178,10 @@ def _decoded(
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Silence warnings (Pillow's on odd metadata that does not touch the pixels), also with many threads inside.
+    """Silence warnings, such as Pillow's about odd metadata, in any number of threads at once.
 
-    ``warnings.catch_warnings`` alone restores in the wrong order when threads overlap: the first in changes the
-    filters, the last out restores them.
+    ``warnings.catch_warnings`` alone restores in the wrong order when threads overlap: here the first to enter changes
+    the filters, and the last to leave restores them.
     """
     with _LOCK:
         if not _QUIET:
@@ -215,7 +215,7 @@ def _from_array(pixels: NDArray[np.uint8], cut_of: Callable[[tuple[int, int]], _
 
 
 def _opened(data: bytes) -> Image.Image:
-    """The image, its header read and checked, its pixels not yet decoded."""
+    """The image with its header checked and its pixels not yet decoded."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(f"too many pixels ({image.width}x{image.height})")
@@ -227,7 +227,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _square(size: tuple[int, int], size_px: int, crop: Crop | None) -> _Cut:
-    """The square that is meant: the centre, or what a crop says of an image of this very size."""
+    """The centre, or the square of a crop, which is of an image of exactly this size."""
     if crop is not None and size != crop.of:
         raise _other_size(size, crop.of)
     shorter = min(size)
@@ -237,10 +237,10 @@ def _square(size: tuple[int, int], size_px: int, crop: Crop | None) -> _Cut:
 
 
 def _reduced(image: Image.Image, cut: _Cut) -> Part:
-    """Have a large JPEG decoded at a half, quarter or eighth of its size; returns where the part then lies.
+    """Let a large JPEG be decoded at a half, quarter or eighth of its size; returns the part in the reduced image.
 
-    That is not whole where the size is no multiple of 8; to count in the reduced image's whole pixels instead would
-    shift the content by up to half a pixel (3 of 255 levels on average on photographs).
+    Its edges are fractions if the size is not a multiple of 8. Whole pixels of the reduced image would shift the content
+    by up to half a pixel (on photographs 3 of 255 levels on average).
     """
     if not isinstance(image, JpegImageFile):
         return cut.part
@@ -255,11 +255,11 @@ def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1)
     except _DAMAGED:
-        return 1  # as viewers do: unreadable metadata leave the pixels as they are stored
+        return 1  # as viewers do: unreadable metadata do not rotate
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The image in mode L, RGB, or RGBA where something is transparent."""
+    """The image in mode L or RGB, or in RGBA if it has transparency."""
     if image.mode.startswith("I"):
         return Image.fromarray(_from_integers(np.asarray(image)))
     if image.mode == "F":
@@ -278,12 +278,12 @@ def _from_integers(values: NDArray[np.integer]) -> NDArray[np.uint8]:
 def _from_floats(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 255:
         raise BadImage("float pixels outside 0 to 255")
-    scale = 255 if values.max() <= 1 else 1  # the two customs: 0…1 and 0…255
+    scale = 255 if values.max() <= 1 else 1  # the two conventions: 0…1 and 0…255
     return np.rint(values * scale).astype(np.uint8)
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], part: Part) -> Image.Image:
-    """The part, scaled in the same pass, which touches only the pixels that stay."""
+    """Crop and scale in one pass, which reads only the pixels of the part."""
     left, top, width, height = part
     if image.size == size and (width, height) == size:
         return image
@@ -291,7 +291,7 @@ def _scaled(image: Image.Image, size: tuple[int, int], part: Part) -> Image.Imag
 
 
 def _rgb(image: Image.Image, upright: Image.Transpose | None) -> NDArray[np.uint8]:
-    """Rotated and laid on white: after scaling, where it is cheap; scaling weighs colours by their opacity."""
+    """Rotate and put on a white background; after scaling, this is cheap, and scaling weights colours by opacity."""
     if upright is not None:
         image = image.transpose(upright)
     if image.mode == "RGBA":

@@ -1,7 +1,7 @@
-"""Processes that decode: images go in and pixels come out over their pipes, so that every core decodes.
+"""Processes that decode, one per core: images go in and pixels come out through pipes.
 
-Threads would share one interpreter, which small images spend half of their time in: 105,000 of 48 px took 27 s on two
-cores with threads, one of them idle.
+Threads share one interpreter, and small images spend half of their time in it: 105,000 images of 48 px took 27 s with
+threads on two cores, one of them idle.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from transferlab.images.survey import surveyed
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What became of some images in a row.
+    """The result of decoding some consecutive images.
 
     Args:
-        pixels: buffers that make uint8 [n_good, s, s, 3] together; with objects, images of several sizes. Not joined: 8,000
-            images of 224 px then take 14.5 s for 15.0.
-        rows: for each good image a line of JSON: key, label, split, image id, hash and sums of its pixels, and the classes
-            that are not scored if there are any; with objects always, and then the sizes stored and before, and the boxes.
-        bad: key and reason of the others, and of objects that cannot be used in good images.
+        pixels: buffers that make up uint8 [n_good, s, s, 3]; with objects, images of several sizes. Joining them would
+            take time: 15.0 s instead of 14.5 for 8,000 images of 224 px.
+        rows: a line of JSON for each good image: key, label, split, image id, hash and sums of its pixels; then the
+            classes that are not scored, if any or with objects; with objects also stored and original size, and boxes.
+        bad: key and reason of the other images, and of objects in good images that cannot be used.
     """
 
     pixels: Sequence[bytes | memoryview]
@@ -46,10 +46,10 @@ class Result:
 
 
 def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
-    """Decode some images here and now.
+    """Decode some images in this process.
 
     Args:
-        turn: held while a very large image is decoded: one process at a time needs the memory for it.
+        turn: a lock to hold while a very large image is decoded, so that one process at a time needs memory for one.
     """
     pixels: list[memoryview] = []
     rows: list[str] = []
@@ -78,11 +78,11 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
 
 
 class Decoders:
-    """Processes started one by one as they are asked for, each of them used by one thread at a time.
+    """Processes that are started when needed; each is used by one thread at a time.
 
     Args:
         size_px: as for ``decode_items``.
-        turn: the file of its lock.
+        turn: the file of the lock for large images.
     """
 
     def __init__(self, size_px: int, turn: Path) -> None:
@@ -91,11 +91,7 @@ class Decoders:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def decode(self, items: Sequence[Item]) -> Result:
-        """As ``decode_items``, in the next process that is free, or a new one.
-
-        Raises:
-            RuntimeError: the process died.
-        """
+        """As ``decode_items``, in a free process or a new one; raises RuntimeError if that dies."""
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
@@ -115,22 +111,22 @@ class Decoders:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all processes; no thread may be in ``decode`` any more."""
+        """End all processes; no thread may still be in ``decode``."""
         for process in self.started:
             process.communicate()
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # more only spin: 13.6 s for 13.3, 8,000 photographs of 224 px
-            start_new_session=True,  # Ctrl-C reaches this process alone; at its end, however it ends, their input ends
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # more threads only spin: 13.6 s instead of 13.3 for 8,000 photographs of 224 px
+            start_new_session=True,  # Ctrl-C reaches only the parent; when it ends, in any way, their input ends
         )  # fmt: skip
         self.started.append(process)
         return process
 
 
 def main(size_px: int, turn: Path) -> None:
-    """Decode what comes over standard input until it ends, and answer on standard output."""
+    """Decode what standard input sends until it ends, and answer on standard output."""
     source, answers, lock = sys.stdin.buffer, sys.stdout.buffer, FileLock(turn)
     with contextlib.suppress(BrokenPipeError, EOFError), quiet():
         while items := _receive(source):
@@ -142,7 +138,7 @@ def main(size_px: int, turn: Path) -> None:
 
 
 def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
-    """A line of JSON with all but the contents, then the contents."""
+    """Send a line of JSON with everything but the contents, then the contents."""
     facts: list[list[Any]] = []
     contents: list[bytes] = []
     for item in items:
@@ -159,21 +155,21 @@ def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
             held = [data.nbytes, "array", data.dtype.str, data.shape]
             contents.append(data.tobytes())
         crop = item.crop and [*item.crop.corners, item.crop.of]
-        told = item.objects and [item.objects.size, item.objects.boxes, item.objects.flaws, item.objects.reduced]
-        facts.append([item.key, item.label, item.split, item.unscored, crop, told, *held])
+        annotated = item.objects and [item.objects.size, item.objects.boxes, item.objects.flaws, item.objects.reduced]
+        facts.append([item.key, item.label, item.split, item.unscored, crop, annotated, *held])
     pipe.write(f"{json.dumps(facts)}\n".encode() + b"".join(contents))
     pipe.flush()
 
 
 def _receive(pipe: IO[bytes]) -> list[Item]:
-    """What ``_send`` sent; nothing at the pipe's end."""
+    """What ``_send`` sent; nothing at the end of the pipe."""
     line = pipe.readline()
     items: list[Item] = []
-    for key, label, split, unscored, crop, told, n_bytes, *kind in json.loads(line) if line else ():
+    for key, label, split, unscored, crop, annotated, n_bytes, *kind in json.loads(line) if line else ():
         data = _data(_exactly(pipe, n_bytes), *kind)
         part = crop and Crop(*crop[:3], of=tuple(crop[3]))
         named = label if isinstance(label, str) else tuple(label)
-        items.append(Item(key, data, named, split, tuple(unscored), part, told and _objects(*told)))
+        items.append(Item(key, data, named, split, tuple(unscored), part, annotated and _objects(*annotated)))
     return items
 
 
@@ -192,16 +188,12 @@ def _data(content: bytes, kind: str = "bytes", *facts: Any) -> Any:
 
 
 def _receive_result(pipe: IO[bytes]) -> Result:
-    n_pixels, n_rows, bad = json.loads(_line(pipe))
-    rows = _exactly(pipe, n_rows)
-    return Result([_exactly(pipe, n_pixels)], rows, [(key, reason) for key, reason in bad])
-
-
-def _line(pipe: IO[bytes]) -> bytes:
     line = pipe.readline()
     if not line.endswith(b"\n"):
         raise EOFError
-    return line
+    n_pixels, n_rows, bad = json.loads(line)
+    rows = _exactly(pipe, n_rows)
+    return Result([_exactly(pipe, n_pixels)], rows, [(key, reason) for key, reason in bad])
 
 
 def _exactly(pipe: IO[bytes], n_bytes: int) -> bytes:

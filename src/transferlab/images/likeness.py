@@ -1,10 +1,10 @@
-"""Which images of one pack are, exactly or nearly, images of another: the same photograph encoded, scaled, cropped anew.
+"""Near duplicates between two packs: the same photograph with another encoding, scale or crop.
 
-Two stages. A coarse look (8 × 8 grey levels, mean and contrast taken off, also mirrored) finds a few candidates for every
-image in products of blocks of matrices; a close look correlates the grey gradients of each candidate at 16 × 16 in 37
-alignments (crops of either image by 4 and 8 %). Gradients count by their root, else one horizon or outline decides: of
-CIFAR-100's 20,000 images 59 were "alike" to one of Tiny ImageNet at 0.84, most of them wrongly, and with roots 11, all of
-them rightly. Colour is not looked at: JPEG changes it more than photographs of one kind differ.
+There are two stages. The coarse one compares 8 × 8 grey levels without mean and contrast, also mirrored, by matrix
+products, and finds a few candidates for every image. The fine one correlates the grey gradients of each candidate at
+16 × 16 in 37 alignments (either image cropped by 4 and 8 %). It uses the square root of gradients, because otherwise one
+horizon or outline decides: of CIFAR-100's 20,000 images it then found 59 like one of Tiny ImageNet at 0.84, most of them
+wrongly, and with roots 11, all correctly. Colour is ignored: JPEG changes it more than similar photographs differ.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from transferlab.identity import digest
 from transferlab.specs import Pack
 
-# Of planted copies of CIFAR-100, Omniglot and clothing10 at 32 px (JPEG 75 and 30, crops of 0 to 5 % and 5 to 10 %, brighter,
-# scaled to 24 px and back) 97 % or more of each kind lie above; of 26,901 images against Tiny ImageNet's 100,000, 12 do, 11 of
-# them the same photograph (LOG.md, "Near duplicates").
+# At least 97 % of each kind of planted copies are above, for CIFAR-100, Omniglot and clothing10 at 32 px (JPEG 75 and 30, crops
+# of 0 to 5 % and 5 to 10 %, brighter, scaled to 24 px and back). Of 26,901 images against Tiny ImageNet's 100,000, 12 are above,
+# 11 of them the same photograph (LOG.md, "Near duplicates").
 ALIKE = 0.84
-VERSION = 1  # of what is found; findings of another one are not shown
+VERSION = 1  # of the findings; those of another version are not shown
 GRID, COARSE, FINE = 32, 8, 16
 CROPS = (0.04, 0.08)
-FAINT = 0.01  # gradients (grey in 0…1 a cell) under this count less than by their root: they are mostly noise
-BLOCK, CANDIDATES = 1024, 6  # the best of every block is a candidate, and of those the best six, mirrored or not
-LEAST_BLOCKS = 64  # a copy may lie behind others of its block, so that few images are divided more finely
+FAINT = 0.01  # gradients (grey in 0…1 per cell) below this count less than their root: they are mostly noise
+BLOCK, CANDIDATES = 1024, 6  # candidates are the best six, mirrored or not, of the best image of every block
+LEAST_BLOCKS = 64  # a block yields one candidate, so that few images are divided into smaller blocks
 LEAST_LIKENESS, LEAST_CONTRAST = 0.6, 0.02  # coarse cosine of a candidate; standard deviation of grey in 0…1
-PAIRS = 512  # looked at closely at a time
+PAIRS = 512  # compared at once in the fine stage
 
 Grey = NDArray[np.float32]
 Rows = NDArray[np.int32]
@@ -39,12 +39,12 @@ Rows = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Alike:
-    """Images that have a likeness: one pair for each.
+    """Images with a near duplicate, one pair each.
 
     Args:
-        rows: int32 [m] ascending, of the pack that was asked about. of: int32 [m], rows of the other.
+        rows: int32 [m] ascending, of the first pack. of: int32 [m], rows of the other.
         likeness: float32 [m], correlation of gradients, up to 1. exact: bool [m], equal pixels.
-        n_plain: images of so little contrast that only equal pixels would tell.
+        n_plain: images with so little contrast that only equal pixels count.
     """
 
     rows: Rows
@@ -55,25 +55,24 @@ class Alike:
 
 
 def name_of_findings(source: str, target: str) -> str:
-    """Under which name a store keeps what was found between two packs, given their digests."""
+    """The name under which a store keeps the findings between two packs, given their digests."""
     return f"leakage-{digest('leakage', VERSION, source, target)}"
 
 
 def alike(
     asked: tuple[Pack, Rows], among: tuple[Pack, Rows], progress: Callable[[int, int], None] | None = None
 ) -> Alike:
-    """Find for each image the most like one of others, where there is one at all; memory does not grow with ``among``.
-
-    An image is not compared with itself: the two lists of rows must not meet in one pack.
+    """Find the nearest duplicate of each image, if any; memory does not grow with ``among``.
 
     Args:
-        progress: is told images of ``among`` looked at, and in all.
+        asked: a pack and the rows of its images. among: a pack and the rows to search; no image may be in both.
+        progress: is called with the number of images of ``among`` that were searched, and that of all.
     """
     pack, rows = asked
     other, rows_of_other = among
     if not len(rows):
         return Alike(rows, rows, np.zeros(0, np.float32), np.zeros(0, bool), 0)
-    # Both ways round: the second half are mirrored.
+    # The second half of the queries are mirrored.
     coarse, plain = _coarse(_grey(pack, rows))
     mirrored = _coarse(_grey(pack, rows)[:, :, ::-1])[0]
     found = _Best(np.concatenate([coarse, mirrored]))
@@ -109,7 +108,7 @@ class _Best:
         self.index = np.zeros((len(queries), CANDIDATES), np.int64)
 
     def look(self, block: Grey, plain: NDArray[np.bool_], start: int) -> None:
-        """Keep the best of a block [b, d], if it is better than the worst that is kept."""
+        """Keep the best of a block [b, d], if it is better than the worst kept so far."""
         block = np.where(plain[:, None], np.float32(0), block)
         for at in range(0, len(self.queries), BLOCK):
             part = slice(at, at + BLOCK)
@@ -122,7 +121,7 @@ class _Best:
             self.index[part][better, worst[better]] = place[better] + start
 
     def candidates(self, plain: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """Of each image that is not plain its best candidates both ways round: image, place, whether mirrored."""
+        """The best candidates of each image that is not plain: image, place, whether mirrored."""
         n = len(plain)
         cosine = np.concatenate([self.cosine[:n], self.cosine[n:]], 1)
         index = np.concatenate([self.index[:n], self.index[n:]], 1)
@@ -134,7 +133,7 @@ class _Best:
 
 
 def _grey(pack: Pack, rows: Sequence[int] | NDArray[np.integer]) -> Grey:
-    """Grey levels, float32 [m, 32, 32] in 0…1, each cell the mean of what it covers."""
+    """Grey levels, float32 [m, 32, 32] in 0…1, each cell the mean of the pixels it covers."""
     images = np.asarray(pack.squares[rows])
     light: Grey = (images @ np.array([0.299, 0.587, 0.114], np.float32)) / np.float32(255)
     if pack.image_px == GRID:
@@ -152,7 +151,7 @@ def _coarse(grey: Grey) -> tuple[Grey, NDArray[np.bool_]]:
 
 
 def _close(first: Grey, second: Grey) -> NDArray[np.float32]:
-    """Likeness of pairs [m, 32, 32]: the best correlation of rooted gradients over the alignments, float32 [m]."""
+    """Likeness of pairs [m, 32, 32]: the best correlation of rooted gradients in any alignment, float32 [m]."""
     (whole_first, size_first), (whole_second, size_second) = (_gradients(_views(grey, 0)) for grey in (first, second))
     best = np.einsum("mvd,mvd->m", whole_first, whole_second) / (size_first * size_second)[:, 0]
     for share in CROPS:
@@ -163,18 +162,18 @@ def _close(first: Grey, second: Grey) -> NDArray[np.float32]:
 
 
 def _views(grey: Grey, share: float) -> Grey:
-    """An image [m, 32, 32] as 16 × 16 cells: whole, or less a share of each side from nine places; [m, 1 or 9, 16, 16]."""
+    """Images [m, 32, 32] as 16 × 16 cells: whole, or nine crops that leave out a share of each side; [m, 1 or 9, 16, 16]."""
     starts = (0, GRID * share / 2, GRID * share) if share else (0,)
     strips = np.concatenate([_cells(GRID, FINE, start, GRID * (1 - share)) for start in starts])
     m, n = len(grey), len(starts)
-    # Two plain products: numpy multiplies stacks of small matrices without BLAS, which took 1.6 times as long.
+    # Two plain products: numpy multiplies stacks of small matrices without BLAS, which takes 1.6 times as long.
     across = (grey.reshape(m * GRID, GRID) @ strips.T).reshape(m, GRID, n * FINE).transpose(0, 2, 1)
     both = (np.ascontiguousarray(across).reshape(m * n * FINE, GRID) @ strips.T).reshape(m, n, FINE, n, FINE)
     return np.asarray(both.transpose(0, 1, 3, 2, 4).reshape(m, n * n, FINE, FINE), np.float32)
 
 
 def _gradients(cells: Grey) -> tuple[Grey, NDArray[np.float32]]:
-    """Differences between neighbouring cells, rooted, float32 [m, v, d], and their length [m, v]."""
+    """Square roots of differences between neighbouring cells, float32 [m, v, d], and their length [m, v]."""
     m, n = cells.shape[:2]
     both = np.concatenate([np.diff(cells, axis=axis).reshape(m, n, -1) for axis in (3, 2)], 2)
     both /= np.sqrt(np.abs(both) + FAINT)
@@ -182,7 +181,7 @@ def _gradients(cells: Grey) -> tuple[Grey, NDArray[np.float32]]:
 
 
 def _cells(n_px: int, n_cells: int, start: float, width: float) -> Grey:
-    """Weights float32 [cells, px] with which pixels make equal cells of the strip from ``start``."""
+    """Weights float32 [cells, px] that average pixels into equal cells of the strip from ``start``."""
     edges = start + width * np.arange(n_cells + 1) / n_cells
     pixels = np.arange(n_px)
     over = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -200,7 +199,7 @@ def _parts(values: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def _equal(pack: Pack, rows: Rows, other: Pack, rows_of_other: Rows) -> NDArray[np.int64]:
-    """The place of an image with equal pixels among the others, int64 [q]; -1 where there is none."""
+    """The place of an image with equal pixels among the others, int64 [q]; -1 if there is none."""
     places: dict[bytes, int] = {}
     for place, row in enumerate(rows_of_other.tolist()):
         places.setdefault(_hash(other, row), place)

@@ -1,12 +1,12 @@
 """The pack: a decoded image set on disk, written once and mapped read-only.
 
 images.u8       pixels, uint8 [n, s, s, 3]; with boxes, of images of several sizes, one after another
-labels.npy      int32 [n], or int8 [n, c] where images carry several labels
+labels.npy      int32 [n], or int8 [n, c] if images have several labels
 sizes.npy       with boxes: int32 [n, 2], height and width of each image
 boxes_*.npy     with boxes: the arrays of specs.Boxes
 split.npy       uint8 [n]
 image_ids.npy   uint64 [n]
-keys.jsonl      n names, one JSON text a line
+keys.jsonl      n names, one JSON string per line
 taxonomy.json
 manifest.json   written last: version, digest, provenance, notes, size and hash of every file
 """
@@ -44,21 +44,21 @@ _DISK = frozenset(
 def write_pack(
     source: Source, out: Path, size_px: int, *, skip_bad: bool, progress: Progress, workers: int | None = None
 ) -> Pack:
-    """Decode a source once and publish it as a pack, all or nothing.
+    """Decode a source once and publish it as a pack, completely or not at all.
 
-    Work lies in ``.NAME.partial`` beside ``out`` until it is whole. Killed at any moment, the next call goes on from
-    there, and the pack is the same to the bit. A second call for the same source and size leaves the pack alone.
+    The work is in ``.NAME.partial`` beside ``out`` until it is complete. After a kill at any moment the next call resumes
+    there, and the pack is the same to the bit. A second call for the same source and size does nothing.
 
     Args:
-        out: folder to make; it may be an empty one.
-        size_px: side of the square images, 4…1024; with boxes, the longer side of images that are not shorter.
-        skip_bad: leave bad images and boxes out and count them, instead of stopping with their list once all are seen.
-        progress: is told images done, and images in all where known.
-        workers: decoding processes; None is as many as keep every core busy.
+        out: the folder to make; it may exist if it is empty.
+        size_px: side of the square images, 4…1024; with boxes, the longest side of an image.
+        skip_bad: leave out bad images and boxes and count them, instead of refusing all of them with a list.
+        progress: is called with the number of images done, and that of all images or None.
+        workers: decoding processes; None is one per core.
 
     Raises:
-        UserError: bad images, a class without images, fewer than two classes, a folder that holds something else, a
-            full disk, a folder that cannot be written. What was decoded is kept.
+        UserError: bad images, a class without images, fewer than two classes, a folder with other content, a full
+            disk, a folder that cannot be written. Decoded images are kept.
     """
     if not MIN_PX <= size_px <= MAX_PX:
         raise UserError(f"images of {size_px} px cannot be packed", "--size", f"choose from {MIN_PX} to {MAX_PX}")
@@ -76,7 +76,7 @@ def write_pack(
                 _must_be_good(source, decoded, skip_bad=skip_bad)
                 _must_have_classes(source)
                 publish(source, decoded, staging, out, {"size_px": size_px, "request": _request(source, work)})
-        shutil.rmtree(staging, ignore_errors=True)  # also what a kill just after publishing left
+        shutil.rmtree(staging, ignore_errors=True)  # also after a kill just after publishing
     except Timeout as error:
         raise UserError("another process is writing this pack", str(out), "wait until it is done") from error
     except OSError as error:
@@ -84,19 +84,19 @@ def write_pack(
             raise
         raise UserError(
             f"the pack cannot be written: {error.strerror}", str(out),
-            "make room there or choose another folder; what is decoded is kept",
+            "make room there or choose another folder; decoded images are kept",
         ) from error  # fmt: skip
     return open_pack(out)
 
 
 def open_pack(path: Path, *, check: bool = False) -> Pack:
-    """Map a pack; quick, whatever its size.
+    """Map a pack, which is quick for any size.
 
     Args:
-        check: read everything and compare with the hashes in the manifest.
+        check: read everything and compare it with the hashes in the manifest.
 
     Raises:
-        UserError: no pack there, one of another version, a damaged one.
+        UserError: there is no pack, or it is damaged or of another version.
     """
     facts = _manifest(path)
     for name, kept in facts["files"].items():
@@ -109,7 +109,7 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
     pack = Pack(
         name=facts["name"],
         path=path,
-        images=_ragged(path) if has_boxes else _squares(path, int(facts["n_images"]), int(facts["size_px"])),
+        images=_images(path, facts, has_boxes=has_boxes),
         labels=np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False),
         split=np.load(path / "split.npy", mmap_mode="r", allow_pickle=False),
         image_ids=np.load(path / "image_ids.npy", mmap_mode="r", allow_pickle=False),
@@ -141,34 +141,37 @@ def _changed(name: str, path: Path) -> UserError:
     return UserError(f"the pack is damaged: {name} has changed", str(path), "pack it again")
 
 
-def _squares(path: Path, n_images: int, side: int) -> NDArray[np.uint8]:
-    return np.memmap(path / "images.u8", np.uint8, "r", shape=(n_images, side, side, 3))
-
-
-def _ragged(path: Path) -> Ragged:
+def _images(path: Path, facts: dict[str, Any], *, has_boxes: bool) -> NDArray[np.uint8] | Ragged:
     pixels = np.memmap(path / "images.u8", np.uint8, "r")
-    return Ragged(pixels, np.load(path / "sizes.npy", mmap_mode="r", allow_pickle=False))
+    if has_boxes:
+        return Ragged(pixels, np.load(path / "sizes.npy", mmap_mode="r", allow_pickle=False))
+    side = int(facts["size_px"])
+    return pixels.reshape(int(facts["n_images"]), side, side, 3)
 
 
 def keys(path: Path) -> list[str]:
-    """The name of each image inside its source, in the order of the pack's rows."""
+    """The key of each image in its source, in the order of the pack's rows."""
     with (path / "keys.jsonl").open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 def remarks(pack: Pack) -> list[str]:
-    """Sentences on how a pack came about: its splits, what was left out, identical images."""
+    """Sentences on how a pack was made: its splits, what was left out, identical images."""
     notes: dict[str, Any] = dict(pack.notes)
-    said = [f"{pack.name}: splits {notes['split']}."] if "split" in notes else []
-    said += [f"{pack.name}: {note}." for note in notes.get("source", [])]
+    sentences = [f"{pack.name}: splits {notes['split']}."] if "split" in notes else []
+    sentences += [f"{pack.name}: {note}." for note in notes.get("source", [])]
     if skipped := notes.get("skipped"):
         what = "images or boxes" if pack.boxes else "images"
-        said.append(f"{pack.name}: {what} left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}.")
+        sentences.append(
+            f"{pack.name}: {what} left out: {', '.join(f'{n} {reason}' for reason, n in skipped.items())}."
+        )
     if found := notes.get("duplicates"):
         first = " = ".join(found["examples"][0])
-        said.append(f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} of them across "
-                    f"splits and {found['other_labels']} under different labels, for example {first}.")  # fmt: skip
-    return said
+        sentences.append(
+            f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} of them across splits and "
+            f"{found['other_labels']} with different labels, for example {first}."
+        )
+    return sentences
 
 
 def _read_only(values: list[float]) -> NDArray[np.float32]:
@@ -196,33 +199,29 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _must_have_classes(source: Source) -> None:
     if len(source.classes) < 2:
-        raise UserError("there is only one class", source.name, "bring images of at least two classes, a folder each")
+        raise UserError("there is only one class", source.name, "give images of at least two classes")
 
 
 def _request(source: Source, work: str) -> str:
-    """What a pack is made of: the same files at the same size, and all that is said about them."""
+    """A digest of what a pack is made from: files, size, classes, taxonomy and splits."""
     taxonomy = source.taxonomy or flat(source.classes)
     return digest("pack", work, list(source.classes), taxonomy.to_plain(), source.multi_label, source.resplit)
 
 
 def _is_published(out: Path, source: Source, work: str, *, skip_bad: bool) -> bool:
-    """Whether ``out`` is this very pack.
-
-    Raises:
-        UserError: it is something else.
-    """
+    """Whether ``out`` is this very pack; raises UserError if it is something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not (out / "manifest.json").is_file():
-        raise UserError("this exists already and is no pack", str(out), "choose a new folder")
+        raise UserError("this exists already and is not a pack", str(out), "choose a new folder")
     facts = _manifest(out)
     if facts["request"] != _request(source, work) or ("skipped" in facts["notes"] and not skip_bad):
-        raise UserError("the folder holds another pack", str(out), "choose a new folder, or delete that one first")
+        raise UserError("the folder contains another pack", str(out), "choose a new folder, or delete that one first")
     return True
 
 
 def _prepare(staging: Path, work: str) -> None:
-    """Begin anew unless the folder holds decoded images of this very source."""
+    """Empty the staging folder unless it contains decoded images of this very source."""
     header = staging / "work.txt"
     if header.is_file() and header.read_text() == work:
         return
@@ -243,7 +242,7 @@ def _must_be_good(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
     counts = ", ".join(f"{n} {reason}" for reason, n in by_reason(bad).items())
     n_good = len(decoded.keys)
     raise UserError(
-        f"{len(bad)} images or boxes cannot be used, beside {n_good} good images ({counts})" if source.metric
+        f"{len(bad)} images or boxes cannot be used, besides {n_good} good images ({counts})" if source.metric
         else f"{len(bad)} of {len(bad) + n_good} images cannot be used ({counts})",
-        f"{source.name}: {shown}{more}", "mend or remove them, or add --skip-bad to go on without them",
+        f"{source.name}: {shown}{more}", "repair or remove them, or add --skip-bad to leave them out",
     )  # fmt: skip

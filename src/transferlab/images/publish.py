@@ -1,4 +1,4 @@
-"""From decoded images to a whole pack: labels, splits, duplicates, the digest, and the files, the manifest last."""
+"""From decoded images to a pack: labels, splits, duplicates, the digest and the files, of which the manifest is last."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from transferlab.specs import SPLITS, TRAIN, Boxes
 from transferlab.taxonomy.tree import Taxonomy, flat
 
 VERSION = 2  # of packs on disk
-EXAMPLES = 20  # bad images and groups of duplicates that are named; the rest is counted
+EXAMPLES = 20  # bad images, and groups of duplicates, that are named; the others are counted
 
 Labels = NDArray[np.int32] | NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
 class _Content:
-    """What a pack holds beside its pixels; shapes as in specs.Pack."""
+    """What a pack contains besides its pixels; shapes as in specs.Pack."""
 
     labels: Labels
     split: NDArray[np.uint8]
@@ -45,14 +45,14 @@ class _Content:
 
 
 def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: dict[str, Any]) -> None:
-    """Write what belongs to the pixels beside them, and move the whole to ``out``.
+    """Complete the pack in the staging folder, and move it to ``out``.
 
     Args:
-        staging: holds the pixels; the pack is built in it, so that ``out`` appears at once or not at all.
-        facts: ``size_px`` and whatever else the manifest is to keep.
+        staging: has the pixels; the pack is built there, so that ``out`` appears at once or not at all.
+        facts: ``size_px`` and whatever else the manifest keeps.
 
     Raises:
-        UserError: two images of one name, a class without images, no training images.
+        UserError: two images with the same name, a class without images, no training images.
         OSError: the disk is full, or the folder cannot be written.
     """
     folder = staging / "pack"
@@ -100,7 +100,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
 
 
 def by_reason(bad: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """How many images are bad for each reason, particulars in brackets left out."""
+    """The number of bad images for each reason, without the details in parentheses."""
     return dict(sorted(Counter(reason.split(" (")[0] for _, reason in bad).items()))
 
 
@@ -108,10 +108,9 @@ def duplicates(decoded: Decoded, labels: Labels, split: NDArray[np.uint8]) -> di
     """Groups of images with equal pixels; empty if there are none.
 
     Returns:
-        ``groups``: how many, and how many of them lie ``across_splits`` or carry ``other_labels``; ``examples``, those
-        first.
+        the number of ``groups``, of those ``across_splits`` and with ``other_labels``; ``examples``, those two first.
     """
-    order = np.lexsort(decoded.pixel_hashes.T)  # stable: rows of one hash stay in order
+    order = np.lexsort(decoded.pixel_hashes.T)  # stable: rows with the same hash stay in order
     of_order = decoded.pixel_hashes[order]
     ends = np.flatnonzero((of_order[1:] != of_order[:-1]).any(axis=1)) + 1
     several = sorted((rows.tolist() for rows in np.split(order, ends) if len(rows) > 1), key=lambda rows: rows[0])
@@ -140,7 +139,7 @@ def file_hash(path: Path) -> str:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file and bring it to the disk."""
+    """Write a file and sync it to disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -150,7 +149,7 @@ def write_file(path: Path, data: bytes) -> None:
 def _content(source: Source, decoded: Decoded) -> _Content:
     if len(set(decoded.keys)) < len(decoded.keys):
         key, count = Counter(decoded.keys).most_common(1)[0]
-        raise UserError(f"{count} images have the name {key!r}", source.name, "give every image a name of its own")
+        raise UserError(f"{count} images have the name {key!r}", source.name, "give every image a unique name")
     labels = _labels(source, decoded)
     classes = labels.astype(np.int64) if labels.ndim == 1 else labels.argmax(axis=1).astype(np.int64)
     split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit)
@@ -178,13 +177,13 @@ def _labels(source: Source, decoded: Decoded) -> Labels:
     if empty:
         shown = ", ".join(map(repr, empty[:5]))
         raise UserError(
-            f"{len(empty)} classes have no image that can be used: {shown}", source.name, "bring images or remove them"
+            f"{len(empty)} classes have no usable image: {shown}", source.name, "add images, or remove these classes"
         )
     return labels
 
 
 def _untrained(classes: Sequence[str], content: _Content) -> list[str]:
-    """A sentence if some classes have no training images: nothing can be learned about them."""
+    """A note if some classes have no training images, so that nothing can be learned about them."""
     of_train = content.labels[content.split == TRAIN]
     seen = np.unique(of_train) if of_train.ndim == 1 else np.flatnonzero((of_train > 0).any(axis=0))
     untrained = sorted(set(range(len(classes))) - set(seen.tolist()))
@@ -209,9 +208,9 @@ def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
 
 
 def _digest(decoded: Decoded, content: _Content, metric: str | None) -> str:
-    """Over pixels, labels, splits, ids and taxonomy; neither path nor name nor how the work was divided.
+    """The digest of pixels, labels, splits, ids and taxonomy, with boxes also of sizes, boxes and metric.
 
-    With boxes also over sizes, boxes and the metric that they are made for.
+    Neither path nor name nor the division of the work is part of it.
     """
     rest = (decoded.pixel_hashes, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
     if content.boxes is None:

@@ -1,4 +1,4 @@
-"""Contact sheets: a few images of each class, with their boxes if they have any, to see what a set really holds."""
+"""Contact sheets: a few images of each class, with their boxes if any, to see what a data set contains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 from transferlab.errors import UserError
 from transferlab.images.boxes import usable
 from transferlab.images.decode import BadImage, decode, decode_whole
-from transferlab.images.pack import open_pack
 from transferlab.images.source import Box, Data, Objects
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.specs import Pack
@@ -19,24 +18,20 @@ from transferlab.specs import Pack
 MAX_CLASSES, PER_CLASS, SIDE_PX, GAP_PX, CAPTION_PX = 64, 4, 48, 2, 15
 BOXED_PX = 128  # longer side of images with boxes
 GROUND, INK = (255, 255, 255), (60, 60, 60)
-COUNTS, IGNORED = (255, 220, 0), (170, 170, 170)  # frames of objects that count, and of difficult ones and crowds
+COUNTED, IGNORED = (255, 220, 0), (170, 170, 170)  # frames of objects that count, and of difficult ones and crowds
 
 
 def write_sheet(text: str, out: Path) -> None:
-    """Write the sheet of a spec (a pack or any source) as a PNG: up to 64 classes, four images of each.
+    """Write the contact sheet of a SPEC as a PNG: up to 64 classes, four images of each.
 
     Raises:
-        UserError: whatever is wrong with the spec, or a file that cannot be written.
+        UserError: something is wrong with the spec; the file cannot be written.
     """
     save(contact_sheet(first_of_each(text)), out)
 
 
 def save(sheet: Image.Image, out: Path) -> None:
-    """Write a picture as a PNG.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write a picture as a PNG; raises UserError if the file cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(out, "PNG", optimize=True)
@@ -47,14 +42,14 @@ def save(sheet: Image.Image, out: Path) -> None:
 
 
 def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
-    """Class name to its first images, uint8 [48, 48, 3]; classes spread evenly where there are more than 64.
+    """Class name to its first images, uint8 [48, 48, 3]; of more than 64 classes an even selection.
 
     Images with boxes are whole, up to 128 pixels long, with the boxes of that class.
     """
     spec = parse_spec(text)
     groups: dict[str, list[NDArray[np.uint8]]] = {}
-    if spec.format == "pack":
-        pack = open_pack(Path(spec.path))
+    pack = spec.pack()
+    if pack is not None:
         for index in _spread(len(pack.taxonomy.leaves)):
             of_class = pack.labels == index if pack.labels.ndim == 1 else pack.labels[:, index] > 0
             rows = np.flatnonzero(of_class)[:PER_CLASS]
@@ -76,7 +71,7 @@ def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
 
 
 def _objects(pack: Pack, row: int | np.integer) -> Objects | None:
-    """The boxes of an image of a pack, on the image as it is stored."""
+    """The boxes of a pack's image, in its stored pixels."""
     held = pack.boxes
     if held is None:
         return None
@@ -88,11 +83,7 @@ def _objects(pack: Pack, row: int | np.integer) -> Objects | None:
 
 
 def _shown(data: Data, objects: Objects | None, name: str) -> NDArray[np.uint8]:
-    """An image as it stands in a sheet.
-
-    Raises:
-        BadImage: it cannot be decoded.
-    """
+    """An image as a sheet shows it; raises BadImage if it cannot be decoded."""
     if objects is None:
         return decode(data, SIDE_PX)
     pixels, size = decode_whole(data, BOXED_PX, objects)
@@ -102,12 +93,12 @@ def _shown(data: Data, objects: Objects | None, name: str) -> NDArray[np.uint8]:
         if box.label == name:
             x0, y0, x1, y1 = (scale * edge for edge in box[1:5])
             frame = x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)
-            pen.rectangle(frame, outline=IGNORED if box.ignored else COUNTS)
+            pen.rectangle(frame, outline=IGNORED if box.ignored else COUNTED)
     return np.asarray(image)
 
 
 def contact_sheet(groups: dict[str, list[NDArray[np.uint8]]], n_images: int = PER_CLASS) -> Image.Image:
-    """Blocks of n images with a name above, as many columns as give a sheet wider than high."""
+    """A block of n images for each class, with its name above; the sheet is wider than high."""
     cell = max([SIDE_PX, *(max(image.shape) for images in groups.values() for image in images)]) + GAP_PX
     width, height = n_images * cell + 10, CAPTION_PX + cell + 8
     columns = max(1, min(len(groups), round((1.6 * len(groups) * height / width) ** 0.5)))
@@ -130,5 +121,5 @@ def _fitted(name: str, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | 
     if pen.textlength(kept, font=font) <= width:
         return kept
     while kept and pen.textlength("…" + kept, font=font) > width:
-        kept = kept[1:]  # the end of a path says more than its beginning
+        kept = kept[1:]  # the end of a path tells more than its beginning
     return "…" + kept

@@ -1,4 +1,4 @@
-"""What every source format gives: a stream of labelled images in a fixed order, and the facts known beforehand."""
+"""A source: labelled images in a fixed order, read one after another, and what is known about them before."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SplitName = str  # "train", "val" or "test"
 
 @dataclass(frozen=True)
 class Unreadable:
-    """In place of an image's data: it is known to the source but cannot be read, for this reason in a few words."""
+    """Instead of an image's data: the reason, in a few words, why it cannot be read."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """In place of an image's data: a file of its own, to be read where it is decoded; its size when it was listed."""
+    """Instead of an image's data: its file, which is read where the image is decoded, and its size when it was listed."""
 
     path: Path
     n_bytes: int
@@ -35,7 +35,7 @@ Data = AtHand | OnDisk
 
 
 def at_hand(data: Data) -> AtHand:
-    """An image's data with a file's bytes in its place, or why they cannot be had."""
+    """An image's data, where a file is replaced by its bytes or by the reason why it cannot be read."""
     if not isinstance(data, OnDisk):
         return data
     try:
@@ -46,10 +46,10 @@ def at_hand(data: Data) -> AtHand:
 
 @dataclass(frozen=True)
 class Crop:
-    """A square part of an image: its left and upper edge and its side, in pixels of the file as it is stored.
+    """A square part of an image: left and upper edge and side, in pixels of the stored file.
 
     Args:
-        of: width and height that the file must have for these to mean anything.
+        of: width and height of the image that these pixels belong to; the file must have them.
     """
 
     left: float
@@ -63,9 +63,9 @@ class Crop:
 
 
 class Box(NamedTuple):
-    """An annotated object: its class id and its edges in pixels, right and lower one exclusive, as they are given.
+    """An annotated object: its class id and its edges in pixels as annotated, right and lower edge exclusive.
 
-    ``ignored`` and ``area`` are as in specs.Boxes; no area is that of the box.
+    ``ignored``, ``crowd`` and ``area`` are as in specs.Boxes; without an area, that of the box counts.
     """
 
     label: str
@@ -79,7 +79,7 @@ class Box(NamedTuple):
 
     @property
     def flaw(self) -> str:
-        """Why it is no box, in a few words, or ""."""
+        """Why the box cannot be used, in a few words, or ""."""
         where = " ".join(f"{value:g}" for value in self[1:5])
         if self.x1 < self.x0 or self.y1 < self.y0:
             return f"box with swapped corners ({self.label}, edges {where})"
@@ -90,13 +90,13 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Objects:
-    """What is annotated in an image.
+    """The annotated objects of an image.
 
     Args:
-        size: width and height that the annotation gives, which the image must have; None where it gives none.
-        boxes: in the file's order.
-        flaws: what is wrong with objects that cannot be used, each as the reason of a BadImage.
-        reduced: the image may be a smaller copy of the annotated one.
+        size: width and height in the annotation, which the image must have; None if the annotation has none.
+        boxes: in the order of the file.
+        flaws: why other objects cannot be used, a few words each.
+        reduced: whether the image may be a smaller copy of the annotated one.
     """
 
     size: tuple[int, int] | None
@@ -110,14 +110,13 @@ class Item:
     """One labelled image, not yet decoded.
 
     Args:
-        key: its name inside the source, unique ("train/dog/1.jpg").
-        data: the file's bytes or the file, or pixels uint8 [h, w] or [h, w, 3] where the format has them, or why there
-            are none.
+        key: its unique name inside the source ("train/dog/1.jpg").
+        data: its file or that file's bytes, pixels uint8 [h, w] or [h, w, 3], or why there are none.
         label: class id, or several for multi-label sources.
-        split: "train", "val", "test", or None where the format gives none.
-        unscored: class ids of a multi-label source that are neither right nor wrong here.
-        crop: the part that is meant; None is all of it.
-        objects: for detection, what is annotated; the image is then kept whole.
+        split: "train", "val", "test", or None if the source has no splits.
+        unscored: class ids of a multi-label source that are not scored for this image.
+        crop: the part to use; None is the whole image.
+        objects: the annotated objects, for detection; the image is then kept whole.
     """
 
     key: str
@@ -130,7 +129,7 @@ class Item:
 
 
 class LateClasses(Sequence[str]):
-    """Class ids that only a pass over a source tells: one that ``items`` has made, or one made when they are asked for.
+    """Class ids that only a pass over a source finds: one by ``items``, or one made when they are first asked for.
 
     Args:
         look: makes such a pass.
@@ -141,7 +140,7 @@ class LateClasses(Sequence[str]):
         self._names: tuple[str, ...] | None = None
 
     def found(self, names: tuple[str, ...]) -> None:
-        """Take the ids from whoever came by them."""
+        """Store the ids that a pass has found."""
         self._names = names
 
     @property
@@ -163,19 +162,20 @@ class LateClasses(Sequence[str]):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A labelled image set as it lies on disk.
+    """A labelled image set on disk.
 
     Args:
         name: for display, for example "clothing10".
-        classes: class ids in class-index order; a format may find them out when they are first asked for.
+        classes: class ids in class-index order; ``LateClasses`` finds them when they are first asked for.
+        fingerprint: changes with the source's files (names, sizes, times); cheap to compute.
+        items: returns the images, in the same order at every call.
         taxonomy: the format's own (nested folders, superclasses); None means flat.
-        fingerprint: changes when the source's files change (names, sizes, times); cheap to compute.
-        n_images: their number if known without reading the pixels, else None.
-        items: gives the images, in the same order at every call.
+        n_images: their number, if known without reading the pixels.
         multi_label: whether labels are tuples.
-        resplit: divide into splits anew, whatever the format gives.
+        resplit: whether to ignore the format's splits and divide the images again.
         notes: sentences for the report.
         metric: for detection the main metric, ``mAP`` or COCO's ``AP``; else None.
+        has_wnids: whether class ids are WordNet ids, so that WordNet is the taxonomy unless another is given.
     """
 
     name: str
@@ -188,3 +188,4 @@ class Source:
     resplit: bool = False
     notes: Sequence[str] = field(default_factory=tuple)
     metric: str | None = None
+    has_wnids: bool = False

@@ -1,63 +1,63 @@
-"""SPEC texts: which format, where, with which options; and the source that they name."""
+"""SPEC texts such as ``voc:VOCdevkit?year=2007``: which format, where, with which options; and the source they name."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transferlab.errors import UserError
+from transferlab.images.format import Format, is_there
 from transferlab.images.source import Source
 from transferlab.images.sources import SOURCES
-from transferlab.images.sources.listing import is_there
+from transferlab.specs import Pack
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import read_taxonomy
 from transferlab.taxonomy.tree import Taxonomy, flat
 
-COMMON = ("name", "taxonomy", "prune", "join_roots", "resplit", "size")  # options that every format takes
-
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed SPEC: the text, its format, path ("" where the format takes none) and options."""
+    """A parsed and checked SPEC.
+
+    Args:
+        text: the whole of it.
+        path: what follows the colon, "" if the format takes no path.
+        options: as given.
+    """
 
     text: str
-    format: str
+    format: Format
     path: str
     options: Mapping[str, str]
 
+    def check_there(self) -> None:
+        """Raises UserError if the file or folder that the format reads does not exist."""
+        self.format.locate(self.path, self.options)
+
+    def pack(self) -> Pack | None:
+        """The pack, if the format is that of packs; raises UserError if it cannot be opened."""
+        return self.format.open_pack(Path(self.path)) if self.format.open_pack else None
+
 
 def parse_spec(text: str) -> Spec:
-    """Parse ``toy``, ``digits``, ``pack:DIR`` or ``FORMAT:PATH[?key=value&…]``.
+    """Parse ``FORMAT`` or ``FORMAT:PATH``, each with or without ``?key=value&…``.
 
-    A path that is there with the question mark in its name is taken whole.
+    A path that exists with the question mark in its name is taken whole.
 
     Raises:
-        UserError: an unknown format, a missing path, an option that is unknown, without a value or given twice.
+        UserError: an unknown format, a missing path, an option that is unknown, impossible, empty, missing or repeated.
     """
     head, _, query = text.partition("?")
-    form, colon, path = head.partition(":")
-    if colon and is_there(text[len(form) + 1 :]):
-        path, query = text[len(form) + 1 :], ""
-    known = [*SOURCES, "pack"]
-    if form not in known:
-        raise UserError(f"there is no image format {form!r}", text, _guess(form, text, known))
-    if not path and (form == "pack" or SOURCES[form].needs_path):
-        raise UserError(f"{form} needs a path", text, f"write {form}:PATH")
+    name, colon, path = head.partition(":")
+    if colon and is_there(text[len(name) + 1 :]):
+        path, query = text[len(name) + 1 :], ""
+    if name not in SOURCES and is_there(text):
+        raise UserError(f"there is no image format {name!r}", text, f"for a folder of images write imagefolder:{text}")
+    form = SOURCES.find(name, text)
     options = _options(query, text)
-    takes = () if form == "pack" else (*SOURCES[form].options, *COMMON)
-    if unknown := [key for key in options if key not in takes]:
-        raise UserError(f"{form} has no option {unknown[0]!r}", text, f"it has {', '.join(takes) or 'none'}")
+    form.check(path, options, text)
     return Spec(text, form, path, options)
-
-
-def _guess(form: str, text: str, known: list[str]) -> str:
-    if is_there(text):
-        return f"for a folder of images write imagefolder:{text}"
-    close = difflib.get_close_matches(form.lower(), known, n=1)
-    formats = f"formats are {', '.join(known)}"
-    return f"did you mean {close[0]}? All {formats}" if close else formats
 
 
 def _options(query: str, text: str) -> dict[str, str]:
@@ -73,45 +73,28 @@ def _options(query: str, text: str) -> dict[str, str]:
 
 
 def open_source(spec: Spec) -> Source:
-    """The source that a spec names: its display name given, its taxonomy file read, its resplit noted.
+    """The source that a spec names, with the name, taxonomy and new splits that its options ask for.
 
     Raises:
-        UserError: whatever is wrong with the path, the options or the files.
+        UserError: something is wrong with the path, the options or the files.
     """
-    if spec.format == "pack":
-        raise UserError("a pack is decoded already", spec.text, "name the images that it was made from")
-    form = SOURCES[spec.format]
-    if "taxonomy" not in spec.options and {"prune", "join_roots"} & set(spec.options):
-        raise UserError("prune and join_roots concern a taxonomy file", spec.text, "add taxonomy=FILE")
-    source = form.read(spec.path, {key: value for key, value in spec.options.items() if key in form.options})
-    of_wordnet = form.has_wnids or spec.options.get("classes") == "imagenet-1k"
-    if spec.options.get("taxonomy", "wordnet" if of_wordnet else "") == "wordnet":
+    given = spec.options.get("taxonomy", "")
+    if given in ("", "wordnet") and {"prune", "join_roots"} & set(spec.options):
+        remedy = "leave them out with wordnet" if given else "add taxonomy=FILE"
+        raise UserError("prune and join_roots are options of a taxonomy file", spec.text, remedy)
+    source = spec.format.open(spec.path, spec.options)
+    taxonomy = given or ("wordnet" if source.has_wnids else "")
+    prune, join_roots, resplit = (spec.options.get(key) == "yes" for key in ("prune", "join_roots", "resplit"))
+    if taxonomy == "wordnet":
         source = _in_wordnet(spec, source)
-    elif "taxonomy" in spec.options:
-        file = Path(spec.options["taxonomy"]).expanduser()
-        prune, join_roots = _yes(spec, "prune"), _yes(spec, "join_roots")
-        source = replace(
-            source, taxonomy=read_taxonomy(file, source.classes, prune=prune, join_roots=join_roots)
-        )  # fmt: skip
-    return replace(source, name=spec.options.get("name", source.name), resplit=_yes(spec, "resplit"))
-
-
-def size_of(spec: Spec, otherwise: int) -> int:
-    """The side in pixels that a spec asks for with ``?size=``, 8…1024, or another one.
-
-    Raises:
-        UserError: no such number.
-    """
-    text = spec.options.get("size", str(otherwise))
-    if not text.isdecimal() or not 8 <= int(text) <= 1024:
-        raise UserError(f"images of {text} px cannot be used", spec.text, "choose from 8 to 1024, for example size=128")
-    return int(text)
+    elif taxonomy:
+        tree = read_taxonomy(Path(taxonomy).expanduser(), source.classes, prune=prune, join_roots=join_roots)
+        source = replace(source, taxonomy=tree)
+    return replace(source, name=spec.options.get("name", source.name), resplit=resplit)
 
 
 def _in_wordnet(spec: Spec, source: Source) -> Source:
-    """The source with WordNet above its classes; folders above them no longer count."""
-    if {"prune", "join_roots"} & set(spec.options):
-        raise UserError("prune and join_roots concern a taxonomy file", spec.text, "leave them out with wordnet")
+    """The source with WordNet above its classes, instead of folders."""
     names = {leaf: source.taxonomy.names[leaf] for leaf in source.classes} if source.taxonomy else None
     try:
         taxonomy, how = classlists.above(source.classes, names)
@@ -121,20 +104,16 @@ def _in_wordnet(spec: Spec, source: Source) -> Source:
 
 
 def taxonomy_of(text: str) -> Taxonomy:
-    """The taxonomy of a spec, pack, source or well-known class list; flat where the format gives none."""
+    """The taxonomy of a spec or of a well-known class list; flat if the images have none.
+
+    Raises:
+        UserError: as ``parse_spec`` and ``open_source``.
+    """
     if text in classlists.LISTS:
         return classlists.taxonomy(text)
     spec = parse_spec(text)
-    if spec.format == "pack":
-        from transferlab.images.pack import open_pack
-
-        return open_pack(Path(spec.path)).taxonomy
+    pack = spec.pack()
+    if pack is not None:
+        return pack.taxonomy
     source = open_source(spec)
     return source.taxonomy or flat(source.classes)
-
-
-def _yes(spec: Spec, key: str) -> bool:
-    value = spec.options.get(key, "no")
-    if value not in ("yes", "no"):
-        raise UserError(f"{key}={value} is neither yes nor no", spec.text, f"write {key}=yes")
-    return value == "yes"

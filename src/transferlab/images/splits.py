@@ -1,4 +1,4 @@
-"""The declared split: seeded, stratified, a function of each image's name alone."""
+"""The split of each image: stratified by class, and a function of the image's name alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.specs import SPLITS, TEST, TRAIN, VAL
 
-SHARE = 0.2  # of each class, for validation and again for test
+SHARE = 0.2  # of each class, for validation and for test each
 GIVEN = "as the source gives it"
 RANKED = "ranked by a hash of the image's name"
 
@@ -28,7 +28,7 @@ def assign(
         keys: n unique names.
         classes: int64 [n], for stratification.
         given: "train", "val", "test" or None for each image.
-        resplit: divide anew whatever is given.
+        resplit: whether to ignore the given splits.
 
     Returns:
         uint8 [n] of TRAIN, VAL, TEST; and the rule.
@@ -42,7 +42,7 @@ def assign(
     if None in names:
         raise UserError(
             f"{sum(name is None for name in given)} of {len(given)} images have no split", "splits",
-            "place all of them, or add resplit=yes",
+            "give all of them a split, or add resplit=yes",
         )  # fmt: skip
     if "train" not in names:
         raise UserError("no image is for training", "splits", "add a train split, or resplit=yes")
@@ -53,10 +53,10 @@ def assign(
 def _divided(
     keys: Sequence[str], classes: NDArray[np.int64], split: NDArray[np.uint8], *, with_test: bool
 ) -> tuple[NDArray[np.uint8], str]:
-    """Take validation, and with_test also test images, out of the training images of each class.
+    """Take validation images, and with ``with_test`` also test images, from the training images of each class.
 
-    Of three or more at least one goes to each; of two, one is held out, for the test if there is none yet; a single
-    image is for training.
+    Of three or more images each split gets at least one; of two images one is taken, for test if possible; a single
+    image stays in training.
     """
     ranks = np.array([int(digest("split", key), 16) >> 64 for key in keys], np.uint64)
     order = np.lexsort((ranks, classes))

@@ -1,4 +1,4 @@
-"""Decodes a source once, in parallel, chunk by chunk, into a folder from which a killed run goes on."""
+"""Decodes a source once, in parallel and in chunks, into a staging folder from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from transferlab.images.boxes import Gathered
 from transferlab.images.decoders import Decoders, Result, decode_items
 from transferlab.images.source import Item, OnDisk, Source, Unreadable
 
-CHUNK_IMAGES, CHUNK_BYTES = 1024, 64 << 20  # a chunk ends at whichever comes first: memory stays bounded
-TASK_IMAGES, TASK_BYTES = 128, 1 << 20  # handed to a process at once, by the same rule: some 10 ms of work
+CHUNK_IMAGES, CHUNK_BYTES = 1024, 64 << 20  # a chunk ends at whichever limit comes first, so that memory stays bounded
+TASK_IMAGES, TASK_BYTES = 128, 1 << 20  # one task of a process, by the same rule: some 10 ms of work
 IMAGES = "pack/images.u8"  # inside the staging folder, where it stays until the pack is published
 
 Progress = Callable[[int, "int | None"], None]
@@ -31,15 +31,15 @@ Progress = Callable[[int, "int | None"], None]
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What decoding left: good images in the order of the source, and the bad ones with their reasons.
+    """The result of decoding: good images in the order of the source, and the bad ones with their reasons.
 
     Args:
         images: file of uint8 [n, s, s, 3], or of images of several sizes.
         keys: n names. labels: n class ids, or tuples of them. splits: n split names or None.
-        unscored: row to class ids that are neither right nor wrong there, where there are any.
+        unscored: row to the class ids that are not scored there, if any.
         image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], sums: int64 [n, 6], of the decoded pixels; see ``survey``.
         bad: (key, reason) of each image that could not be decoded, and of each object that cannot be used.
-        objects: sizes and boxes of the images, empty where they have none.
+        objects: sizes and boxes of the images; empty without boxes.
     """
 
     images: Path
@@ -56,7 +56,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class _Done:
-    """How far the journal says that decoding got."""
+    """How far decoding got, as the journal says."""
 
     items: int = 0
     images_bytes: int = 0
@@ -65,22 +65,22 @@ class _Done:
 
 
 def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress, workers: int | None) -> Decoded:
-    """Decode what the folder does not hold yet.
+    """Decode what the folder does not contain yet.
 
     Args:
-        folder: staging folder; images and ``rows.jsonl`` grow by chunks, ``journal.jsonl`` says which are whole.
-        progress: is told images done, and images in all where known.
-        workers: decoding processes, at least 1; None is as many as keep every core busy.
+        folder: staging folder; images and ``rows.jsonl`` grow in chunks, ``journal.jsonl`` says which are complete.
+        progress: is called with the number of images done, and that of all images or None.
+        workers: decoding processes, at least 1; None is one per core.
 
     Raises:
-        UserError: the source is not what it was when decoding began.
+        UserError: the source has changed since decoding began.
         OSError: the folder cannot be written.
     """
     done = _last_done(folder)
     with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         images.truncate(done.images_bytes)
         rows.truncate(done.rows_bytes)
-    # A process a core: with one more, 8,000 photographs of 224 px took 13.8 s for 13.6 on two cores.
+    # One process per core: with one more, 8,000 photographs of 224 px took 13.8 s instead of 13.6 on two cores.
     n_processes = workers or os.cpu_count() or 1
     here = partial(decode_items, size_px=size_px, turn=FileLock(folder / "turn"))
     progress(done.items, source.n_images)
@@ -89,7 +89,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
         try:
             for chunk in _parted(_remaining(source, done), CHUNK_IMAGES, CHUNK_BYTES, size_px):
                 tasks = list(_parted(chunk, TASK_IMAGES, TASK_BYTES, size_px))
-                if len(tasks) == 1:  # all that there is, or the end of it: not worth a process
+                if len(tasks) == 1:  # a small source, or the end of one: not worth a process
                     waiting.append((chunk, [partial(here, chunk)]))
                 else:
                     waiting.append((chunk, [pool.submit(decoders.decode, task).result for task in tasks]))
@@ -116,7 +116,7 @@ def _remaining(source: Source, done: _Done) -> Iterator[Item]:
 
 
 def _parted(items: Iterable[Item], n_images: int, n_bytes: int, size_px: int) -> Iterator[list[Item]]:
-    """Items in order, in lists that end at so many images or bytes, read or to be written, whichever comes first."""
+    """Items in order, in lists that end at so many images or bytes (read and written), whichever comes first."""
     part: list[Item] = []
     weight = 0
     for item in items:
@@ -139,7 +139,7 @@ def _n_bytes(item: Item) -> int:
 
 
 def _keep(folder: Path, chunk: list[Item], results: list[Callable[[], Result]], done: _Done) -> _Done:
-    """Write a chunk to disk: pixels and rows first, then the journal line that makes them count."""
+    """Write a chunk to disk: first pixels and rows, then the journal line that makes them valid."""
     bad: list[tuple[str, str]] = []
     with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         for wait in results:
@@ -156,14 +156,14 @@ def _keep(folder: Path, chunk: list[Item], results: list[Callable[[], Result]], 
 
 
 def _synced(file: IO[bytes]) -> int:
-    """Bring a file to the disk, and return its size."""
+    """Sync a file to disk, and return its size in bytes."""
     file.flush()
     os.fsync(file.fileno())
     return file.tell()
 
 
 def _journal(folder: Path) -> list[dict[str, Any]]:
-    """The whole lines of the journal; a torn last line never happened, and is cut off."""
+    """The complete lines of the journal; an incomplete last line is cut off."""
     path = folder / "journal.jsonl"
     if not path.exists():
         return []
@@ -177,10 +177,7 @@ def _journal(folder: Path) -> list[dict[str, Any]]:
 
 def _last_done(folder: Path) -> _Done:
     lines = _journal(folder)
-    if not lines:
-        return _Done()
-    facts = {key: value for key, value in lines[-1].items() if key != "bad"}
-    return _Done(**facts)
+    return _Done(**{key: value for key, value in lines[-1].items() if key != "bad"}) if lines else _Done()
 
 
 def _read(folder: Path) -> Decoded:
@@ -189,14 +186,14 @@ def _read(folder: Path) -> Decoded:
     splits: list[str | None] = []
     unscored: dict[int, tuple[str, ...]] = {}
     ids, hashes, sums, objects = array("Q"), bytearray(), array("q"), Gathered()
-    same: dict[Any, Any] = {}  # one object for equal labels and splits: a million images then take 100 MB, not 400
+    same: dict[Any, Any] = {}  # equal labels and splits share one object: a million images then take 100 MB, not 400
     with (folder / "rows.jsonl").open(encoding="utf-8") as rows:
         for row in rows:
             key, label, split, image_id, pixel_hash, pixel_sums, *more = cast(_PlainRow, json.loads(row))
             if more and more[0]:
                 unscored[len(keys)] = tuple(more[0])
             if len(more) > 1:
-                objects.add(more[1])
+                objects.add(*more[1])
             found = tuple(label) if isinstance(label, list) else label
             keys.append(key)
             labels.append(same.setdefault(found, found))

@@ -1,7 +1,7 @@
-"""What a pack keeps of each image's pixels, a hash and sums, and what they make: the hash of all, mean and deviation.
+"""Hash and sums of each image's pixels, and what follows from them: the hash of the pack, mean and standard deviation.
 
-Both are taken where an image is decoded, while it lies in the cache: 8,000 photographs of 224 px took 16.0 s while the finished
-file was read for them, 15.0 since (2 cores, one run each).
+Both are computed right after decoding, while the image is in the processor's cache: packing 8,000 photographs of 224 px took
+15.0 s, and 16.0 s when the finished file was read again (2 cores, one run each).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def surveyed(image: NDArray[np.uint8]) -> tuple[str, list[int]]:
     """The hash of an image's pixels and shape, 32 hexadecimal digits, and each channel's sum and sum of squares.
 
     Args:
-        image: uint8 [h, w, 3], sides up to 1024: sums over a column of pixels then fit into 32 bits.
+        image: uint8 [h, w, 3], sides up to 1024, so that sums over a column of pixels fit into 32 bits.
     """
     lines = image.reshape(len(image), -1)
-    # In types that just hold the sums, columns first: 10 microseconds for an image of 32 px.
+    # In the smallest types that hold the sums, columns first: 10 microseconds for an image of 32 px.
     squares = np.multiply(lines, lines, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
     columns = np.stack([lines.sum(axis=0, dtype=np.uint32), squares]).reshape(2, -1, 3)
     return digest(image), columns.sum(axis=1, dtype=np.int64).ravel().tolist()
@@ -45,31 +45,31 @@ def survey(images: Iterable[NDArray[np.uint8]]) -> tuple[Hashes, Sums]:
 
 
 def moments(sums: Sums, n_pixels: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, in 0…1, from exact sums of whole numbers.
+    """Mean and standard deviation of each channel, in 0…1, from exact integer sums.
 
     Args:
-        sums: of the images that count, at least one. n_pixels: of all of them.
+        sums: int64 [n, 6] of at least one image. n_pixels: of all these images.
     """
     total = sums.sum(axis=0)
     mean = total[:3] / (255 * n_pixels)
     variance = total[3:] / (255 * 255 * n_pixels) - mean**2
-    return mean.tolist(), np.sqrt(np.maximum(variance, 1e-6)).tolist()  # a set of one colour can still be divided by
+    return mean.tolist(), np.sqrt(np.maximum(variance, 1e-6)).tolist()  # not 0 for images of one colour
 
 
 def n_pixels(sizes: NDArray[np.int32]) -> int:
-    """Of images of these heights and widths, [n, 2], all together."""
+    """The number of pixels of all images with these heights and widths, [n, 2]."""
     return int(sizes.astype(np.int64).prod(axis=1).sum())
 
 
 def file_hash(hashes: Hashes) -> str:
-    """Of a file of images, from the hashes of its images."""
+    """The hash of a file of images, from the hashes of the images."""
     return digest("images", hashes)
 
 
 def images_of(pack: Pack) -> Iterator[NDArray[np.uint8]]:
-    """The images of a pack, uint8 [h, w, 3] each, as its file holds them; each is valid until the next is asked for.
+    """The images in a pack's file, uint8 [h, w, 3]; each is valid until the next one.
 
-    They are read into one buffer; mapping the file took 2 microseconds for each 4 KiB, as long as hashing them.
+    They are read into a buffer: mapping the file took 2 microseconds per 4 KiB, as long as hashing it.
     """
     with (pack.path / "images.u8").open("rb", buffering=0) as file:
         if isinstance(pack.images, Ragged):
@@ -87,7 +87,7 @@ def images_of(pack: Pack) -> Iterator[NDArray[np.uint8]]:
 
 
 def _fill(block: NDArray[np.uint8], file: FileIO, start: int) -> None:
-    """Read as much as a block holds; ``start`` is the number of its first image, for the error."""
+    """Fill a block from a file; ``start`` is the number of its first image, for the error."""
     into, n_read = block.data.cast("B"), 0
     while n_read < len(into):
         if not (n := file.readinto(into[n_read:])):

@@ -1,31 +1,32 @@
-"""The toy world: creatures drawn from body plan, proportions, texture and colour, with nuisance; seeded, vectorised.
+"""``toy``: a drawn world of creatures with a body plan, proportions, a coat and nuisance variation; seeded.
 
-Taxonomy: 4 body plans → 4 proportions → 4 coats, 64 classes. What a level means can be seen: the body plan is how
-parts are joined, proportions how long and wide they are, the coat its pattern and colours. Nuisance: pose, size,
-position, light, background and an occluding blade.
+Taxonomy: 4 body plans → 4 proportions → 4 coats, 64 classes. Each level is visible: the body plan is how parts are
+joined, proportions are their length and width, the coat is their pattern and colours. Nuisance: pose, size, position,
+light, background and a blade of grass in front.
 
-Planted truths, which a study must find with their sign:
+Planted effects, which a study must find with the right sign:
 
-1. More images per class help transfer to ``unseen`` (there is more nuisance than a few images show).
+1. More images per class help transfer to ``unseen`` (a few images do not show all nuisance variation).
 2. Fine labels teach proportions and coats, coarse ones (body plans) do not; ``unseen`` needs both, so fine is better.
-3. Shuffled labels teach nothing that transfers better than fine labels do.
+3. Shuffled labels never transfer better than fine labels.
 
-Targets of the same world: ``unseen`` (other proportions and coats), ``scenes`` (how many creatures stand where),
-``attributes`` (several labels an image) and ``detection`` (which body plans stand where, with their boxes).
+Targets from the same world: ``unseen`` (other proportions and coats), ``scenes`` (how many creatures, and where),
+``attributes`` (several labels per image) and ``detection`` (which body plans are where, with boxes).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.errors import UserError
+from transferlab.definitions import Parameter
 from transferlab.identity import digest, stream
 from transferlab.images import toy_boxes
+from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
 from transferlab.images.toy_boxes import SIXTHS
 from transferlab.images.toy_paint import (
@@ -50,26 +51,14 @@ HUES = {"red": 0.0, "gold": 0.12, "green": 0.33, "teal": 0.48, "blue": 0.6, "vio
 SCENES = tuple(f"{count}-{place}" for count in ("alone", "pair", "crowd") for place in ("sky", "meadow", "dusk"))
 ATTRIBUTES = ("striped", "spotted", "checked", "warm", "large", "hidden", "facing-left", "long-bodied")
 PER_CLASS = {"classes": 90, "unseen": 100, "scenes": 150, "attributes": 1500, "detection": 360}
-TASKS = tuple(PER_CLASS)
 DRAWN_PX = 32
-BATCH = 64  # images drawn at once, so that their arrays stay in the processor's cache
+BATCH = 64  # images drawn at once: their arrays then stay in the processor's cache
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
-    """The source behind ``toy``, ``toy?task=unseen``, and so on for ``scenes``, ``attributes`` and ``detection``.
-
-    Options: ``images_per_class`` (of all splits together: two thirds train, a sixth each validation and test) and
-    ``seed``, another world of the same kind.
-
-    Raises:
-        UserError: an unknown task, numbers that are none.
-    """
-    task = options.get("task", "classes")
-    if task not in TASKS:
-        raise UserError(f"the toy world has no task {task!r}", "toy", f"tasks are {', '.join(TASKS)}")
-    per_class, seed = _whole(options, "images_per_class", PER_CLASS[task]), _whole(options, "seed", 0)
-    if not 6 <= per_class <= 100_000:
-        raise UserError(f"images_per_class={per_class}", "toy", "choose from 6 to 100000")
+def read(request: Request) -> Source:
+    """Two thirds of the images are for training, a sixth each for validation and test."""
+    task, seed = request.options["task"], int(request.options["seed"])
+    per_class = int(request.options.get("images_per_class", PER_CLASS[task]))
     if task == "detection":
         return toy_boxes.source(per_class, seed)
     classes = list(ATTRIBUTES) if task == "attributes" else classes_of(task)
@@ -103,7 +92,7 @@ def classes_of(task: str) -> list[str]:
 def draw(
     task: str, group: str, numbers: NDArray[np.int64], size_px: int, seed: int
 ) -> tuple[NDArray[np.uint8], list[tuple[str, ...]]]:
-    """Draw images of one class; image k is the same whatever else is drawn.
+    """Draw images of one class; image k does not depend on which others are drawn.
 
     Args:
         group: a class of the task ("attributes" for that task). numbers: int [n], which images.
@@ -141,7 +130,7 @@ def _attributes(c: Creatures, hidden: NDArray[np.bool_], left: NDArray[np.bool_]
 
 
 def _portrait(c: Creatures, uniform: Floats, size_px: int) -> tuple[NDArray[np.uint8], Any, Any]:
-    """One creature each, before a background, behind a blade or not."""
+    """One creature per image on a background, some behind a blade."""
     u = uniform[:, 8:]
     x, y = grid(size_px, size_px)
     canvas = background(u[:, 0:12], x, y)
@@ -158,7 +147,7 @@ def _portrait(c: Creatures, uniform: Floats, size_px: int) -> tuple[NDArray[np.u
 
 
 def _scene(group: str, uniform: Floats, size_px: int) -> NDArray[np.uint8]:
-    """Several small creatures of any kind on one of three grounds."""
+    """Several small creatures of any kind on one of three backgrounds."""
     count, place = group.split("-")
     x, y = grid(size_px, size_px)
     ground = uniform[:, 60:72].copy()
@@ -178,8 +167,12 @@ def _scene(group: str, uniform: Floats, size_px: int) -> NDArray[np.uint8]:
     return to_pixels(canvas, uniform[:, 73])
 
 
-def _whole(options: Mapping[str, str], key: str, default: int) -> int:
-    try:
-        return int(options.get(key, default))
-    except ValueError as error:
-        raise UserError(f"{key}={options[key]} is no whole number", "toy", f"write for example {key}=60") from error
+FORMAT = Format(
+    name="toy", title="Toy world", explained="drawn creatures with planted effects, made on the spot",
+    tasks=("classes", "labels", "detection"), read=read,
+    parameters={
+        "task": Parameter(means="which classes the images show", words=tuple(PER_CLASS), default="classes"),
+        "images_per_class": Parameter(means="images of all splits per class", whole=True, low=6, high=100_000),
+        "seed": Parameter(means="another number makes another world of the same kind", whole=True, default=0),
+    },
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Detection in the toy world: one to four creatures at random places and sizes, a box each; classes are body plans."""
+"""Detection in the toy world: one to four creatures at random places and sizes, with boxes; classes are body plans."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from transferlab.images.source import Box, Item, Objects, Source
 from transferlab.images.toy_paint import BODIES, Floats, any_creatures, background, blade, grid, paint, to_pixels
 
 WIDTH_PX, HEIGHT_PX = 96, 72
-MOST = 4  # creatures an image
-OF_EACH = 12  # random numbers a creature
-VISIBLE = 0.6  # of a creature: with less to be seen it is difficult
+MOST = 4  # creatures per image
+OF_EACH = 12  # random numbers per creature
+VISIBLE = 0.6  # share of a creature: one of which less is visible is difficult
 SIXTHS = ("train", "train", "train", "train", "val", "test")  # the split of image k is that of k modulo 6
 BATCH = 16  # images drawn at once
 
 
 def source(n_images: int, seed: int) -> Source:
-    """So many images of 96x72 pixels: two thirds train, a sixth each validation and test.
+    """Images of 96x72 pixels, two thirds for training and a sixth each for validation and test.
 
-    A creature of which others or a blade of grass leave less than 0.6 is difficult.
+    A creature is difficult if others or a blade of grass hide more than 0.4 of it.
     """
     return Source(
         name="toy detection",
@@ -49,10 +49,10 @@ def _items(n_images: int, seed: int) -> Iterator[Item]:
 
 
 def draw(numbers: list[int], seed: int) -> tuple[NDArray[np.uint8], list[list[Box]]]:
-    """Images by their numbers, the same whatever else is drawn.
+    """Draw images by their numbers; an image does not depend on which others are drawn.
 
     Returns:
-        uint8 [n, 72, 96, 3], and each image's boxes, those behind first.
+        uint8 [n, 72, 96, 3], and each image's boxes, from back to front.
     """
     random = [stream("toy", seed, "detection", number) for number in numbers]
     u = np.stack([one.random(20 + MOST * OF_EACH) for one in random]).astype(np.float32)
@@ -78,10 +78,10 @@ def draw(numbers: list[int], seed: int) -> tuple[NDArray[np.uint8], list[list[Bo
 
 
 def _boxes(covers: list[Floats], bodies: list[int], before: Floats) -> list[Box]:
-    """Around all of each creature inside the image, what others hide included.
+    """Boxes around everything of each creature inside the image, hidden parts included.
 
     Args:
-        covers: share of each pixel, [h, w] a creature, from the back to the front; zeros where none is shown.
+        covers: share of each pixel that a creature covers, [h, w] each, from back to front; zeros if it is not shown.
         before: share of each pixel that the blade covers.
     """
     found: list[Box] = []

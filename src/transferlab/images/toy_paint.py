@@ -1,4 +1,4 @@
-"""How the toy world is painted: creatures by body plan, proportions and coat on a ground, all images at once.
+"""Painting for the toy world: creatures by body plan, proportions and coat on a background, many images at once.
 
 Lengths are in units of half an image's width, from its centre.
 """
@@ -21,7 +21,7 @@ PATTERNS = ("plain", "striped", "spotted", "checked")
 
 @dataclass(frozen=True)
 class Creatures:
-    """What n images show, an array [n] each: body plan, length and width, pattern, hue, and the nuisance's seeds."""
+    """The creatures of n images, an array [n] each: body plan, length and width in units of the scale, pattern, hue."""
 
     body: NDArray[np.int64]
     length: Floats
@@ -62,10 +62,10 @@ def paint(
     canvas: Floats, c: Creatures, pose: tuple[Floats, ...], left: NDArray[np.bool_], light: Floats,
     at: tuple[Floats, Floats],
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """Lay creatures over a canvas: shape by distance, coat by pattern, roundness by shading, an eye.
+    """Paint creatures on a canvas: shape by distance, coat by pattern, roundness by shading, an eye.
 
     Args:
-        pose: centre, scale and angle, [n] each. at: the coordinates, as of ``grid``.
+        pose: centre, scale and angle, [n] each. at: the coordinates from ``grid``.
 
     Returns:
         the canvas, and the share of each pixel that the creature covers, [n, h, w].
@@ -76,7 +76,7 @@ def paint(
     u = (_col(cos) * dx + _col(sin) * dy) * np.where(_col(left), -1, 1)
     v = _col(cos) * dy - _col(sin) * dx
     distance, eye = _outline(c, u, v)
-    px = _col(scale) * (distance.shape[2] / 2)  # pixels in a unit of the creature's own frame
+    px = _col(scale) * (distance.shape[2] / 2)  # pixels per unit of the creature's own frame
     inside = _soft(-distance * px)
     coat = _coat(c, u, v)
     shade = np.clip(1.12 - 0.42 * (v / _col(c.width)) - 0.1 * (distance + 0.4), 0.45, 1.35) * _col(light)
@@ -133,7 +133,7 @@ def _crab(u: Floats, v: Floats, a: Floats, b: Floats) -> Shape:
 
 
 def _coat(c: Creatures, u: Floats, v: Floats) -> Floats:
-    """Main colour with a lighter second one in the coat's pattern, [n, s, s, 3]."""
+    """The main colour, with a lighter second one in the coat's pattern, [n, s, s, 3]."""
     first, second = (
         _rgb(c.hue, np.full_like(c.hue, 0.78), np.full_like(c.hue, 0.78)),
         _rgb((c.hue + 0.09) % 1, np.full_like(c.hue, 0.3), np.full_like(c.hue, 0.98)),
@@ -147,10 +147,8 @@ def _coat(c: Creatures, u: Floats, v: Floats) -> Floats:
     return first[:, None, None] * (1 - share) + second[:, None, None] * share
 
 
-def blade(
-    canvas: Floats, hidden: NDArray[np.bool_], u: Floats, x: Floats, y: Floats
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """A blade of grass or a post across some of the images; the canvas, and the share of each pixel that it covers."""
+def blade(canvas: Floats, hidden: NDArray[np.bool_], u: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Paint a blade of grass across some of the images; returns the canvas, and the share of each pixel it covers."""
     slant = _col(1.2 * (u[:, 0] - 0.5))
     across = np.abs(x + slant * y - _col(1.1 * (u[:, 1] - 0.5))) - _col(0.07 + 0.1 * u[:, 2])
     covers = _soft(-across * (x.shape[2] / 2)) * hidden[:, None, None]
@@ -160,7 +158,7 @@ def blade(
 
 
 def to_pixels(canvas: Floats, grain: Floats) -> NDArray[np.uint8]:
-    """Clip, a little brighter or darker by image; uint8 [n, s, s, 3]."""
+    """The canvas as uint8 [n, s, s, 3], each image a little brighter or darker."""
     return ((canvas + 0.02 * (_col(grain) - 0.5)[..., None]).clip(0, 1) * 255).round().astype(np.uint8)
 
 

@@ -1,13 +1,12 @@
-"""Annotations in PASCAL VOC's XML: each object of an image with its box, flags and actions.
+"""Annotations in PASCAL VOC's XML: the objects of an image with their boxes.
 
-Format: the development kit's documentation (VOC2007 and VOC2012, sections "Annotation Files" and "Action
-Classification Ground Truth"). Boxes are 1-based and include their last row and column; some have fractions.
+Format: the development kit's documentation (VOC2007 and VOC2012, section "Annotation Files"). Boxes are 1-based and
+include their last row and column; some have fractions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -18,20 +17,31 @@ MAX_BYTES = 1 << 24  # the largest of VOC's files has 60 kB
 
 @dataclass(frozen=True)
 class VocObject:
-    """An annotated object.
-
-    Args:
-        box: xmin, ymin, xmax, ymax as in the file, 1-based and inclusive; None where it has none.
-        pose: "Left", "Unspecified" and so on, "" where none is given.
-        actions: name to whether it is done, for people of VOC 2010 to 2012.
-    """
+    """An annotated object; its box is xmin, ymin, xmax, ymax as in the file, 1-based and inclusive, or None."""
 
     name: str
     box: tuple[float, float, float, float] | None
     difficult: bool
-    truncated: bool
-    pose: str
-    actions: Mapping[str, bool] = field(default_factory=dict[str, bool])
+
+    @property
+    def flaw(self) -> str:
+        """Why the box cannot be used in any image, in a few words, or ""."""
+        if self.box is None:
+            return "object without a box"
+        left, top, right, bottom = self.box
+        if left > right or top > bottom:
+            return "box with swapped corners"
+        return "box without area" if left == right or top == bottom else ""
+
+    def flaw_in(self, size: tuple[int, int] | None) -> str:
+        """Why the box cannot be used in an image of this width and height, or ""."""
+        if self.flaw or self.box is None:
+            return self.flaw
+        if size is None or min(size) < 1:
+            return "image of unknown size"
+        left, top, right, bottom = self.box
+        inside = left >= 1 and top >= 1 and right <= size[0] and bottom <= size[1]
+        return "" if inside else f"box outside the image of {size[0]}x{size[1]}"
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,8 @@ class Annotation:
     """An image's annotation.
 
     Args:
-        size: width and height in pixels as the file gives them; None where it does not.
-        objects: in the file's order, which the lists of action classification count in from 1.
+        size: width and height in pixels in the file; None if it has none.
+        objects: in the order of the file, in which the lists of action classification number them from 1.
     """
 
     size: tuple[int, int] | None
@@ -48,15 +58,13 @@ class Annotation:
 
 
 def parse(data: bytes, name: str, where: str) -> Annotation:
-    """An annotation file.
-
-    Document types are refused, and with them every entity; nothing outside of the file is read.
+    """An annotation file. Document types, and so every entity, are refused; no other file is read.
 
     Args:
         data: the file, in UTF-8 or the encoding that it declares. name: of the file, for errors.
 
     Raises:
-        UserError: no XML, another document, an object without a name, numbers that are none.
+        UserError: not XML, another document, an object without a name, a malformed number.
     """
     root = _root(data, name, where)
     try:
@@ -66,39 +74,13 @@ def parse(data: bytes, name: str, where: str) -> Annotation:
             tuple(_object(element) for element in root.findall("object")),
         )
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{name} is no annotation of PASCAL VOC: {error}", where, "mend it or get it again") from error
-
-
-def flaws(annotation: Annotation) -> list[str]:
-    """What is wrong with an annotation's boxes, a few words each: swapped corners, no area, outside of the image."""
-    found: list[str] = []
-    for number, one in enumerate(annotation.objects, 1):
-        if flaw := flaw_of(one, annotation.size):
-            found.append(f"object {number} ({one.name}) {flaw}")
-    return found
-
-
-def flaw_of(one: VocObject, size: tuple[int, int] | None) -> str:
-    """What is wrong with an object's box in an image of this size, or ""."""
-    if one.box is None:
-        return "has no box"
-    left, top, right, bottom = one.box
-    if left > right or top > bottom:
-        return f"has a box with swapped corners {_shown(one.box)}"
-    if left == right or top == bottom:
-        return f"has a box without area {_shown(one.box)}"
-    if size is None or min(size) < 1:
-        return "lies in an image of unknown size"
-    if left < 1 or top < 1 or right > size[0] or bottom > size[1]:
-        return f"has a box {_shown(one.box)} that leaves the image of {size[0]}x{size[1]}"
-    return ""
+        raise UserError(f"{name} is not an annotation of PASCAL VOC: {error}", where, "correct it or get it again") \
+            from error  # fmt: skip
 
 
 def _root(data: bytes, name: str, where: str) -> ElementTree.Element:
     def refuse(*_: object) -> None:
-        raise UserError(
-            f"{name} declares a document type", where, "annotations have none: remove it, with its entities"
-        )
+        raise UserError(f"{name} declares a document type", where, "annotations have none: remove it and its entities")
 
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate()
@@ -114,9 +96,9 @@ def _root(data: bytes, name: str, where: str) -> ElementTree.Element:
         root = builder.close()
         if root.tag != "annotation":
             raise ValueError(f"it is a document of {root.tag!r}")
-    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an encoding that Python does not know
+    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise UserError(
-            f"{name} is no annotation of PASCAL VOC: {error}", where, "save it as UTF-8, or get it again"
+            f"{name} is not an annotation of PASCAL VOC: {error}", where, "save it as UTF-8, or get it again"
         ) from error
     return root
 
@@ -129,10 +111,10 @@ def _object(element: ElementTree.Element) -> VocObject:
     corners = None
     if box is not None:
         corners = _number(box, "xmin"), _number(box, "ymin"), _number(box, "xmax"), _number(box, "ymax")
-    return VocObject(
-        name, corners, _flag(element, "difficult"), _flag(element, "truncated"), _text(element, "pose"),
-        {one.tag: _is_one(one.text or "", one.tag) for one in element.findall("actions/*")},
-    )  # fmt: skip
+    difficult = _text(element, "difficult") or "0"
+    if difficult not in ("0", "1"):
+        raise ValueError(f"difficult is {difficult!r}, neither 0 nor 1")
+    return VocObject(name, corners, difficult == "1")
 
 
 def _text(element: ElementTree.Element, tag: str) -> str:
@@ -148,17 +130,3 @@ def _number(element: ElementTree.Element, tag: str) -> float:
     if not abs(value) < 1e6:  # NaN too
         raise ValueError(f"{tag} is {text!r}")
     return value
-
-
-def _flag(element: ElementTree.Element, tag: str) -> bool:
-    return _is_one(_text(element, tag) or "0", tag)
-
-
-def _is_one(text: str, tag: str) -> bool:
-    if text.strip() not in ("0", "1"):
-        raise ValueError(f"{tag} is {text!r}, neither 0 nor 1")
-    return text.strip() == "1"
-
-
-def _shown(box: tuple[float, float, float, float]) -> str:
-    return " ".join(f"{value:g}" for value in box)

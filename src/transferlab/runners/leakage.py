@@ -15,7 +15,6 @@ from transferlab.images.decode import decode
 from transferlab.images.likeness import ALIKE, alike, name_of_findings
 from transferlab.images.pack import keys
 from transferlab.images.sheet import SIDE_PX, contact_sheet, save
-from transferlab.images.sources.listing import existing
 from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
 from transferlab.runners import packs
@@ -48,9 +47,7 @@ def check(specs: Sequence[str], size_px: int, out: Path | None) -> None:
     if out is not None and out.is_dir():
         raise UserError("this is a folder", str(out), "name a file in it, for example pairs.png")
     for text in specs:
-        spec = parse_spec(text)
-        if spec.path:
-            existing(spec.path, spec.format)
+        parse_spec(text).check_there()
 
 
 def audit(

@@ -10,7 +10,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, remarks, write_pack
 from transferlab.images.publish import VERSION
-from transferlab.images.spec import Spec, open_source, parse_spec, size_of
+from transferlab.images.spec import Spec, open_source, parse_spec
 from transferlab.outcomes.files import explain_disk_errors, sync
 from transferlab.outcomes.store import Store
 from transferlab.outcomes.verify import Problem
@@ -31,12 +31,12 @@ def obtain(
         UserError: whatever is wrong with the spec or its images.
     """
     spec = parse_spec(text)
-    if spec.format == "pack":
-        pack = open_pack(Path(spec.path))
+    pack = spec.pack()
+    if pack is not None:
         store.write_pack_index(pack.digest, {"external": str(Path(spec.path).resolve())})
         return _named(text, pack), pack
     source = open_source(spec)
-    size_px = size_of(spec, size_px if source.metric is None else detection_px(size_px))
+    size_px = int(spec.options.get("size", size_px if source.metric is None else detection_px(size_px)))
     name = digest("import", VERSION, _settled(spec), size_px, source.fingerprint, skip_bad)
     pack = _kept(store, name)
     if pack is None:
@@ -119,4 +119,4 @@ def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
 def _settled(spec: Spec) -> list[str]:
     """What names an import: its format, its full path and its options."""
     path = str(Path(spec.path).resolve()) if spec.path else ""
-    return [spec.format, path, *(f"{key}={spec.options[key]}" for key in sorted(spec.options))]
+    return [spec.format.name, path, *(f"{key}={spec.options[key]}" for key in sorted(spec.options))]

@@ -18,7 +18,6 @@ from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.identity import digest, plain
 from transferlab.images.pack import remarks
-from transferlab.images.sources.listing import existing
 from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
@@ -165,9 +164,7 @@ def _check_words(found: Question | Study, wanted: Wanted, size: int, texts: Sequ
         backbones.build(backbone, size, 0)  # other people's lists of networks; loads torch
     for text in dict.fromkeys(texts):
         if text != SOURCE_ITSELF:
-            spec = parse_spec(text)
-            if spec.path:
-                existing(spec.path, spec.format)
+            parse_spec(text).check_there()
 
 
 def _check_source(source: Pack, text: str) -> None:

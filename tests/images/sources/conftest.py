@@ -49,7 +49,7 @@ def opened() -> Callable[..., Source]:
     """A format's source of a path, with options; read twice, which must give the same."""
 
     def open_(form: str, path: Path, **options: str) -> Source:
-        first, again = SOURCES[form].read(str(path), options), SOURCES[form].read(str(path), options)
+        first, again = SOURCES[form].open(str(path), options), SOURCES[form].open(str(path), options)
         assert first.fingerprint == again.fingerprint and tuple(first.classes) == tuple(again.classes)
         items = list(first.items())
         assert len({item.key for item in items}) == len(items) == first.n_images

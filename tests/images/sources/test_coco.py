@@ -12,7 +12,7 @@ import pytest
 from transferlab.errors import UserError
 from transferlab.images.pack import remarks, write_pack
 from transferlab.images.source import Box, Source
-from transferlab.images.sources.coco import read
+from transferlab.images.sources.coco import FORMAT
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.specs import Pack
 
@@ -88,7 +88,7 @@ def test_file_names_may_begin_further_up_or_further_down(folders: Path, opened: 
     assert source.n_images == 12
     held["images"][0]["file_name"] = "elsewhere/1.png"  # another image's name in another folder is not its file
     file.write_text(json.dumps(held))
-    read(str(file), {"images": str(folders)})
+    FORMAT.open(str(file), {"images": str(folders)})
     with pytest.raises(UserError, match="1 images or boxes.*elsewhere/1.png: missing"):
         packed(f"coco:{file}?images={folders}", folders.parent / "pack")
 
@@ -97,11 +97,11 @@ def test_one_of_several_years_is_chosen(folders: Path, opened: Open) -> None:
     (folders / "train2014").mkdir()
     (folders / "train2014" / "0.png").write_bytes((folders / "train2017" / "0.png").read_bytes())
     (folders / "annotations" / "instances_train2014.json").write_text(json.dumps(told(2)))
-    with pytest.raises(UserError, match=r"annotations of 2014, 2017.*choose one with [?]year=2017"):
-        read(str(folders), {})
+    with pytest.raises(UserError, match=r"annotations of the years 2014, 2017.*choose one with [?]year=2017"):
+        FORMAT.open(str(folders), {})
     assert opened("coco", folders, year="2017").n_images == 18
     with pytest.raises(UserError, match=r"no annotations/instances_train2012.json"):
-        read(str(folders), {"year": "2012"})
+        FORMAT.open(str(folders), {"year": "2012"})
 
 
 def changed(what: str, place: int, **change: Any) -> Callable[[dict[str, Any]], None]:
@@ -113,7 +113,7 @@ FLAWS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no area": (changed("annotations", 2, bbox=[1, 2, 0, 4]), r"1.png: box without area \(cat, edges 1 2 1 6\)"),
     "swapped corners": (changed("annotations", 2, bbox=[5, 2, -4, 4]), r"1.png: box with swapped corners \(cat, edges 5 2 1 6\)"),
     "outside": (changed("annotations", 2, bbox=[16, 2, 4, 4]), r"1.png: box outside of its image \(cat, edges 16 2 20 6 in 16x12\)"),
-    "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size that its annotation gives"),
+    "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size in its annotation"),
     "a missing image": (changed("images", 1, file_name="99.png"), r"99.png: missing \(the annotations name it\)"),
 }  # fmt: skip
 
@@ -154,9 +154,9 @@ ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "half an id": (changed("images", 0, id=1.5), "the id of image 0 of .*json is 1.5"),
     "no name": (changed("images", 0, file_name=None), "the file_name of image 0"),
     "a list of numbers": (lambda held: held.update(annotations=[1]), "annotation 0 of .*json has no image_id"),
-    "nothing annotated": (lambda held: held.update(annotations=[]), "has no object that can be used"),
+    "nothing annotated": (lambda held: held.update(annotations=[]), "has no usable object"),
     "images of elsewhere": (lambda held: [one.update(file_name=f"x{one['file_name']}") for one in held["images"]],
-                            "none of the images of .*json lies in"),
+                            "has none of the images of .*json"),
 }  # fmt: skip
 
 
@@ -165,15 +165,15 @@ def test_a_file_that_contradicts_itself_is_named(name: str, folders: Path) -> No
     change, message = ERRORS[name]
     file = written(folders, change)
     with pytest.raises(UserError, match=message):
-        read(str(file), {})
+        FORMAT.open(str(file), {})
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", "is no JSON"),
-        (b"\xff\xfe", "is no text in UTF-8"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not text in UTF-8"),
+        (b"[" * 100_000, "is not JSON"),
         (b"[1]", "has no list 'images'"),
     ],
 )
@@ -181,20 +181,20 @@ def test_a_file_that_is_no_json_is_named(content: bytes, message: str, folders: 
     file = folders / "annotations" / "instances_train2017.json"
     file.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read(str(folders), {})
+        FORMAT.open(str(folders), {})
 
 
 def test_folders_that_are_not_whole_are_named(folders: Path) -> None:
-    with pytest.raises(UserError, match="images=FOLDER goes with one annotation file"):
-        read(str(folders), {"images": "x"})
+    with pytest.raises(UserError, match="images=FOLDER needs a single annotation file"):
+        FORMAT.open(str(folders), {"images": "x"})
     (folders / "val2017").rename(folders / "elsewhere")
     with pytest.raises(UserError, match="the folder val2017 is not there"):
-        read(str(folders), {})
+        FORMAT.open(str(folders), {})
     other = told(6, 50)
     other["categories"][0]["name"] = "wolf"
     (folders / "annotations" / "instances_val2017.json").write_text(json.dumps(other))
     (folders / "elsewhere").rename(folders / "val2017")
     with pytest.raises(UserError, match="have different categories"):
-        read(str(folders), {})
+        FORMAT.open(str(folders), {})
     with pytest.raises(UserError, match=r"no annotations/instances_train<year>.json"):
-        read(str(folders / "train2017"), {})
+        FORMAT.open(str(folders / "train2017"), {})

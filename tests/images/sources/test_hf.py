@@ -16,7 +16,7 @@ import pyarrow.parquet as pq  # noqa: E402
 
 from transferlab.errors import UserError  # noqa: E402
 from transferlab.images.source import Source, Unreadable  # noqa: E402
-from transferlab.images.sources.hf import read  # noqa: E402
+from transferlab.images.sources.hf import FORMAT  # noqa: E402
 
 Png = Callable[..., bytes]
 
@@ -41,7 +41,7 @@ def facts(source: Source) -> list[tuple[object, object, str | None]]:
 
 def test_a_parquet_file_of_the_library_is_read_with_its_label_names(tmp_path: Path, png: Png) -> None:
     made(png).to_parquet(str(tmp_path / "set.parquet"))
-    source = read(str(tmp_path / "set.parquet"), {})
+    source = FORMAT.open(str(tmp_path / "set.parquet"), {})
     assert facts(source) == [(png(i), ["zebra", "ant"][i % 2], None) for i in range(4)]
     assert source.classes == ("ant", "zebra") and source.n_images == 4 and source.name == "set"
 
@@ -50,7 +50,7 @@ def test_a_folder_of_parquet_files_has_splits_by_their_names(tmp_path: Path, png
     (tmp_path / "data").mkdir()
     for name in ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001", "test"):
         made(png).to_parquet(str(tmp_path / "data" / f"{name}.parquet"))
-    source = read(str(tmp_path), {})
+    source = FORMAT.open(str(tmp_path), {})
     assert [split for _, _, split in facts(source)] == ["test"] * 4 + ["train"] * 8 + ["val"] * 4
     assert len({item.key for item in source.items()}) == 16
 
@@ -58,21 +58,24 @@ def test_a_folder_of_parquet_files_has_splits_by_their_names(tmp_path: Path, png
 @pytest.mark.parametrize("shards", [1, 2])
 def test_saved_sets_are_read_with_and_without_splits(shards: int, tmp_path: Path, png: Png) -> None:
     made(png).save_to_disk(str(tmp_path / "one"), num_shards=shards)
-    assert facts(read(str(tmp_path / "one"), {})) == [(png(i), ["zebra", "ant"][i % 2], None) for i in range(4)]
+    assert facts(FORMAT.open(str(tmp_path / "one"), {})) == [(png(i), ["zebra", "ant"][i % 2], None) for i in range(4)]
     parts = datasets.DatasetDict({"train": made(png), "test": made(png, 2)})
     parts.save_to_disk(str(tmp_path / "two"), num_shards={"train": shards, "test": 1})
-    assert sorted(str(split) for _, _, split in facts(read(str(tmp_path / "two"), {}))) == ["test"] * 2 + ["train"] * 4
+    assert (
+        sorted(str(split) for _, _, split in facts(FORMAT.open(str(tmp_path / "two"), {})))
+        == ["test"] * 2 + ["train"] * 4
+    )
 
 
 def test_more_rows_than_a_batch_stay_in_order(tmp_path: Path, png: Png) -> None:
     made(png, 150).save_to_disk(str(tmp_path / "set"))
-    assert [data for data, _, _ in facts(read(str(tmp_path / "set"), {}))] == [png(i) for i in range(150)]
+    assert [data for data, _, _ in facts(FORMAT.open(str(tmp_path / "set"), {}))] == [png(i) for i in range(150)]
 
 
 def test_plain_tables_with_other_columns_need_only_their_names(tmp_path: Path, png: Png) -> None:
     table = pa.table({"pixels": [png(0), png(1)], "kind": ["cat", "dog"]})
     pq.write_table(table, tmp_path / "t.parquet")
-    source = read(str(tmp_path / "t.parquet"), {"image": "pixels", "label": "kind"})
+    source = FORMAT.open(str(tmp_path / "t.parquet"), {"image": "pixels", "label": "kind"})
     assert facts(source) == [(png(0), "cat", None), (png(1), "dog", None)]
 
 
@@ -81,7 +84,7 @@ def test_lists_of_labels_are_several_labels(tmp_path: Path, png: Png) -> None:
     features = datasets.Features({"image": datasets.Image(decode=False), "label": labels})
     rows = {"image": [{"bytes": png(i), "path": None} for i in range(3)], "label": [[0, 1], [], [1]]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "t.parquet"))
-    source = read(str(tmp_path / "t.parquet"), {})
+    source = FORMAT.open(str(tmp_path / "t.parquet"), {})
     assert source.multi_label
     assert [label for _, label, _ in facts(source)] == [("zebra", "ant"), (), ("ant",)]
 
@@ -89,7 +92,7 @@ def test_lists_of_labels_are_several_labels(tmp_path: Path, png: Png) -> None:
 def test_an_image_without_bytes_is_named_not_followed(tmp_path: Path, png: Png) -> None:
     rows = {"image": [{"bytes": None, "path": "/etc/passwd"}, {"bytes": png(), "path": None}], "label": ["a", "b"]}
     pq.write_table(pa.table(rows), tmp_path / "t.parquet")
-    assert isinstance(facts(read(str(tmp_path / "t.parquet"), {}))[0][0], Unreadable)
+    assert isinstance(facts(FORMAT.open(str(tmp_path / "t.parquet"), {}))[0][0], Unreadable)
 
 
 def imagenet(png: Png, rows: list[tuple[str, int]]) -> Any:
@@ -109,28 +112,28 @@ def test_labels_become_wnids_by_a_class_list_and_agree_with_the_files_names(tmp_
     }
     for split, of_split in rows.items():
         imagenet(png, of_split).to_parquet(str(tmp_path / "data" / f"{split}-00000-of-00001.parquet"))
-    source = read(str(tmp_path), {"classes": "imagenet-1k"})
+    source = FORMAT.open(str(tmp_path), {"classes": "imagenet-1k"})
     assert [(label, split) for _, label, split in facts(source)] == [
         ("n01440764", "train"), ("n15075141", "train"), ("n01443537", "val")
     ]  # fmt: skip
     assert source.classes == ("n01440764", "n01443537", "n15075141") and source.n_images == 3
     assert list(source.notes) == ["test-00000-of-00001.parquet was left out: it has no labels"]
-    assert source.fingerprint != read(str(tmp_path), {}).fingerprint
+    assert source.fingerprint != FORMAT.open(str(tmp_path), {}).fingerprint
     imagenet(png, [("n01440764_10026_n01440764.JPEG", 7)]).to_parquet(
         str(tmp_path / "data/train-00000-of-00001.parquet")
     )
     with pytest.raises(UserError, match=r"n01440764_10026_n01440764.JPEG has the label of n\d+ .*train-00000-of-00001"):
-        facts(read(str(tmp_path), {"classes": "imagenet-1k"}))
+        facts(FORMAT.open(str(tmp_path), {"classes": "imagenet-1k"}))
 
 
 def test_a_class_list_must_fit_the_set(tmp_path: Path, png: Png) -> None:
     made(png).to_parquet(str(tmp_path / "set.parquet"))
-    with pytest.raises(UserError, match="the set names 2 classes.*the class list has 1000"):
-        read(str(tmp_path / "set.parquet"), {"classes": "imagenet-1k"})
+    with pytest.raises(UserError, match="the data set names 2 classes.*the class list has 1000"):
+        FORMAT.open(str(tmp_path / "set.parquet"), {"classes": "imagenet-1k"})
     table = pa.table({"image": [png(0)], "label": ["cat"]})
     pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(UserError, match="the label 'cat' is no place in the list of classes"):
-        read(str(tmp_path / "t.parquet"), {"classes": "imagenet-1k"})
+    with pytest.raises(UserError, match="the label 'cat' is not an index of the class list"):
+        FORMAT.open(str(tmp_path / "t.parquet"), {"classes": "imagenet-1k"})
 
 
 def test_two_classes_of_one_name_are_not_merged(tmp_path: Path, png: Png) -> None:
@@ -139,8 +142,8 @@ def test_two_classes_of_one_name_are_not_merged(tmp_path: Path, png: Png) -> Non
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     table = pa.table({"image": [png(0), png(1)], "label": [0, 1]}).replace_schema_metadata(metadata)
     pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(UserError, match="two classes of the set are called 'crane'.*classes=imagenet-1k"):
-        read(str(tmp_path / "t.parquet"), {})
+    with pytest.raises(UserError, match="two classes are called 'crane'.*classes=imagenet-1k"):
+        FORMAT.open(str(tmp_path / "t.parquet"), {})
 
 
 def test_parquet_files_that_are_cut_short_or_have_other_columns_are_told(tmp_path: Path, png: Png) -> None:
@@ -148,26 +151,26 @@ def test_parquet_files_that_are_cut_short_or_have_other_columns_are_told(tmp_pat
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "b.parquet").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="b.parquet cannot be read"):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})
     pq.write_table(pa.table({"other": [1]}), tmp_path / "b.parquet")
     with pytest.raises(UserError, match="b.parquet cannot be read"):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})
 
 
 def test_sets_that_cannot_be_used_are_told(tmp_path: Path, png: Png) -> None:
-    with pytest.raises(UserError, match="neither a Parquet file nor a saved set"):
-        read(str(tmp_path), {})
+    with pytest.raises(UserError, match="neither a Parquet file nor a saved data set"):
+        FORMAT.open(str(tmp_path), {})
     pq.write_table(pa.table({"image": [1, 2], "label": ["a", None]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match="no column 'picture'.*image, label"):
-        read(str(tmp_path / "t.parquet"), {"image": "picture"})
-    with pytest.raises(UserError, match="'image' is int64, no image"):
-        read(str(tmp_path / "t.parquet"), {})
+        FORMAT.open(str(tmp_path / "t.parquet"), {"image": "picture"})
+    with pytest.raises(UserError, match="'image' has the type int64, which is not an image"):
+        FORMAT.open(str(tmp_path / "t.parquet"), {})
     pq.write_table(pa.table({"image": [png(), png()], "label": ["a", None]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match="has the label None"):
-        read(str(tmp_path / "t.parquet"), {})
+        FORMAT.open(str(tmp_path / "t.parquet"), {})
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(UserError, match="cannot be read"):
-        read(str(tmp_path / "t.parquet"), {})
+        FORMAT.open(str(tmp_path / "t.parquet"), {})
 
 
 def test_without_the_extra_the_remedy_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scipy.io import savemat
 from transferlab.errors import UserError
 from transferlab.images.pack import keys, open_pack, write_pack
 from transferlab.images.source import Source, at_hand
-from transferlab.images.sources.imagenet import read
+from transferlab.images.sources.imagenet import FORMAT
 from transferlab.images.sources.wnids import imagenet1k_wnids
 from transferlab.images.spec import open_source, parse_spec
 
@@ -76,7 +76,7 @@ def test_the_kit_may_stay_in_its_archive(tmp_path: Path, write_tree: Write, open
     whole = (root / "ILSVRC2012_devkit_t12.tar.gz").read_bytes()
     (root / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"ILSVRC2012_devkit_t12.tar.gz cannot be read to its end"):
-        read(str(root), {})
+        FORMAT.open(str(root), {})
 
 
 @pytest.mark.parametrize("order", ["synsets.txt", None])
@@ -121,7 +121,7 @@ def test_validation_folders_need_no_list_and_must_agree_with_one(
     assert labels_of_val(opened("imagenet", root, partial="yes")) == [WNIDS[9]]
     write_tree(root, {"LOC_val_solution.csv": f"ImageId,PredictionString\nILSVRC2012_val_00000001,{WNIDS[8]} 1 1 2 2"})
     with pytest.raises(UserError, match=r"LOC_val_solution.csv does not agree with the folder of val/.*000001.JPEG"):
-        read(str(root), {"partial": "yes"})
+        FORMAT.open(str(root), {"partial": "yes"})
 
 
 WHOLE = {**train(), **flat_val(2), **kit(1, 2)}
@@ -147,21 +147,21 @@ def whole(kept: Path, write_tree: Write) -> Path:
         ({f"{KIT}/{TRUTH}": None, f"{KIT}/meta.mat": None}, r"flat and no list labels them.*ILSVRC2012_devkit_t12.tar.gz"),
         ({f"{KIT}/meta.mat": None}, r"meta.mat is not there.*copy the whole development kit"),
         ({f"{KIT}/{TRUTH}": None}, r"no list labels them.*ground_truth.txt"),
-        ({f"{KIT}/{TRUTH}": "1\n2\n3\n"}, r"names 3 images and val/ holds 2: missing.*val_00000003.JPEG"),
+        ({f"{KIT}/{TRUTH}": "1\n2\n3\n"}, r"names 3 images and val/ holds 2, without.*val_00000003.JPEG"),
         ({f"{KIT}/{TRUTH}": "1\n"}, r"no label for 1 images of val/.*val_00000002.JPEG.*it names 1"),
         ({f"{KIT}/{TRUTH}": "1\n1001\n"}, r"ground_truth.txt gives ILSVRC2012_val_00000002 the label '1001'"),
         ({f"{KIT}/{TRUTH}": "1\ncat\n"}, r"the label 'cat'"),
         ({f"{KIT}/{TRUTH}": "1 2\n"}, r"line 1 of .*ground_truth.txt has 2 columns, 1 were expected"),
-        ({f"{KIT}/{TRUTH}": b"\xff\xfe1\n"}, r"ground_truth.txt is no text in UTF-8"),
+        ({f"{KIT}/{TRUTH}": b"\xff\xfe1\n"}, r"ground_truth.txt is not text in UTF-8"),
         ({f"{KIT}/{TRUTH}": "\n"}, r"ground_truth.txt is empty"),
         ({f"{KIT}/meta.mat": b"MATLAB no more"}, r"meta.mat cannot be read"),
         ({f"{KIT}/meta.mat": meta()[:3000]}, r"meta.mat cannot be read"),
         ({f"{KIT}/meta.mat": meta(["n99999999", *ORDER[1:]])}, r"meta.mat does not name the 1000 classes"),
         ({f"{KIT}/meta.mat": meta(count=2)}, r"holds 1 images, 2 were expected by meta.mat \(and 999 other classes"),
-        ({f"train/{WNIDS[3]}/{WNIDS[3]}_3.JPEG": None}, rf"images of 999 of 1,000 classes, none for example of {WNIDS[3]}"),
+        ({f"train/{WNIDS[3]}/{WNIDS[3]}_3.JPEG": None}, rf"images of 999 of 1,000 classes, but for example none of {WNIDS[3]}"),
         ({f"train/{WNIDS[3]}/more.JPEG": b""}, rf"train/{WNIDS[3]} holds 2 images, 1 were expected"),
-        ({"train/n99999999/1.JPEG": b""}, r"train/n99999999/1.JPEG lies in no folder of the 1000 classes"),
-        ({"train/1.JPEG": b""}, r"train/1.JPEG lies in no folder"),
+        ({"train/n99999999/1.JPEG": b""}, r"train/n99999999/1.JPEG is not in a folder of one of ImageNet-1k's 1000 classes"),
+        ({"train/1.JPEG": b""}, r"train/1.JPEG is not in a folder"),
         ({f"val/{WNIDS[0]}/1.JPEG": b""}, r"no label for 1 images of val/"),
         (dict.fromkeys(flat_val(2)), r"val/ holds 0 images, 50,000 were expected"),
         (dict.fromkeys(train()), r"there is no folder train with images.*train/n01440764"),
@@ -177,16 +177,16 @@ def test_what_is_missing_or_disagrees_is_named(
         (whole / name).unlink(missing_ok=True)
     write_tree(whole, {name: content for name, content in change.items() if content is not None})
     with pytest.raises(UserError, match=message):
-        read(str(whole), {})
+        FORMAT.open(str(whole), {})
 
 
 def test_without_a_kit_the_official_numbers_are_expected(tmp_path: Path, write_tree: Write) -> None:
     val = {f"val/{WNIDS[0]}/1.JPEG": "1"}
     root = write_tree(tmp_path, {**train(), **val})
     with pytest.raises(UserError, match=r"val/ holds 1 images, 50,000 were expected.*partial=yes"):
-        read(str(root), {})
-    with pytest.raises(UserError, match=r"partial=maybe is neither yes nor no"):
-        read(str(root), {"partial": "maybe"})
+        FORMAT.open(str(root), {})
+    with pytest.raises(UserError, match=r"partial=maybe is not valid.*choose yes or no"):
+        FORMAT.open(str(root), {"partial": "maybe"})
 
 
 def test_a_part_is_read_if_asked_for_and_noted(tmp_path: Path, write_tree: Write, opened: Open) -> None:
@@ -219,32 +219,32 @@ def archives(root: Path, n_val: int = 2) -> Path:
 def test_the_archives_are_read_through_in_place(tmp_path: Path, write_tree: Write) -> None:
     root = archives(write_tree(tmp_path, kit(7, 8)))
     before = sorted(tmp_path.rglob("*"))
-    source = read(str(root), {})
+    source = FORMAT.open(str(root), {})
     assert tuple(source.classes) == WNIDS
     found = {item.key: (item.label, item.split, at_hand(item.data)) for item in source.items()}
     assert len(found) == 1002
     assert found[f"train/{ORDER[2]}/{ORDER[2]}_2.JPEG"] == (ORDER[2], "train", b"image 2")
     assert found["val/ILSVRC2012_val_00000002.JPEG"] == (ORDER[7], "val", b"val 2")
     assert sorted(tmp_path.rglob("*")) == before
-    assert read(str(root), {}).fingerprint == source.fingerprint
+    assert FORMAT.open(str(root), {}).fingerprint == source.fingerprint
 
 
 def test_archives_that_are_not_whole_are_named(tmp_path: Path, write_tree: Write) -> None:
     root = archives(write_tree(tmp_path, kit(7, 8, 9)))
     with pytest.raises(UserError, match=r"ILSVRC2012_img_val.tar holds 2 of the 3 images.*val_00000003.JPEG"):
-        list(read(str(root), {}).items())
+        list(FORMAT.open(str(root), {}).items())
     (tmp_path / KIT / "meta.mat").write_bytes(meta(count=2))
     with pytest.raises(UserError, match=r"n\d+.tar in ILSVRC2012_img_train.tar holds 1 images, 2 were expected"):
-        list(read(str(root), {}).items())
+        list(FORMAT.open(str(root), {}).items())
     whole = (root / "ILSVRC2012_img_train.tar").read_bytes()
     for share in (0.3, 0.7):
         (root / "ILSVRC2012_img_train.tar").write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(UserError, match=r"ILSVRC2012_img_train.tar (cannot be read to its end|holds \d+ archives)"):
-            read(str(root), {})
+            FORMAT.open(str(root), {})
     (root / "ILSVRC2012_img_train.tar").write_bytes(whole)
     (root / "ILSVRC2012_img_val.tar").unlink()
     with pytest.raises(UserError, match=r"ILSVRC2012_img_val.tar is not there"):
-        read(str(root), {})
+        FORMAT.open(str(root), {})
 
 
 def jpeg(mode: str = "RGB", form: str = "JPEG", size: tuple[int, int] = (20, 16)) -> bytes:
@@ -271,4 +271,4 @@ def test_genuine_photographs_are_read_as_a_part(real_data: Path, opened: Open) -
     source = opened("imagenet", real_data / "imagenet_sample", partial="yes")
     assert source.n_images == 60 and len(source.classes) == 60 and set(source.classes) <= set(WNIDS)
     with pytest.raises(UserError, match=r"there are no images|val/ holds 0 images, 50,000"):
-        read(str(real_data / "imagenet_sample"), {})
+        FORMAT.open(str(real_data / "imagenet_sample"), {})

@@ -9,7 +9,7 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.images.source import Source
-from transferlab.images.sources.inaturalist import RANKS, read
+from transferlab.images.sources.inaturalist import FORMAT, RANKS
 
 Open = Callable[..., Source]
 Write = Callable[[Path, Mapping[str, "bytes | str"]], Path]
@@ -42,8 +42,8 @@ def test_the_folders_of_2021_carry_seven_ranks(
     [
         ({f"val/{FLY}/{k}.jpg": None for k in range(2)}, r"the folder val has no images of class 00002, which train has"),
         ({f"train/{FLY}/{k}.jpg": None for k in range(2)}, r"the folder train has no images of class 00002, which val has"),
-        ({"train/00003_Animalia/1.jpg": ""}, r"the folder train/00003_Animalia is not named by a class"),
-        ({f"train_mini/{FLY}/1.jpg": ""}, r"there are train and train_mini and val.*leave one"),
+        ({"train/00003_Animalia/1.jpg": ""}, r"the folder train/00003_Animalia is not named after a class"),
+        ({f"train_mini/{FLY}/1.jpg": ""}, r"there are train and train_mini and val.*keep one"),
         (dict.fromkeys(folders()), r"neither a folder such as train/00000_Animalia_… nor a list"),
     ],
 )  # fmt: skip
@@ -52,7 +52,7 @@ def test_folders_that_do_not_fit_are_named(
 ) -> None:
     files = {name: content for name, content in {**folders(), **change}.items() if content is not None}
     with pytest.raises(UserError, match=message):
-        read(str(write_tree(tmp_path, files)), {})
+        FORMAT.open(str(write_tree(tmp_path, files)), {})
 
 
 def lists(change: Callable[[dict[str, Any]], None] = lambda held: None) -> Files:
@@ -104,8 +104,8 @@ def test_categories_without_ranks_hang_below_their_super_category(
     ("change", "message"),
     [
         (lambda held: held.pop("annotations"), r"train2019.json lacks 'annotations'"),
-        (lambda held: held["annotations"].pop(), r"train2019.json has image and label of 11 not both"),
-        (lambda held: held["images"].pop(), r"train2019.json has image and label of 11 not both"),
+        (lambda held: held["annotations"].pop(), r"train2019.json has no image or no label with the id 11"),
+        (lambda held: held["images"].pop(), r"train2019.json has no image or no label with the id 11"),
         (lambda held: held["categories"].pop(), r"train2019.json uses category 400, which train2019.json does not name"),
         (lambda held: held["categories"].append({**held["categories"][0], "id": 9}), r"names a category twice"),
         (lambda held: held["images"][0].update(file_name="a.jpg"), r"1 of the 2 files that train2019.json names.*a.jpg"),
@@ -115,16 +115,16 @@ def test_lists_that_do_not_fit_are_named(
     change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path, write_tree: Write
 ) -> None:
     with pytest.raises(UserError, match=message):
-        read(str(write_tree(tmp_path, lists(change))), {})
+        FORMAT.open(str(write_tree(tmp_path, lists(change))), {})
 
 
 def test_damaged_and_doubled_lists_are_named(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path, {**lists(), "val2019.json": '{"images": ['})
-    with pytest.raises(UserError, match=r"val2019.json is no JSON"):
-        read(str(root), {})
+    with pytest.raises(UserError, match=r"val2019.json is not JSON"):
+        FORMAT.open(str(root), {})
     write_tree(root, {"val2019.json": "[" * 100_000})
-    with pytest.raises(UserError, match=r"val2019.json is no JSON"):
-        read(str(root), {})
+    with pytest.raises(UserError, match=r"val2019.json is not JSON"):
+        FORMAT.open(str(root), {})
     write_tree(root, {"train2018.json": "{}"})
     with pytest.raises(UserError, match=r"there are the lists train2018.json, train2019.json, val2019.json"):
-        read(str(root), {})
+        FORMAT.open(str(root), {})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.images.sources.npz import read
+from transferlab.images.sources.npz import FORMAT
 
 IMAGES = np.arange(5 * 4 * 6 * 3, dtype=np.uint8).reshape(5, 4, 6, 3)
 LABELS = np.array([2, 0, 10, 0, 2])
@@ -21,7 +21,7 @@ def saved(folder: Path, compressed: bool = False, **arrays: Any) -> str:
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("images", [IMAGES, IMAGES[..., 0].copy()])
 def test_arrays_come_back_one_by_one(compressed: bool, images: np.ndarray, tmp_path: Path) -> None:
-    source = read(saved(tmp_path, compressed, images=images, labels=LABELS), {})
+    source = FORMAT.open(saved(tmp_path, compressed, images=images, labels=LABELS), {})
     assert source.classes == ("0", "2", "10") and source.n_images == 5 and source.name == "set"
     for item, image, label in zip(source.items(), images, LABELS, strict=True):
         assert (item.data == image).all() and item.label == str(label) and item.split is None
@@ -30,13 +30,13 @@ def test_arrays_come_back_one_by_one(compressed: bool, images: np.ndarray, tmp_p
 def test_names_and_splits_are_taken_from_their_arrays(tmp_path: Path) -> None:
     path = saved(tmp_path, images=IMAGES, labels=np.array([0, 1, 1, 0, 1], np.uint8), names=np.array(["cat", "dog"]),
                  split=np.array(["train", "val", "test", "valid", "train"]))  # fmt: skip
-    source = read(path, {})
+    source = FORMAT.open(path, {})
     assert [i.label for i in source.items()] == ["cat", "dog", "dog", "cat", "dog"]
     assert [i.split for i in source.items()] == ["train", "val", "test", "val", "train"]
 
 
 def test_labels_may_be_texts(tmp_path: Path) -> None:
-    assert read(saved(tmp_path, images=IMAGES, labels=np.array(list("ababa"))), {}).classes == ("a", "b")
+    assert FORMAT.open(saved(tmp_path, images=IMAGES, labels=np.array(list("ababa"))), {}).classes == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_labels_may_be_texts(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_arrays_that_cannot_be_used_are_told(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
-        read(saved(tmp_path, **arrays), {})
+        FORMAT.open(saved(tmp_path, **arrays), {})
 
 
 def test_what_is_no_npz_is_told(tmp_path: Path) -> None:
@@ -65,12 +65,12 @@ def test_what_is_no_npz_is_told(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("hello")
     for name in ("plain.npy", "text.npz"):
         with pytest.raises(UserError, match="cannot be read"):
-            read(str(tmp_path / name), {})
+            FORMAT.open(str(tmp_path / name), {})
 
 
 def test_pixels_damaged_after_listing_are_told(tmp_path: Path) -> None:
     path = Path(saved(tmp_path, images=IMAGES, labels=LABELS))
-    source = read(str(path), {})
+    source = FORMAT.open(str(path), {})
     path.write_bytes(path.read_bytes().replace(IMAGES[2].tobytes(), bytes(IMAGES[2].size)))
     with pytest.raises(UserError, match="cannot be read"):
         list(source.items())

@@ -8,7 +8,7 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.images.source import Source
-from transferlab.images.sources.omniglot import read
+from transferlab.images.sources.omniglot import FORMAT
 
 Open = Callable[..., Source]
 
@@ -62,7 +62,7 @@ def test_a_drawing_of_two_sets_is_taken_once(tmp_path: Path, opened: Open) -> No
     archive(tmp_path, "images_background_small2", 156)
     source = opened("omniglot", tmp_path)
     assert len(source.classes) == 156 and source.n_images == 156 * 20
-    assert any("2,720 drawings lie in two of the sets" in note for note in source.notes)
+    assert any("2,720 drawings are in two of the sets" in note for note in source.notes)
 
 
 @pytest.mark.parametrize(
@@ -71,22 +71,22 @@ def test_a_drawing_of_two_sets_is_taken_once(tmp_path: Path, opened: Open) -> No
         (135, {}, r"images_background_small1 holds 135 characters, 136 were expected"),
         (136, {"images_background_small1/Latin/character02/0004_07.png": False},
          r"images_background_small1/Latin/character02 holds 19 drawings, 20 were expected"),
-        (136, {"images_background_small1/Latin/1.png": True}, r"images_background_small1/Latin/1.png lies at the wrong"),
+        (136, {"images_background_small1/Latin/1.png": True}, r"images_background_small1/Latin/1.png is at the wrong"),
     ],
 )  # fmt: skip
 def test_sets_that_are_not_whole_are_named(n: int, change: dict[str, bool], message: str, tmp_path: Path) -> None:
     archive(tmp_path, "images_background_small1", n, change=change)
     with pytest.raises(UserError, match=message):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})
 
 
 def test_a_folder_without_sets_or_a_damaged_zip_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no images_background or images_evaluation"):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})
     whole = archive(tmp_path, "images_background_small1", 136).read_bytes()
     (tmp_path / "images_background_small1.zip").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="neither a folder nor a zip that can be read"):
-        read(str(tmp_path), {})
+    with pytest.raises(UserError, match="neither a folder nor a readable zip"):
+        FORMAT.open(str(tmp_path), {})
 
 
 def test_the_genuine_sets_are_read(real_data: Path, opened: Open) -> None:

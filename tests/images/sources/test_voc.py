@@ -11,7 +11,7 @@ from PIL import Image
 from transferlab.errors import UserError
 from transferlab.images.pack import open_pack, remarks, write_pack
 from transferlab.images.source import Crop, Source
-from transferlab.images.sources.voc import ACTIONS, CLASSES, read
+from transferlab.images.sources.voc import ACTIONS, CLASSES, FORMAT
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.transfer.targets import view
 
@@ -77,7 +77,7 @@ def test_a_pack_and_a_target_keep_what_is_not_scored(tmp_path: Path, write_tree:
     expected = [[flag(n, place) for place in range(20)] for numbers in SPLIT_OF.values() for n in numbers]
     # Absent is 0 and not scored is -1 in a pack; VOC's lists have it the other way round.
     assert (pack.labels == np.array([{1: 1, 0: -1, -1: 0}[f] for row in expected for f in row]).reshape(-1, 20)).all()
-    assert view(pack).metric == "mean average precision" and len(view(pack).test) == 22
+    assert view(pack).metric.name == "mean average precision" and len(view(pack).test) == 22
 
 
 def test_without_test_labels_val_is_the_test_split(tmp_path: Path, write_tree: Write) -> None:
@@ -90,7 +90,7 @@ def test_without_test_labels_val_is_the_test_split(tmp_path: Path, write_tree: W
     assert any("there are no test labels" in remark for remark in remarks(pack))
 
 
-def test_labels_are_derived_from_annotations_where_there_are_no_lists(
+def test_labels_follow_from_annotations_where_there_are_no_lists(
     tmp_path: Path, write_tree: Write, opened: Open
 ) -> None:
     files: Files = {f"VOC2007/JPEGImages/{n}.jpg": jpeg(n) for n in range(3)}
@@ -104,7 +104,7 @@ def test_labels_are_derived_from_annotations_where_there_are_no_lists(
     assert [(i.label, i.unscored, i.split) for i in source.items()] == [
         (("cat",), ("dog",), None), (("dog",), (), None), ((), (), None)
     ]  # fmt: skip
-    assert any("derived from Annotations" in note for note in source.notes)
+    assert any("labels come from Annotations" in note for note in source.notes)
     lists = {"VOC2007/ImageSets/Main/train.txt": "0\n", "VOC2007/ImageSets/Main/val.txt": "1\n"}
     source = opened("voc", write_tree(tmp_path, lists))
     assert [i.split for i in source.items()] == ["train", "test"]
@@ -112,12 +112,12 @@ def test_labels_are_derived_from_annotations_where_there_are_no_lists(
 
 def test_one_of_several_years_is_chosen(tmp_path: Path, write_tree: Write, opened: Open) -> None:
     root = write_tree(tmp_path, classification() | classification(("train", "val"), "VOC2012"))
-    with pytest.raises(UserError, match=r"2 folders hold JPEGImages: VOC2007/, VOC2012/.*[?]year=2007"):
-        read(str(root), {})
+    with pytest.raises(UserError, match=r"2 folders contain JPEGImages: VOC2007/, VOC2012/.*[?]year=2007"):
+        FORMAT.open(str(root), {})
     assert opened("voc", root, year="2012").n_images == 44
     assert opened("voc", root / "VOC2007").n_images == 66
     with pytest.raises(UserError, match="there is no folder VOC2010/JPEGImages"):
-        read(str(root), {"year": "2010"})
+        FORMAT.open(str(root), {"year": "2010"})
 
 
 MAIN = "VOC2007/ImageSets/Main/"
@@ -132,8 +132,8 @@ MAIN = "VOC2007/ImageSets/Main/"
         ({f"{MAIN}sofa_val.txt": "000023 1\n"}, r"sofa_val.txt and .*aeroplane_val.txt do not name the same images"),
         ({f"{MAIN}sofa_val.txt": "000023 2\n"}, r"line 1 of .*sofa_val.txt is '000023 2'"),
         ({f"{MAIN}sofa_val.txt": "000023\n"}, r"line 1 of .*sofa_val.txt has 1 columns, 2 were expected"),
-        ({f"{MAIN}sofa_val.txt": "000023 1\n000023 1\n"}, r"line 2 of .*sofa_val.txt names 000023 a second time"),
-        ({f"{MAIN}sofa_val.txt": b"\xff\xfe"}, r"sofa_val.txt is no text in UTF-8"),
+        ({f"{MAIN}sofa_val.txt": "000023 1\n000023 1\n"}, r"line 2 of .*sofa_val.txt repeats 000023"),
+        ({f"{MAIN}sofa_val.txt": b"\xff\xfe"}, r"sofa_val.txt is not text in UTF-8"),
     ],
 )  # fmt: skip
 def test_lists_that_do_not_fit_are_named(
@@ -141,23 +141,23 @@ def test_lists_that_do_not_fit_are_named(
 ) -> None:
     files = {name: content for name, content in {**classification(), **change}.items() if content is not None}
     with pytest.raises(UserError, match=message):
-        read(str(write_tree(tmp_path, files)), {})
+        FORMAT.open(str(write_tree(tmp_path, files)), {})
 
 
 def test_annotations_that_do_not_fit_are_named(tmp_path: Path, write_tree: Write) -> None:
     with pytest.raises(UserError, match="there is no folder VOC<year>/JPEGImages"):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})
     root = write_tree(tmp_path, {"VOC2007/JPEGImages/1.jpg": jpeg(), "VOC2007/ImageSets/Main/train.txt": "1\n"})
     with pytest.raises(UserError, match=r"VOC2007/Annotations/1.xml is not there"):
-        read(str(root), {})
+        FORMAT.open(str(root), {})
     write_tree(root, {"VOC2007/Annotations/1.xml": "<annotation>"})
-    with pytest.raises(UserError, match=r"VOC2007/Annotations/1.xml is no annotation"):
-        read(str(root), {})
+    with pytest.raises(UserError, match=r"VOC2007/Annotations/1.xml is not an annotation"):
+        FORMAT.open(str(root), {})
     write_tree(root, {"VOC2007/ImageSets/Main/train.txt": "1\n2\n"})
     with pytest.raises(UserError, match=r"train.txt names are not there, for example VOC2007/JPEGImages/2.jpg"):
-        read(str(root), {})
-    with pytest.raises(UserError, match="there is no task 'boxes'"):
-        read(str(root), {"task": "boxes"})
+        FORMAT.open(str(root), {})
+    with pytest.raises(UserError, match="task=boxes is not valid"):
+        FORMAT.open(str(root), {"task": "boxes"})
 
 
 def actions() -> Files:
@@ -221,10 +221,10 @@ ANNOTATION = "VOC2012/Annotations/2010_000003.xml"
 @pytest.mark.parametrize(
     ("people", "size", "reason"),
     [
-        ("31 11 11 30", (50, 40), r"object 2 of VOC2012/Annotations/2010_000003.xml has a box with swapped corners"),
-        ("11 11 11 30", (50, 40), r"2010_000003.xml has a box without area"),
-        ("11 11 60 30", (50, 40), r"leaves the image of 50x40"),
-        ("11 11 20 30", (40, 50), r"not of the size that its annotation gives \(50x40, not 40x50\)"),
+        ("31 11 11 30", (50, 40), r"box with swapped corners, object 2 of VOC2012/Annotations/2010_000003.xml"),
+        ("11 11 11 30", (50, 40), r"box without area, object 2 of .*2010_000003.xml"),
+        ("11 11 60 30", (50, 40), r"box outside the image of 50x40"),
+        ("11 11 20 30", (40, 50), r"not of the size in its annotation \(50x40, not 40x50\)"),
     ],
 )  # fmt: skip
 def test_boxes_that_cannot_be_used_are_listed_as_bad_images(
@@ -240,14 +240,14 @@ def test_boxes_that_cannot_be_used_are_listed_as_bad_images(
 
 def test_actions_without_lists_or_people_are_told(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path, {**actions(), ANNOTATION: xml(("chair", "1 1 2 2", False))})
-    with pytest.raises(UserError, match=r"object 2 of VOC2012/Annotations/2010_000003.xml is no person"):
-        read(str(root), {"task": "action"})
+    with pytest.raises(UserError, match=r"object 2 of VOC2012/Annotations/2010_000003.xml is not a person"):
+        FORMAT.open(str(root), {"task": "action"})
     (root / ANNOTATION).unlink()
     with pytest.raises(UserError, match=r"2010_000003.xml is not there"):
-        read(str(root), {"task": "action"})
+        FORMAT.open(str(root), {"task": "action"})
     other = write_tree(tmp_path / "other", classification())
     with pytest.raises(UserError, match=r"VOC2007/ImageSets/Action/jumping_train.txt is not there.*VOC 2010 to 2012"):
-        read(str(other), {"task": "action"})
+        FORMAT.open(str(other), {"task": "action"})
 
 
 def test_genuine_annotations_are_read(real_data: Path, opened: Open) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from transferlab.errors import UserError
 from transferlab.images.pack import remarks, write_pack
 from transferlab.images.source import Box, Item, Source
-from transferlab.images.sources.voc import read
+from transferlab.images.sources.voc import FORMAT
 from transferlab.images.sources.voc_home import CLASSES
 from transferlab.images.spec import open_source, parse_spec
 
@@ -96,7 +96,7 @@ def test_classes_of_difficult_objects_alone_are_left_out(tmp_path: Path, write_t
     files = made(4) | {"Annotations/000.xml": xml(("cat", "1 1 9 9", False), ("emu", "1 1 9 9", True))}
     source = opened("voc", write_tree(tmp_path, files), task="detection")
     assert tuple(source.classes) == ("cat", "dog")
-    assert any("every object is difficult are left out: emu" in note for note in source.notes)
+    assert any("whose objects are all difficult are left out: emu" in note for note in source.notes)
 
 
 def test_other_endings_and_an_unknown_size_are_read(tmp_path: Path, write_tree: Write) -> None:
@@ -115,10 +115,10 @@ BAD: dict[str, tuple[Files, str]] = {
     "a missing image": ({"JPEGImages/003.jpg": ""}, r"JPEGImages/003.jpg: missing \(its name is in a list, or it is annotated\)"),
     "a missing annotation": ({"Annotations/003.xml": ""}, r"003.jpg: its annotation is missing \(Annotations/003.xml\)"),
     "another encoding": ({"Annotations/003.xml": xml(("k\xe4t", "1 1 9 9", False)).encode("latin-1")},
-                         r"003.jpg: its annotation cannot be used \(Annotations/003.xml is no annotation of PASCAL VOC"),
+                         r"003.jpg: its annotation cannot be used \(Annotations/003.xml is not an annotation of PASCAL VOC"),
     "entities": ({"Annotations/003.xml": '<!DOCTYPE a [<!ENTITY b "bbb"><!ENTITY c "&b;&b;">]><annotation>&c;</annotation>'},
                  r"its annotation cannot be used \(Annotations/003.xml declares a document type\)"),
-    "half a file": ({"Annotations/003.xml": xml(("cat", "1 1 9 9", False))[:-20]}, "003.xml is no annotation of PASCAL VOC"),
+    "half a file": ({"Annotations/003.xml": xml(("cat", "1 1 9 9", False))[:-20]}, "003.xml is not an annotation of PASCAL VOC"),
     "swapped corners": ({"Annotations/003.xml": xml(("dog", "1 1 9 9", False), ("cat", "30 1 20 9", False))},
                         r"003.jpg: box with swapped corners \(object 2, cat 30 1 20 9, of Annotations/003.xml\)"),
     "no area": ({"Annotations/003.xml": xml(("dog", "1 1 9 9", False), ("cat", "20 1 20 9", False))},
@@ -128,8 +128,8 @@ BAD: dict[str, tuple[Files, str]] = {
     "no box": ({"Annotations/003.xml": "<annotation><object><name>cat</name></object></annotation>"},
                r"003.jpg: object without a box \(object 1, cat, of Annotations/003.xml\)"),
     "another size": ({"Annotations/003.xml": xml(("cat", "1 1 20 30", False), size=(40, 50))},
-                     r"003.jpg: not of the size that its annotation gives \(50x40, not 40x50\)"),
-    "no image": ({"JPEGImages/003.jpg": "no image"}, "003.jpg: not an image that can be read"),
+                     r"003.jpg: not of the size in its annotation \(50x40, not 40x50\)"),
+    "no image": ({"JPEGImages/003.jpg": "no image"}, "003.jpg: not a readable image"),
     "an unknown class": ({f"{MAIN}cat_train.txt": "000 1\n", f"{MAIN}dog_train.txt": "000 -1\n",
                           "Annotations/003.xml": xml(("emu", "1 1 9 9", False))},
                          r"003.jpg: object of an unknown class \('emu'\)"),
@@ -158,21 +158,21 @@ def test_lists_that_do_not_fit_are_named(tmp_path: Path, write_tree: Write) -> N
     with pytest.raises(
         UserError, match=r"ImageSets/Main/val.txt names 003, which ImageSets/Main/train.txt named before"
     ):
-        read(str(root), {"task": "detection"})
+        FORMAT.open(str(root), {"task": "detection"})
     write_tree(root, {f"{MAIN}val.txt": b"\xff\xfe"})
-    with pytest.raises(UserError, match=r"val.txt is no text in UTF-8"):
-        read(str(root), {"task": "detection"})
+    with pytest.raises(UserError, match=r"val.txt is not text in UTF-8"):
+        FORMAT.open(str(root), {"task": "detection"})
     write_tree(root, {f"{MAIN}val.txt": ""})
     with pytest.raises(UserError, match=r"val.txt is empty"):
-        read(str(root), {"task": "detection"})
-    with pytest.raises(UserError, match="tasks are classification, action and detection"):
-        read(str(root), {"task": "boxes"})
+        FORMAT.open(str(root), {"task": "detection"})
+    with pytest.raises(UserError, match="task=boxes is not valid.*classification or action or detection"):
+        FORMAT.open(str(root), {"task": "boxes"})
 
 
 def test_a_set_without_any_object_is_no_target(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path, {"JPEGImages/1.jpg": picture(), "Annotations/1.xml": xml()})
     with pytest.raises(UserError, match="no object is annotated in Annotations"):
-        read(str(root), {"task": "detection"})
+        FORMAT.open(str(root), {"task": "detection"})
 
 
 def test_in_vocs_own_folders_other_names_than_its_own_are_mistakes(
@@ -190,8 +190,8 @@ def test_in_vocs_own_folders_other_names_than_its_own_are_mistakes(
 
 def test_annotations_count_towards_the_fingerprint(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path, made())
-    before = read(str(root), {"task": "detection"}).fingerprint
+    before = FORMAT.open(str(root), {"task": "detection"}).fingerprint
     write_tree(root, {"Annotations/000.xml": xml(("cat", "1 1 20 31", False))})
-    assert read(str(root), {"task": "detection"}).fingerprint != before
-    items: list[Item] = list(read(str(root), {}).items())
+    assert FORMAT.open(str(root), {"task": "detection"}).fingerprint != before
+    items: list[Item] = list(FORMAT.open(str(root), {}).items())
     assert items[0].objects is None  # classification is as it was

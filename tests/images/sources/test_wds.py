@@ -13,7 +13,7 @@ from transferlab.errors import UserError
 from transferlab.images.pack import write_pack
 from transferlab.images.source import Box, Objects, Source
 from transferlab.images.sources.held_out import is_held_out
-from transferlab.images.sources.wds import read
+from transferlab.images.sources.wds import FORMAT
 
 Png = Callable[..., bytes]
 Members = list[tuple[str, bytes]]
@@ -44,7 +44,7 @@ def test_shards_are_read_in_place_with_the_split_of_their_names(tmp_path: Path, 
     shard(tmp_path / "val_0.tar", pairs(png, "dog"))
     shard(tmp_path / "test.tgz", pairs(png, "cat"))
     (tmp_path / "words.txt").write_text("not a shard")
-    source = read(str(tmp_path), {})
+    source = FORMAT.open(str(tmp_path), {})
     assert list(source.classes) == ["cat", "dog"] and source.classes[0] == "cat"
     assert facts(source) == [
         ("test/k0", "cat", "test"), ("train-000/k0", "cat", "train"), ("train-000/k1", "dog", "train"),
@@ -55,18 +55,22 @@ def test_shards_are_read_in_place_with_the_split_of_their_names(tmp_path: Path, 
 
 
 def test_a_single_shard_of_another_name_has_no_split(tmp_path: Path, png: Png) -> None:
-    assert facts(read(str(shard(tmp_path / "trains.tar", pairs(png, "a", "b"))), {}))[0] == ("trains/k0", "a", None)
+    assert facts(FORMAT.open(str(shard(tmp_path / "trains.tar", pairs(png, "a", "b"))), {}))[0] == (
+        "trains/k0",
+        "a",
+        None,
+    )
 
 
 def test_the_label_may_come_before_the_image_and_other_members_between(tmp_path: Path, png: Png) -> None:
     members = [("a.cls", b" cat\n"), ("a.json", b"{}"), ("a.PNG", png()), ("b.jpg", png(1)), ("b.cls", b"dog")]
-    assert [f[1] for f in facts(read(str(shard(tmp_path / "x.tar", members)), {}))] == ["cat", "dog"]
+    assert [f[1] for f in facts(FORMAT.open(str(shard(tmp_path / "x.tar", members)), {}))] == ["cat", "dog"]
 
 
 def test_keys_may_hold_dots_folders_and_hostile_parts(tmp_path: Path, png: Png) -> None:
     keys = ["v1.2/a.b", "../../etc/passwd", "/absolute/c", "caf\u00e9", "x" * 300]
     members = [m for key in keys for m in ((f"{key}.png", png()), (f"{key}.cls", b"cat"))]
-    found = facts(read(str(shard(tmp_path / "s.tar", members)), {}))
+    found = facts(FORMAT.open(str(shard(tmp_path / "s.tar", members)), {}))
     assert [key for key, _, _ in found] == [f"s/{key}" for key in keys]
     assert os.listdir(tmp_path) == ["s.tar"]
 
@@ -78,17 +82,17 @@ def test_links_and_devices_are_passed_over(tmp_path: Path, png: Png) -> None:
         info = tarfile.TarInfo(name)
         info.type, info.linkname = kind, "/etc/passwd"
         odd.append(info)
-    found = facts(read(str(shard(tmp_path / "s.tar", pairs(png, "cat", "dog"), tuple(odd))), {}))
+    found = facts(FORMAT.open(str(shard(tmp_path / "s.tar", pairs(png, "cat", "dog"), tuple(odd))), {}))
     assert [key for key, _, _ in found] == ["s/k0", "s/k1"]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda png: [("a.png", png()), ("b.cls", b"cat")], "'a' is not a pair"),
-        (lambda png: [("a.png", png())], "'a' is not a pair"),
-        (lambda png: [("a.cls", b"cat"), ("b.cls", b"cat"), ("b.png", png())], "'a' is not a pair"),
-        (lambda png: [("a.png", png()), ("b.png", png()), ("b.cls", b"cat")], "'a' is not a pair"),
+        (lambda png: [("a.png", png()), ("b.cls", b"cat")], "'a' is not an image with its label"),
+        (lambda png: [("a.png", png())], "'a' is not an image with its label"),
+        (lambda png: [("a.cls", b"cat"), ("b.cls", b"cat"), ("b.png", png())], "'a' is not an image with its label"),
+        (lambda png: [("a.png", png()), ("b.png", png()), ("b.cls", b"cat")], "'a' is not an image with its label"),
         (lambda png: pairs(png, "cat") + pairs(png, "cat"), "'k0' occurs twice"),
         (lambda png: [("a.png", png()), ("a.cls", b" ")], "label of 'a' is empty"),
         (lambda png: [("a.png", png()), ("a.cls", b"\xff\xfe")], "not UTF-8"),
@@ -99,7 +103,7 @@ def test_shards_that_are_not_pairs_are_told(
     make: Callable[[Png], Members], message: str, tmp_path: Path, png: Png
 ) -> None:
     with pytest.raises(UserError, match=message):
-        facts(read(str(shard(tmp_path / "s.tar", make(png))), {}))
+        facts(FORMAT.open(str(shard(tmp_path / "s.tar", make(png))), {}))
 
 
 @pytest.mark.parametrize("name", ["s.tar", "s.tar.gz"])
@@ -109,40 +113,40 @@ def test_a_shard_that_is_cut_short_is_named(name: str, share: float, tmp_path: P
     path = shard(tmp_path / name, members)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(UserError, match=r"cannot be read to its end|is not a pair"):
-        facts(read(str(path), {}))
+    with pytest.raises(UserError, match=r"cannot be read to its end|is not an image with its label"):
+        facts(FORMAT.open(str(path), {}))
 
 
 def test_what_is_no_tar_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no tar shards here"):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})
     (tmp_path / "train-0.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(UserError, match="cannot be read to its end"):
-        list(read(str(tmp_path), {}).classes)
+        list(FORMAT.open(str(tmp_path), {}).classes)
 
 
 def test_the_fingerprint_needs_no_pass_over_the_shards(tmp_path: Path) -> None:
     (tmp_path / "train-0.tar").write_bytes(b"no tar at all")
-    first = read(str(tmp_path), {}).fingerprint
+    first = FORMAT.open(str(tmp_path), {}).fingerprint
     os.utime(tmp_path / "train-0.tar", ns=(1, 1))
-    assert read(str(tmp_path), {}).fingerprint != first
+    assert FORMAT.open(str(tmp_path), {}).fingerprint != first
 
 
 def test_integer_labels_become_wnids_by_a_class_list(tmp_path: Path, png: Png) -> None:
     shard(tmp_path / "imagenet1k-train-0000.tar", pairs(png, "0", "999"))
     shard(tmp_path / "imagenet1k-validation-00.tar", pairs(png, "1"))
-    source = read(str(tmp_path), {"classes": "imagenet-1k"})
+    source = FORMAT.open(str(tmp_path), {"classes": "imagenet-1k"})
     assert [(label, split) for _, label, split in facts(source)] == [
         ("n01440764", "train"), ("n15075141", "train"), ("n01443537", "val")
     ]  # fmt: skip
     assert list(source.classes) == ["n01440764", "n01443537", "n15075141"]
-    assert source.fingerprint != read(str(tmp_path), {}).fingerprint
+    assert source.fingerprint != FORMAT.open(str(tmp_path), {}).fingerprint
     for label in ("1000", "-1", "cat"):
         shard(tmp_path / "imagenet1k-train-0000.tar", pairs(png, label))
-        with pytest.raises(UserError, match=rf"the label '{label}' is no place .*train-0000.tar.*from 0 to 999"):
-            facts(read(str(tmp_path), {"classes": "imagenet-1k"}))
-    with pytest.raises(UserError, match="the one list is classes=imagenet-1k"):
-        read(str(tmp_path), {"classes": "imagenet-21k"})
+        with pytest.raises(UserError, match=rf"the label '{label}' is not an index .*train-0000.tar.*0 to 999"):
+            facts(FORMAT.open(str(tmp_path), {"classes": "imagenet-1k"}))
+    with pytest.raises(UserError, match="classes=imagenet-21k is not valid.*choose imagenet-1k"):
+        FORMAT.open(str(tmp_path), {"classes": "imagenet-21k"})
 
 
 TABLE = "key,x0,y0,x1,y1\nk0,0,0,7,3\nk1,4,4,4,7\nk2,0,0,15,15\nk3,2,2,5,5\n"
@@ -153,9 +157,9 @@ def test_a_table_of_boxes_makes_shards_a_target_for_localisation(tmp_path: Path,
         shard(tmp_path / "set" / f"{split}-0.tar", pairs(png, "cat", "dog", "dog", "emu"))
     (tmp_path / "boxes.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
     options = {"boxes": str(tmp_path / "boxes.csv.gz"), "boxes_px": "16", "only": "cat,dog"}
-    source = read(str(tmp_path / "set"), options)
+    source = FORMAT.open(str(tmp_path / "set"), options)
     assert tuple(source.classes) == ("cat", "dog") and source.metric == "mAP"
-    assert source.notes == ("1 images are left out, since their box has no area",)
+    assert source.notes == ("1 images are left out because their box has no area",)
     items = list(source.items())
     assert [(item.key, item.split) for item in items] == [
         ("train-0/k0", "train"), ("train-0/k2", "train"), ("val-0/k0", "test"), ("val-0/k2", "test")
@@ -164,7 +168,7 @@ def test_a_table_of_boxes_makes_shards_a_target_for_localisation(tmp_path: Path,
     pack = write_pack(source, tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None, workers=1)
     assert pack.boxes is not None  # images of 8 px, boxes in 16
     assert pack.boxes.boxes[0].tolist() == [0, 0, 4, 2] and pack.boxes.original_sizes[0].tolist() == [16, 16]
-    assert tuple(read(str(tmp_path / "set"), {"only": "kept"}).classes) == tuple(
+    assert tuple(FORMAT.open(str(tmp_path / "set"), {"only": "kept"}).classes) == tuple(
         name for name in ("cat", "dog", "emu") if not is_held_out(name)
     )
 
@@ -185,14 +189,14 @@ def test_a_table_that_does_not_fit_is_named(table: bytes | str, message: str, tm
     shard(tmp_path / "set.tar", pairs(png, "cat", "dog"))
     (tmp_path / "boxes.csv").write_bytes(table.encode() if isinstance(table, str) else table)
     with pytest.raises(UserError, match=message):
-        read(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv")})
+        FORMAT.open(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv")})
 
 
 def test_an_image_that_the_table_leaves_out_is_named(tmp_path: Path, png: Png) -> None:
     shard(tmp_path / "set.tar", pairs(png, "cat", "dog", "dog"))
     (tmp_path / "boxes.csv").write_text("key,x0,y0,x1,y1\nk0,0,0,7,3\nk1,0,0,3,3\n")
-    source = read(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv")})
+    source = FORMAT.open(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv")})
     with pytest.raises(UserError, match=r"set/k2: without a box \(the table has no row for k2\)"):
         write_pack(source, tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None, workers=1)
-    with pytest.raises(UserError, match="boxes_px=0 is no side in pixels"):
-        read(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv"), "boxes_px": "0"})
+    with pytest.raises(UserError, match="boxes_px=0 is not valid"):
+        FORMAT.open(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv"), "boxes_px": "0"})

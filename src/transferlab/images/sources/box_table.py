@@ -1,4 +1,4 @@
-"""One box an image from a table ``key,x0,y0,x1,y1``, in whole pixels from 0 with the last row and column."""
+"""Tables of one box per image: ``key,x0,y0,x1,y1`` in whole pixels that count from 0, last row and column included."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from transferlab.errors import UserError
+from transferlab.images.format import existing
 from transferlab.images.source import Box, Item, Objects, Unreadable
-from transferlab.images.sources.listing import existing
 
 COLUMNS = ["key", "x0", "y0", "x1", "y1"]
 Corners = tuple[int, int, int, int]
@@ -22,7 +22,7 @@ def read_tables(files: str, where: str) -> dict[str, Corners]:
     """Key to box, from files with commas between their names, each plain or gzipped.
 
     Raises:
-        UserError: a file that is missing or damaged, other columns, numbers that are none, a key twice.
+        UserError: a file is missing, damaged or has other columns; a value is not a number, a key is repeated.
     """
     found: dict[str, Corners] = {}
     for name in files.split(","):
@@ -35,7 +35,7 @@ def read_tables(files: str, where: str) -> dict[str, Corners]:
                     f"line {number} of {name} is {','.join(row)!r}", where, "a key and four whole numbers were expected"
                 ) from error
             if key in found:
-                raise UserError(f"line {number} of {name} gives {key} a second box", where, "give every image one")
+                raise UserError(f"line {number} of {name} gives {key} a second box", where, "give every image one box")
             found[key] = left, top, right, bottom
     return found
 
@@ -60,22 +60,22 @@ def has_area(box: Corners) -> bool:
 
 
 def located(item: Item, box: Corners | None, size: tuple[int, int] | None, key: str) -> Item:
-    """An image of one class as one for detection of that object.
+    """An image of one class as an image with the box of that object.
 
     Args:
-        box: None if the table has none for it. size: of the image that boxes count on, if that is told.
+        box: None if the table has no row for the image.
+        size: width and height in pixels of the image that the box was drawn on, if known.
     """
     label = item.label if isinstance(item.label, str) else item.label[0]
     if box is None:
-        flawed = Unreadable(f"without a box (the table has no row for {key})")
-        return replace(item, data=flawed, label=(label,), objects=Objects(None, ()))
+        missing = Unreadable(f"without a box (the table has no row for {key})")
+        return replace(item, data=missing, label=(label,), objects=Objects(None, ()))
     left, top, right, bottom = box
     one = Box(label, left, top, right + 1, bottom + 1)
     return replace(item, label=(label,), objects=Objects(size, (one,), reduced=size is not None))
 
 
-def degenerate(boxes: Mapping[str, Corners] | Sequence[Corners]) -> str:
-    """A sentence on boxes without area, or ""."""
-    values = boxes.values() if isinstance(boxes, Mapping) else boxes
-    n_flat = sum(not has_area(box) for box in values)
-    return f"{n_flat:,} images are left out, since their box has no area" if n_flat else ""
+def note_on_area(boxes: Iterable[Corners]) -> list[str]:
+    """A note that says how many boxes have no area, if any."""
+    n_flat = sum(not has_area(box) for box in boxes)
+    return [f"{n_flat:,} images are left out because their box has no area"] if n_flat else []

@@ -1,19 +1,20 @@
-"""``digits``: scikit-learn's 1,797 handwritten digits of 8 by 8 pixels, which lie inside that package."""
+"""``digits``: the 1,797 handwritten digits of 8 by 8 pixels that scikit-learn contains."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.identity import digest
+from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
-    """Ten classes; values 0…16 become 0…255."""
+def read(request: Request) -> Source:
+    """Ten classes without splits; pixel values 0…16 become 0…255."""
     from sklearn.datasets import load_digits
 
     held = cast(Any, load_digits())
@@ -31,3 +32,6 @@ def read(path: str, options: Mapping[str, str]) -> Source:
         items=items,
         n_images=len(labels),
     )
+
+
+FORMAT = Format(name="digits", title="Digits", explained="scikit-learn's handwritten digits", read=read)

@@ -1,24 +1,25 @@
-"""The option ``only``: some of a set's classes, so that what a study's source has not seen can be its target."""
+"""The option ``only``: keep some classes of a set, so that classes the source has not seen can be a target."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.format import Text
 from transferlab.images.sources.listing import class_order
 
-SHARE = 5  # one class of so many is held out
+SHARE = 5  # one class in so many is held out
+ONLY = Text(means="`held-out` keeps a fifth of the classes, `kept` the others, and `A,B` those named")
 
 
 def is_held_out(name: str) -> bool:
-    """Whether a class is one of the fifth that ``only=held-out`` keeps; it depends on its name alone."""
+    """Whether a class belongs to the fifth that ``only=held-out`` keeps; it depends on its name alone."""
     return int(digest("held out", name), 16) % SHARE == 0
 
 
-def chosen(options: Mapping[str, str]) -> Callable[[str], bool]:
-    """Which classes the option ``only`` keeps: ``held-out``, ``kept`` (all others), or names with commas between them."""
-    only = options.get("only", "")
+def chosen(only: str) -> Callable[[str], bool]:
+    """Which classes ``only`` keeps: ``held-out``, ``kept`` (all others), names with commas between them; "" keeps all."""
     names = frozenset(only.split(","))
     rules: dict[str, Callable[[str], bool]] = {
         "": lambda _: True,
@@ -28,17 +29,16 @@ def chosen(options: Mapping[str, str]) -> Callable[[str], bool]:
     return rules.get(only, lambda name: name in names)
 
 
-def restricted(classes: Collection[str], options: Mapping[str, str], where: str) -> tuple[str, ...]:
-    """The classes that the option keeps, in order.
+def restricted(classes: Collection[str], only: str, where: str) -> tuple[str, ...]:
+    """The classes that ``only`` keeps, in class-index order.
 
     Raises:
-        UserError: it names classes that there are not, or keeps none.
+        UserError: it names classes that do not exist, or keeps none.
     """
-    keeps = chosen(options)
+    keeps = chosen(only)
     left = class_order(name for name in classes if keeps(name))
-    only = options.get("only", "")
     absent = sorted(set(only.split(",")) - set(classes)) if only not in ("", "held-out", "kept") else []
     if absent or not left:
-        told = f"there is no class {absent[0]!r}" if absent else "no class is left"
-        raise UserError(told, f"{where}, only={only}", "write only=held-out, only=kept, or classes with commas between")
+        what = f"there is no class {absent[0]!r}" if absent else "no class is left"
+        raise UserError(what, f"{where}, only={only}", "write only=held-out, only=kept, or classes with commas between")
     return left

@@ -1,10 +1,10 @@
-"""``hf:PATH``: a Hugging Face set on disk: Parquet files, or a folder that ``save_to_disk`` wrote. Extra ``hf``."""
+"""``hf:PATH``: a Hugging Face data set on disk: Parquet files, or what ``save_to_disk`` wrote. Needs the extra ``hf``."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +13,17 @@ from typing import Any, cast
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, Source, Unreadable
-from transferlab.images.sources.listing import SPLIT_NAMES, class_order, existing, fingerprint
-from transferlab.images.sources.wnids import class_names, named
+from transferlab.images.sources.listing import SPLIT_NAMES, classes_of, fingerprint
+from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 
 BATCH = 64  # rows in memory at once
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where image and label are, and the label's names where the set or a class list has them."""
+    """The columns of image and label, and the names of labels if the data set or a class list has them."""
 
     image: str
     label: str
@@ -30,35 +31,34 @@ class _Columns:
     are_wnids: bool
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
-    """Columns ``image`` (bytes, or a struct with bytes) and ``label``, unless the options of these names say otherwise.
+def read(request: Request) -> Source:
+    """The image column holds bytes, or a struct with bytes; lists in the label column make the source multi-label.
 
-    Files are read by pyarrow in batches; a split is how a file's or folder's name begins. A label that is a list
-    makes the set multi-label. Files of which every label is -1, as test sets without labels are published, are left
-    out. By the option ``classes=imagenet-1k`` labels stand for ImageNet-1k's wnids in their usual order; the wnids that
-    its files' names end in must agree.
+    The first word of a file's or folder's name is its split. Files whose labels are all -1 are left out: test sets
+    without labels are published like that. With ``classes=imagenet-1k``, wnids at the end of the images' file names
+    must agree with the labels.
 
     Raises:
-        UserError: pyarrow is missing, no set here, other columns, damaged files, labels without a class.
+        UserError: pyarrow is missing; no data set here, other columns, damaged files, labels without a class.
     """
-    root, where = existing(path, "hf"), f"hf:{path}"
+    root, where = request.path, request.where
     try:
-        import pyarrow  # noqa: F401  # pyright: ignore[reportUnusedImport]  # whether it is there
+        import pyarrow  # noqa: F401  # pyright: ignore[reportUnusedImport]  # only to see whether it is installed
     except ImportError as error:
         raise UserError("reading this needs pyarrow", where, "pip install 'transferlab[hf]'") from error
     files = _files(root, where)
-    with _telling(files[0], where):
-        columns, several = _columns(files[0], options, where)
+    with _damage_named(files[0], where):
+        columns, several = _columns(files[0], request)
     of_files: dict[Path, list[Any]] = {}
     for file in files:
-        with _telling(file, where):
+        with _damage_named(file, where):
             of_files[file] = [value for batch in _batches(file, [columns.label]) for value in _values(batch, columns)]
     empty = [file for file, values in of_files.items() if columns.names and set(map(str, values)) == {"-1"}]
     files = [file for file in files if file not in empty]
     labels = [_label(value, columns) for file in files for value in of_files[file]]
     return Source(
         name=root.stem if root.is_file() else root.resolve().name,
-        classes=class_order(n for label in labels for n in ((label,) if isinstance(label, str) else label)),
+        classes=classes_of(labels),
         fingerprint=digest(
             "hf",
             columns.image,
@@ -69,6 +69,7 @@ def read(path: str, options: Mapping[str, str]) -> Source:
         items=partial(_items, files, root, columns, where),
         n_images=len(labels),
         multi_label=several,
+        has_wnids=columns.are_wnids,
         notes=[f"{file.name} was left out: it has no labels" for file in empty],
     )
 
@@ -78,7 +79,7 @@ def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iter
         split = _split(file, root)
         name = file.relative_to(root).as_posix() if root.is_dir() else file.name
         number = 0
-        with _telling(file, where):
+        with _damage_named(file, where):
             for batch in _batches(file, [columns.image, columns.label]):
                 pairs = zip(batch.column(columns.image).to_pylist(), _values(batch, columns), strict=True)
                 for image, value in pairs:
@@ -89,18 +90,16 @@ def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iter
 
 
 def _must_fit(image: Any, label: str | tuple[str, ...], columns: _Columns, where: str) -> None:
-    """Where labels are places among wnids: a file that ends in one, as in ImageNet-1k, must have that label."""
+    """If labels are indices of wnids, a file name that ends in a wnid, as in ImageNet-1k, must agree with its label."""
     path = cast("dict[str, Any]", image).get("path") if isinstance(image, dict) else None
-    told = re.search(r"(?:^|_)(n\d{8})\.\w+$", str(path)) if columns.are_wnids else None
-    if told is not None and told[1] != label:
-        raise UserError(
-            f"{path} has the label of {label}", where, "these labels do not count in the order of the class list"
-        )
+    match = re.search(r"(?:^|_)(n\d{8})\.\w+$", str(path)) if columns.are_wnids else None
+    if match is not None and match[1] != label:
+        raise UserError(f"{path} has the label of {label}", where, "these labels are not indices of the class list")
 
 
 def _content(image: Any) -> bytes | Unreadable:
     data = cast("dict[str, Any]", image).get("bytes") if isinstance(image, dict) else image
-    return data if isinstance(data, bytes) else Unreadable("the set holds no bytes of it")
+    return data if isinstance(data, bytes) else Unreadable("the data set has no bytes of it")
 
 
 def _files(root: Path, where: str) -> list[Path]:
@@ -108,7 +107,7 @@ def _files(root: Path, where: str) -> list[Path]:
         return [root]
     saved = sorted(root.rglob("state.json"))
     if saved:
-        # save_to_disk names its files in state.json; others beside them are caches.
+        # save_to_disk lists its files in state.json; any other file is a cache.
         return [
             state.parent / Path(str(entry["filename"])).name
             for state in saved
@@ -116,12 +115,12 @@ def _files(root: Path, where: str) -> list[Path]:
         ]
     found = sorted(file for file in root.rglob("*.parquet") if not file.name.startswith("."))
     if not found:
-        raise UserError("there is neither a Parquet file nor a saved set here", where, "check the path")
+        raise UserError("there is neither a Parquet file nor a saved data set here", where, "check the path")
     return found
 
 
 def _split(file: Path, root: Path) -> str | None:
-    """By the file's name, or by the folders that it lies in, the innermost first."""
+    """From the file's name, or from its folders' names, innermost first."""
     inner = file.relative_to(root).parts if root.is_dir() else (file.name,)
     words = [re.split(r"[^a-z]", part.lower(), maxsplit=1)[0] for part in reversed(inner)]
     return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
@@ -151,45 +150,44 @@ def _schema(file: Path) -> Any:
         return stream.schema
 
 
-def _columns(file: Path, options: Mapping[str, str], where: str) -> tuple[_Columns, bool]:
+def _columns(file: Path, request: Request) -> tuple[_Columns, bool]:
     """The columns, and whether labels are lists."""
     import pyarrow as pa
 
     types = cast(Any, pa).types
     schema = _schema(file)
-    image, label = options.get("image", "image"), options.get("label", "label")
+    image, label, where = request.options["image"], request.options["label"], request.where
     absent = [name for name in (image, label) if name not in schema.names]
     if absent:
         raise UserError(
-            f"there is no column {absent[0]!r}",
-            where,
+            f"there is no column {absent[0]!r}", where,
             f"columns are {', '.join(schema.names)}; choose with ?image=…&label=…",
-        )
+        )  # fmt: skip
     several = bool(types.is_list(schema.field(label).type))
     held = schema.field(image).type
     if not (types.is_struct(held) or types.is_binary(held) or types.is_large_binary(held)):
-        raise UserError(f"the column {image!r} is {held}, no image", where, "choose another with ?image=…")
-    names, listed = _names(schema, label), class_names(options, where)
+        raise UserError(
+            f"the column {image!r} has the type {held}, which is not an image", where, "choose another with ?image=…"
+        )
+    names, listed = _names(schema, label), imagenet1k_wnids() if "classes" in request.options else None
     if listed is not None and names is not None and len(names) != len(listed):
         raise UserError(
-            f"the set names {len(names)} classes", where, f"the class list has {len(listed)}: leave out classes=…"
+            f"the data set names {len(names)} classes", where, f"the class list has {len(listed)}: leave out classes=…"
         )
     if listed is None and names is not None and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(
-            f"two classes of the set are called {twice!r}",
-            where,
-            "for ImageNet-1k add classes=imagenet-1k: wnids differ",
+            f"two classes are called {twice!r}", where, "for ImageNet-1k add classes=imagenet-1k: its wnids are unique"
         )
     return _Columns(image, label, listed or names, listed is not None), several
 
 
 def _names(schema: Any, label: str) -> tuple[str, ...] | None:
-    """The label's names, from what the library datasets notes in a file's schema."""
+    """The names of labels, which the library datasets keeps in a file's schema."""
     metadata: dict[bytes, bytes] = schema.metadata or {}
     described: Any = json.loads(metadata.get(b"huggingface", b"{}"))
     feature: Any = described.get("info", {}).get("features", {}).get(label, {})
-    if isinstance(feature, list):  # a list of labels, as older versions note it
+    if isinstance(feature, list):  # a list of labels, in older versions
         feature = cast("list[Any]", feature)[0]
     feature = cast("dict[str, Any]", feature)
     inner: dict[str, Any] = feature.get("feature", feature)
@@ -211,14 +209,20 @@ def _label(value: Any, columns: _Columns) -> str | tuple[str, ...]:
 
 
 @contextmanager
-def _telling(file: Path, where: str) -> Generator[None]:
-    """Raises UserError with the file's name for what pyarrow raises on damage."""
+def _damage_named(file: Path, where: str) -> Generator[None]:
+    """Raises UserError with the file's name for whatever pyarrow raises on damaged files."""
     import pyarrow as pa
 
     try:
         yield
     except (cast("type[Exception]", pa.ArrowException), OSError, LookupError) as error:
         reason = (str(error).splitlines() or ["?"])[0]
-        raise UserError(
-            f"{file.name} cannot be read: {reason}", where, "get it again, or save the set again"
-        ) from error
+        raise UserError(f"{file.name} cannot be read: {reason}", where, "get or save it again") from error
+
+
+FORMAT = Format(
+    name="hf", title="Hugging Face data set", explained="Parquet files, or a data set that `save_to_disk` wrote",
+    path="a Parquet file, or a folder", tasks=("classes", "labels"), read=read,
+    parameters={"image": Text(means="the column of images", default="image"),
+                "label": Text(means="the column of labels", default="label"), "classes": CLASSES},
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""ILSVRC-2012's archives as they were downloaded: a tar of 1000 tars, a flat tar, a kit; read through, never unpacked."""
+"""ILSVRC-2012's archives as downloaded: a tar of 1000 tars, a flat tar, a development kit; read without unpacking."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ TRAIN, VAL, KIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2
 
 
 def with_kit(tree: Tree, archive: Path, names: Collection[str]) -> Tree:
-    """A tree to which these members of the development kit's archive have been added.
-
-    Raises:
-        UserError: the archive is damaged.
-    """
+    """A tree with these members of the development kit added; raises UserError if its archive is damaged."""
     try:
         held = dict(tarstream.files(archive, lambda name, size: name.removeprefix("./") in names and size < 1 << 24))
     except tarstream.DAMAGED as error:
@@ -40,15 +36,15 @@ def with_kit(tree: Tree, archive: Path, names: Collection[str]) -> Tree:
     return replace(tree, files={**{name: (len(c), 0) for name, c in added.items()}, **tree.files}, content=content)
 
 
-def read(root: Path, tree: Tree, told_by: str, truth: Mapping[str, str], counts: Mapping[str, int]) -> Source:
+def read(root: Path, tree: Tree, list_: str, truth: Mapping[str, str], counts: Mapping[str, int]) -> Source:
     """A folder with the two image archives.
 
     Args:
-        told_by, truth: the list of validation labels, and file name without ending to wnid.
+        list_: the file of validation labels. truth: image file name without suffix to wnid.
         counts: training images of each class, or nothing.
 
     Raises:
-        UserError: an archive is missing, cut short or of other content; while it is read, also images that are missing.
+        UserError: an archive is missing, cut short or has other content; once its items are read, an image is missing.
     """
     for name in (TRAIN, VAL):
         if name not in tree.files:
@@ -61,21 +57,21 @@ def read(root: Path, tree: Tree, told_by: str, truth: Mapping[str, str], counts:
     except tarstream.DAMAGED as error:
         raise _damaged(root / TRAIN, error, tree.where) from error
     if sorted(found) != list(imagenet1k_wnids()):
-        odd = sorted(set(found) ^ set(imagenet1k_wnids())) or ["one of them twice"]
+        odd = sorted(set(found) ^ set(imagenet1k_wnids())) or ["one of them, twice"]
         raise UserError(
-            f"{TRAIN} holds {len(found):,} archives of classes, 1,000 were expected; in one alone is {odd[0]}", tree.where,
+            f"{TRAIN} holds {len(found):,} archives of classes, 1,000 were expected; missing or unexpected is {odd[0]}", tree.where,
             "get it again",
         )  # fmt: skip
     return Source(
         name="imagenet",
         classes=imagenet1k_wnids(),
         fingerprint=digest("imagenet tars", fingerprint([root / TRAIN, root / VAL], root), dict(truth)),
-        items=partial(_items, root, tree.where, told_by, truth, counts),
+        items=partial(_items, root, tree.where, list_, truth, counts),
         notes=tuple(tree.notes),
     )
 
 
-def _items(root: Path, where: str, told_by: str, truth: Mapping[str, str], counts: Mapping[str, int]) -> Iterator[Item]:
+def _items(root: Path, where: str, list_: str, truth: Mapping[str, str], counts: Mapping[str, int]) -> Iterator[Item]:
     try:
         with tarfile.open(root / TRAIN, "r:") as outer:
             for member in outer:
@@ -87,14 +83,14 @@ def _items(root: Path, where: str, told_by: str, truth: Mapping[str, str], count
         for name, content in tarstream.files(root / VAL, _is_image):
             stem = name.rpartition("/")[2].rpartition(".")[0]
             if stem not in truth:
-                raise UserError(f"{told_by} has no label for {name} in {VAL}", where, "get the list that belongs to it")
+                raise UserError(f"{list_} has no label for {name} in {VAL}", where, "get the list that belongs to it")
             seen[stem] += 1
             yield Item(f"val/{stem}.JPEG", content, truth[stem], "val")
     except tarstream.DAMAGED as error:
         raise _damaged(root / VAL, error, where) from error
     if absent := [stem for stem in truth if not seen[stem]]:
         raise UserError(
-            f"{VAL} holds {len(seen):,} of the {len(truth):,} images that {told_by} names: missing is for example "
+            f"{VAL} holds {len(seen):,} of the {len(truth):,} images that {list_} names, without for example "
             f"{absent[0]}.JPEG", where, "get the archive again"
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """``inaturalist:PATH``: the iNaturalist competition sets of 2017, 2018, 2019 and 2021, with their taxonomies.
 
 Layouts: github.com/visipedia/inat_comp (README.md of each year) and torchvision's ``datasets.INaturalist``. Until 2019 the
-classes are in ``train<year>.json`` and ``val<year>.json``, in COCO's form; the names of 2018 and 2019 in the
-``categories.json`` that was published later. In 2021 every folder is called by its class and all ranks above it.
+classes are in ``train<year>.json`` and ``val<year>.json``, in COCO's format; the names of 2018 and 2019 are in
+``categories.json``, published later. In 2021 every folder is named after its class and all ranks above it.
 """
 
 from __future__ import annotations
@@ -14,40 +14,34 @@ from itertools import pairwise
 from typing import Any
 
 from transferlab.errors import UserError
+from transferlab.images.format import Format, Request
 from transferlab.images.source import Source
 from transferlab.images.sources.filetree import Row, Tree, listed, may_be_image, tree_of
-from transferlab.images.sources.listing import class_order, existing
+from transferlab.images.sources.listing import class_order
 from transferlab.taxonomy.readers import from_folders
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
-FOLDERS = {
-    "train": "train",
-    "train_mini": "train",
-    "val": "val",
-    "2021_train": "train",
-    "2021_train_mini": "train",
-    "2021_valid": "val",
-}  # the last three are torchvision's
+FOLDERS = {"train": "train", "train_mini": "train", "val": "val",
+           "2021_train": "train", "2021_train_mini": "train", "2021_valid": "val"}  # of torchvision  # fmt: skip
 LIST = re.compile(r"(?:.*/)?(train|val)(?:_mini)?(?:20\d\d)?\.json")
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
+def read(request: Request) -> Source:
     """A class is its path through the ranks, "Animalia/Annelida/…/Lumbricus/Lumbricus terrestris".
 
-    PATH holds the folders ``train`` (or ``train_mini``) and ``val`` of 2021, or the lists of an earlier year beside the
-    folder that their file names begin with. Categories without ranks, as in 2017, hang below their super category.
+    Categories without ranks, as in 2017, are children of their super category.
 
     Raises:
-        UserError: neither; lists that are damaged, contradict each other, or name images that are not there.
+        UserError: no known layout; lists are damaged, contradict each other, or name images that are missing.
     """
-    tree = tree_of(existing(path, "inaturalist"), f"inaturalist:{path}", frozenset({"test", "public_test"}))
+    tree = tree_of(request.path, request.where, frozenset({"test", "public_test"}))
     rows = _by_folders(tree) or _by_lists(tree)
     classes = class_order(label for _, label, _ in rows)
     return listed(tree, "inaturalist", rows, classes=classes, taxonomy=from_folders(classes))
 
 
 def _by_folders(tree: Tree) -> list[Row]:
-    """The layout of 2021; nothing if it is another."""
+    """Rows in the layout of 2021; none in another."""
     rows: list[Row] = []
     odd: list[str] = []
     numbers: dict[str, set[str]] = {}
@@ -64,7 +58,7 @@ def _by_folders(tree: Tree) -> list[Row]:
         rows.append((name, "/".join((*ranks[:6], f"{ranks[5]} {ranks[6]}")), FOLDERS[top]))
     if rows and odd:
         raise UserError(
-            f"the folder {odd[0]} is not named by a class", tree.where,
+            f"the folder {odd[0]} is not named after a class", tree.where,
             "expected a number, six ranks and an epithet with _ between them",
         )  # fmt: skip
     _must_match(tree.where, numbers)
@@ -72,12 +66,10 @@ def _by_folders(tree: Tree) -> list[Row]:
 
 
 def _must_match(where: str, numbers: Mapping[str, set[str]]) -> None:
-    """Folders of training and of validation images, one of each at most, with the same classes."""
+    """Raises UserError unless there is at most one folder for each split, all with the same classes."""
     tops = sorted(numbers)
     if len({FOLDERS[top] for top in tops}) < len(tops):
-        raise UserError(
-            f"there are {' and '.join(tops)}", where, "leave one of them: the mini set is a part of the other"
-        )
+        raise UserError(f"there are {' and '.join(tops)}", where, "keep one of them: the mini set is part of the other")
     for one, other in pairwise(tops):
         for with_it, without in ((one, other), (other, one)):
             if lacking := sorted(numbers[with_it] - numbers[without]):
@@ -88,16 +80,16 @@ def _must_match(where: str, numbers: Mapping[str, set[str]]) -> None:
 
 
 def _by_lists(tree: Tree) -> list[Row]:
-    lists = [(told[1], name) for name in tree.files if (told := LIST.fullmatch(name)) is not None]
+    lists = [(match[1], name) for name in tree.files if (match := LIST.fullmatch(name)) is not None]
     found = dict(lists)
     if len(found) < len(lists):
         raise UserError(
-            f"there are the lists {', '.join(name for _, name in lists)}", tree.where, "leave those of one year"
+            f"there are the lists {', '.join(name for _, name in lists)}", tree.where, "keep those of one year"
         )
     if "train" not in found:
         raise UserError(
             "there is neither a folder such as train/00000_Animalia_… nor a list such as train2019.json", tree.where,
-            "lay the lists of the year beside its images",
+            "put the lists of the year beside its images",
         )  # fmt: skip
     named = next((name for name in tree.files if name.rpartition("/")[2] == "categories.json"), None)
     rows: list[Row] = []
@@ -107,11 +99,11 @@ def _by_lists(tree: Tree) -> list[Row]:
             categories = held["categories"] if named is None else _json(tree, named)
             classes = _classes(categories, named or name, tree.where)
             files = {int(image["id"]): str(image["file_name"]) for image in held["images"]}
-            labels = {int(told["image_id"]): int(told["category_id"]) for told in held["annotations"]}
+            labels = {int(one["image_id"]): int(one["category_id"]) for one in held["annotations"]}
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{name} lacks {error}", tree.where, "expected images, annotations, categories") from error
         if odd := files.keys() ^ labels.keys():
-            raise UserError(f"{name} has image and label of {min(odd)} not both", tree.where, "get the list again")
+            raise UserError(f"{name} has no image or no label with the id {min(odd)}", tree.where, "get the list again")
         if unknown := sorted(set(labels.values()) - classes.keys()):
             raise UserError(
                 f"{name} uses category {unknown[0]}, which {named or name} does not name", tree.where, "get both again"
@@ -137,4 +129,10 @@ def _json(tree: Tree, name: str) -> Any:
     try:
         return json.loads(tree.data(name))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{name} is no JSON: {error}", tree.where, "get the list again") from error
+        raise UserError(f"{name} is not JSON: {error}", tree.where, "get the list again") from error
+
+
+FORMAT = Format(
+    name="inaturalist", title="iNaturalist", explained="the competition sets of 2017, 2018, 2019 and 2021",
+    path="the folder of `train` (or `train_mini`) and `val`, or of the lists and the images of an earlier year", read=read,
+)  # fmt: skip

@@ -1,64 +1,44 @@
-"""What several formats share: names of splits and of files, the order of classes, fingerprints."""
+"""What several formats share: names of splits and files, the order of classes, fingerprints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.source import OnDisk, Unreadable
+from transferlab.images.source import Item, OnDisk, Unreadable
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
 )  # fmt: skip
-MAX_FILE_BYTES = 1 << 29  # one image file; what claims to be larger is not read into memory
+MAX_FILE_BYTES = 1 << 29  # an image file that claims to be larger is not read into memory
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Unique class ids, sorted; by value where all of them are whole numbers."""
+    """Unique class ids, sorted; by value if all of them are whole numbers."""
     unique = set(names)
     if all(name.isascii() and name.isdigit() for name in unique):
         return tuple(sorted(unique, key=lambda name: (int(name), name)))
     return tuple(sorted(unique))
 
 
-def is_there(path: str) -> bool:
-    """Whether a path exists; False also for what cannot be one."""
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # too long, a null character
-        return False
-
-
-def existing(path: str, form: str) -> Path:
-    """The path, if it is there.
-
-    Raises:
-        UserError: it is not.
-    """
-    found = Path(path).expanduser() if path.startswith("~/") else Path(path)
-    if not is_there(str(found)):
-        raise UserError("there is no such file or folder", f"{form}:{path}", "check the path")
-    return found
+def classes_of(labels: Iterable[str | tuple[str, ...]]) -> tuple[str, ...]:
+    """The classes of labels, each one class or several, in class-index order."""
+    return class_order(name for label in labels for name in ((label,) if isinstance(label, str) else label))
 
 
 def split_of(word: str, where: str) -> str | None:
-    """A split by one of its usual names; None for an empty text.
-
-    Raises:
-        UserError: another name.
-    """
-    if not word.strip():
-        return None
-    if word.strip().lower() not in SPLIT_NAMES:
+    """A split by one of its usual names, None for an empty text; raises UserError for another name."""
+    name = word.strip().lower()
+    if name and name not in SPLIT_NAMES:
         raise UserError(f"there is no split {word!r}", where, "splits are train, val and test")
-    return SPLIT_NAMES[word.strip().lower()]
+    return SPLIT_NAMES[name] if name else None
 
 
 def content_of(file: Path) -> OnDisk | Unreadable:
-    """An image's file, or why it cannot be had."""
+    """An image's file, or the reason why it cannot be read."""
     try:
         n_bytes = file.stat().st_size
     except OSError as error:
@@ -68,13 +48,19 @@ def content_of(file: Path) -> OnDisk | Unreadable:
     return OnDisk(file, n_bytes)
 
 
+def items_of_files(rows: Iterable[tuple[str, Path, str | tuple[str, ...], str | None]]) -> Iterator[Item]:
+    """Items whose images are files, from rows of key, file, label and split."""
+    for key, file, label, split in rows:
+        yield Item(key, content_of(file), label, split)
+
+
 def printable(name: str) -> str:
-    """A file name as text that can be written as UTF-8: bytes that are none appear as escapes."""
+    """A file name as valid UTF-8: bytes that are not UTF-8 become escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def fingerprint(files: Iterable[Path], root: Path) -> str:
-    """Changes with the names, sizes and times of these files; their content is not read."""
+    """A digest of the names, sizes and times of these files; their content is not read."""
     facts: list[list[str | int]] = []
     for file in files:
         stat = file.stat()

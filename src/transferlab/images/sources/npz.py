@@ -1,10 +1,10 @@
-"""``npz:PATH``: arrays images uint8 [n, h, w] or [n, h, w, 3] and labels [n], optionally split [n] and names [c]."""
+"""``npz:PATH``: arrays ``images`` uint8 [n, h, w] or [n, h, w, 3], ``labels`` [n]; optionally ``split`` [n], ``names`` [c]."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -15,21 +15,22 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
-from transferlab.images.sources.listing import class_order, existing, fingerprint, split_of
+from transferlab.images.sources.listing import class_order, fingerprint, split_of
 
 _DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
-    """Labels are texts, or whole numbers, which are places in names where those are given.
+def read(request: Request) -> Source:
+    """Labels are texts, or whole numbers: indices of ``names`` if there is that array.
 
-    The images are read one after another, never all at once. Nothing pickled is read.
+    The images are read one after another, never all at once; pickled arrays are refused.
 
     Raises:
-        UserError: no such file, arrays that are missing, of other shapes or types, pickled or damaged.
+        UserError: an array is missing, has another shape or type, or is pickled or damaged.
     """
-    file, where = existing(path, "npz"), f"npz:{path}"
+    file, where = request.path, request.where
     try:
         with np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files if name != "images"}
@@ -45,7 +46,9 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     if "split" in arrays:
         splits = [split_of(str(word), where) for word in arrays["split"]]
     if not len(labels) == len(splits) == shape[0]:
-        raise UserError(f"{shape[0]} images, {len(labels)} labels, {len(splits)} splits", where, "give one to each")
+        raise UserError(
+            f"there are {shape[0]} images, {len(labels)} labels and {len(splits)} splits", where, "give one to each"
+        )
     return Source(
         name=file.stem,
         classes=class_order(labels),
@@ -70,7 +73,7 @@ def _items(file: Path, labels: list[str], splits: list[str | None], where: str) 
 
 
 def _header(member: IO[bytes], where: str) -> tuple[int, ...]:
-    """The shape of the array that begins here."""
+    """The shape in the header of an array."""
     version = npy.read_magic(member)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read_header(member)
@@ -92,5 +95,11 @@ def _names(labels: NDArray[Any], names: NDArray[Any] | None, where: str) -> list
         return [str(label) for label in labels.tolist()]
     if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
         raise UserError(f"labels go from {labels.min()} to {labels.max()}, names are {len(names)}", where,
-                        "labels are places in names, from 0")  # fmt: skip
+                        "labels are indices of names, from 0")  # fmt: skip
     return [str(names[label]) for label in labels.tolist()]
+
+
+FORMAT = Format(
+    name="npz", title="NumPy archive", explained="the arrays images, labels and, optionally, split and names",
+    path="a file that `numpy.savez` wrote", read=read,
+)  # fmt: skip

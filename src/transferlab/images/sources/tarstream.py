@@ -1,7 +1,7 @@
-"""The regular files of a tar archive, one after another: plain headers are taken apart here, all others by tarfile.
+"""The regular files of a tar archive, one after another: plain headers are parsed here, all others by tarfile.
 
-tarfile alone needs 49 microseconds for an image and its label, more than half of what decoding a small image takes; this
-needs 9 (1 thread, 2026-11-27).
+tarfile alone takes 49 microseconds for an image and its label, more than half of the time to decode a small image; this
+takes 9 (1 thread, 2026-11-27).
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any, cast
 BLOCK = 512
 BUFFER = 1 << 18  # decompressed at once
 GZIP = b"\x1f\x8b"
-# Of a pax header, what changes a member's name or content; a header with anything else (times, owners) says nothing here.
-_TELLING = (b"path=", b"size=", b"GNU.sparse", b"hdrcharset=")
+# What changes a member's name or content in a pax header; anything else in it (times, owners) is ignored.
+_RELEVANT = (b"path=", b"size=", b"GNU.sparse", b"hdrcharset=")
 
-DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)  # what reading an archive raises if it is
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)  # what reading a damaged archive raises
 
 Wanted = Callable[[str, int], bool]
 
 
 def files(archive: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each regular file that is wanted, in the archive's order; nothing is extracted.
+    """Name and content of each wanted regular file, in the archive's order; nothing is extracted to disk.
 
     Args:
         archive: a tar file, plain or gzipped.
-        wanted: is asked with name and size in bytes; the content of what is not wanted is never held.
+        wanted: is called with name and size in bytes; the content of other files is never kept.
 
     Raises:
         tarfile.TarError, OSError, EOFError, zlib.error: the archive is damaged or cut short.
@@ -43,15 +43,15 @@ def files(archive: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
 
 
 def members(stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """As ``files``, of an archive that is open: a stream that begins with it and can skip forwards."""
+    """As ``files``, from a stream that begins with the archive and can skip forwards."""
     header = stream.read(BLOCK)
     while plain := _plain(header):
         name, size, kind = plain
         padded = -(-size // BLOCK) * BLOCK
         if kind == tarfile.XHDTYPE:
-            said = _exactly(stream, padded)
-            if any(word in said for word in _TELLING):
-                header += said
+            extended = _exactly(stream, padded)
+            if any(word in extended for word in _RELEVANT):
+                header += extended
                 break
         elif wanted(name, size):
             yield name, _exactly(stream, padded)[:size]
@@ -65,7 +65,7 @@ def members(stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, by
 
 
 def _plain(header: bytes) -> tuple[str, int, bytes] | None:
-    """Name, size and type of a regular file or pax header; None for whatever is not as plain as can be."""
+    """Name, size and type in the header of a regular file, or in a pax header; None for any header that is not plain."""
     kind = header[156:157]
     if len(header) < BLOCK or kind not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.XHDTYPE):
         return None
@@ -73,30 +73,30 @@ def _plain(header: bytes) -> tuple[str, int, bytes] | None:
     name = header[:100].partition(b"\0")[0]
     if not claimed.isdigit() or not size.isdigit() or name.endswith(b"/"):
         return None
-    # The checksum is the sum of all bytes, itself taken as spaces; Adler's lower half is that sum and 1, modulo 65521.
+    # The checksum is the sum of all bytes, with spaces in its own place; Adler-32's lower half is that sum + 1 mod 65521.
     summed = zlib.adler32(header[:148] + b" " * 8 + header[156:]) & 0xFFFF
     try:
         if summed != (1 + int(claimed, 8)) % 65521:
             return None
         n_bytes = int(size, 8)
-    except ValueError:  # an 8 or a 9
+    except ValueError:  # not octal
         return None
     prefix = header[345:500].partition(b"\0")[0]
     return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape"), n_bytes, kind
 
 
 def _others(header: bytes, stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
-    """The rest of an archive from a header on that is not plain: long names, links, folders, damage."""
+    """The rest of an archive from a header that is not plain: long names, links, folders, damage."""
     with tarfile.open(fileobj=_Rest(header, stream), mode="r|") as tar:
         while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # else a million members stay in memory
+            tar.members.clear()  # type: ignore[attr-defined]  # otherwise a million members stay in memory
             if member.isreg() and wanted(member.name, member.size):
                 file = tar.extractfile(member)
                 yield member.name, file.read() if file else b""
 
 
 class _Rest(io.RawIOBase):
-    """Some bytes that were read already, and the rest of their stream."""
+    """Bytes that were already read, followed by the rest of their stream."""
 
     def __init__(self, first: bytes, stream: io.BufferedReader) -> None:
         self._first, self._stream = first, stream

@@ -1,4 +1,4 @@
-"""The small sets of torchvision that are arrays: CIFAR, MNIST and its kin, SVHN, STL-10."""
+"""Small data sets that are arrays, as torchvision keeps them: CIFAR, MNIST and its relatives, SVHN, STL-10."""
 
 from __future__ import annotations
 
@@ -29,25 +29,19 @@ STL = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship
 
 
 def read_arrays(name: str, root: Path, where: str) -> Source:
-    """One of ARRAYS or OTHERS.
-
-    Raises:
-        UserError: files that are not there or not what they should be.
-    """
+    """The source of one of ARRAYS or OTHERS; raises UserError if a file is missing or damaged."""
     files, load = ARRAYS[name] if name in ARRAYS else OTHERS[name]
     folder = next((f for f in (root / files[0].rpartition("/")[0], root) if f.is_dir()), root)
     names = [file.rpartition("/")[2] for file in files]
     paths = [next((p for p in (folder / n, folder / f"{n}.gz") if p.is_file()), folder / n) for n in names]
-    absent = [path for path in paths if not path.is_file()]
-    if absent:
+    if absent := [path for path in paths if not path.is_file()]:
         raise UserError(f"{absent[0].name} is not there", f"{where}?root={root}", "give the folder with its files")
     try:
         parts, classes, taxonomy = load(paths)
         if any(len(y) and not 0 <= y.min() <= y.max() < len(classes) for _, y in parts):
-            raise ValueError("labels outside of the set's classes")
+            raise ValueError("labels outside the classes of the data set")
     except (ValueError, LookupError, TypeError, EOFError, OSError, zlib.error, pickle.UnpicklingError) as error:
-        raise UserError(f"the files are not what they should be: {error}", f"{where}?root={root}", "get them again") \
-            from error  # fmt: skip
+        raise UserError(f"the files are damaged: {error}", f"{where}?root={root}", "get them again") from error
     return Source(
         name=name,
         classes=classes,
@@ -84,17 +78,17 @@ def _cifar100(paths: list[Path]) -> Loaded:
 
 
 def _cifar100_binary(paths: list[Path]) -> Loaded:
-    """Rows of a byte for the superclass, one for the class, and the pixels by colour, row, column."""
+    """Each row has a byte for the superclass, one for the class, and the pixels by colour, row and column."""
     fine, coarse = (_texts(path.read_text(encoding="utf-8").split()) for path in paths[2:])
     parts: list[Part] = []
     pairs: set[tuple[int, int]] = set()
     for path in paths[:2]:
         held = np.frombuffer(path.read_bytes(), np.uint8)
         if not len(held) or len(held) % 3074:
-            raise ValueError(f"{path.name} has {len(held):,} bytes, no multiple of an image's 3,074")
+            raise ValueError(f"{path.name} has {len(held):,} bytes, which is not a multiple of 3,074")
         rows = held.reshape(-1, 3074)
         if rows[:, 0].max() >= len(coarse) or rows[:, 1].max() >= len(fine):
-            raise ValueError(f"{path.name} has labels outside of the {len(coarse)} and {len(fine)} that are named")
+            raise ValueError(f"{path.name} has labels outside the {len(coarse)} and {len(fine)} names")
         parts.append(
             (np.ascontiguousarray(rows[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), _whole(rows[:, 1]))
         )
@@ -103,9 +97,9 @@ def _cifar100_binary(paths: list[Path]) -> Loaded:
 
 
 def _superclasses(pairs: set[tuple[int, int]], fine: tuple[str, ...], coarse: tuple[str, ...]) -> Taxonomy:
-    """CIFAR-100's taxonomy, from pairs of a fine and a coarse label."""
+    """CIFAR-100's taxonomy, from pairs of fine and coarse label."""
     if len({a for a, _ in pairs}) < len(pairs):
-        raise ValueError("a class lies in two superclasses")
+        raise ValueError("a class is in two superclasses")
     edges = [(fine[a], f"group:{coarse[b]}") for a, b in sorted(pairs)]
     edges += [(f"group:{coarse[b]}", "all") for b in sorted({b for _, b in pairs})]
     return build(edges, fine, {f"group:{group}": group for group in coarse})
@@ -127,7 +121,7 @@ def _svhn(paths: list[Path]) -> Loaded:
 
 def _stl10(paths: list[Path]) -> Loaded:
     def part(images: Path, labels: Path) -> Part:
-        # Columns come before rows in this format; labels count from 1.
+        # This format stores columns before rows; labels start at 1.
         pixels = np.frombuffer(images.read_bytes(), np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
         return np.ascontiguousarray(pixels), _whole(np.frombuffer(labels.read_bytes(), np.uint8)) - 1
 
@@ -147,7 +141,7 @@ ARRAYS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
     "stl10": (tuple(f"stl10_binary/{s}_{k}.bin" for s in ("train", "test") for k in ("X", "y")), _stl10),
 }
 
-# What torchvision has no name for.
+# Data sets that torchvision has no name for.
 OTHERS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
     "cifar100-binary": (tuple(f"cifar-100-binary/{name}" for name in _BINARY), _cifar100_binary),
 }
@@ -155,7 +149,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
 
 def _chw(rows: Any) -> NDArray[np.uint8]:
     if not isinstance(rows, _Array):
-        raise ValueError("the pixels are no array")
+        raise ValueError("the pixels are not an array")
     return np.ascontiguousarray(rows.values.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
@@ -178,7 +172,7 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 
 class _Array:
-    """Stands in for numpy's array in a pickle: takes its state apart itself, so that nothing else gets to run."""
+    """Replaces numpy's array in a pickle: it reads the state itself, so that no other code runs."""
 
     def __init__(self, *arguments: Any) -> None:
         self.values = np.zeros(0, np.uint8)
@@ -187,18 +181,18 @@ class _Array:
         _, shape, dtype, _, data = state
         raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
         if not isinstance(dtype, _Dtype) or dtype.name != "u1":
-            raise pickle.UnpicklingError("an array of something else than uint8")
+            raise pickle.UnpicklingError("an array whose type is not uint8")
         self.values = np.frombuffer(raw, np.uint8).reshape([int(n) for n in shape])
 
 
 class _Dtype:
-    """Stands in for numpy's dtype in a pickle."""
+    """Replaces numpy's dtype in a pickle."""
 
     def __init__(self, name: Any, *arguments: Any) -> None:
         self.name = str(name)
 
     def __setstate__(self, state: Any) -> None:
-        pass  # byte order, which a uint8 has none of
+        pass  # the byte order, which does not matter for uint8
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
@@ -217,7 +211,7 @@ _STAND_INS: dict[tuple[str, str], Any] = {
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Every name in the pickle becomes one of our stand-ins or an error: no foreign code runs, numpy's included."""
+    """Every name in the pickle becomes one of our replacements or an error: no other code runs, not even numpy's."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
@@ -228,5 +222,5 @@ class _PlainUnpickler(pickle.Unpickler):
 def _plain_pickle(path: Path) -> dict[str, Any]:
     held = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     if not isinstance(held, dict):
-        raise pickle.UnpicklingError(f"{path.name} holds no table")
+        raise pickle.UnpicklingError(f"{path.name} has no table")
     return cast("dict[str, Any]", held)

@@ -1,4 +1,4 @@
-"""``voc:PATH``: PASCAL VOC 2007 to 2012, for the classification of images or of people's actions, or for detection.
+"""``voc:PATH``: PASCAL VOC 2007 to 2012, to classify images or people's actions, or for detection.
 
 Rules: the development kits' code (VOCinit.m; example_action.m, which counts objects from 1 and leaves out "other").
 """
@@ -10,28 +10,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from transferlab.definitions import Parameter
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Crop, Item, Source, Unreadable
 from transferlab.images.sources import voc_boxes
 from transferlab.images.sources.filetree import Tree, tree_of
-from transferlab.images.sources.listing import class_order, existing
-from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, PASSED_OVER, SPLITS, Home, as_splits, home_of
-from transferlab.images.voc_xml import flaw_of
+from transferlab.images.sources.listing import class_order
+from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SKIPPED, SPLITS, Home, as_splits, home_of
 
 ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running", "takingphoto",
     "usingcomputer", "walking",
 )  # fmt: skip
-MARGIN = 0.1  # of a box's longer side, around it: what a person holds or rides lies partly outside of the box
+MARGIN = 0.1  # of a box's longer side, on each side: what a person holds or rides is partly outside the box
 
 
 @dataclass(frozen=True)
 class _Example:
-    """An image or person: its file, place among the file's objects (0 for all of it), split, classes, its part."""
+    """An image, or a person in one: its file, its object's number (0 for the whole image), split, classes and crop."""
 
     image: str
-    place: int
+    number: int
     split: str | None
     present: tuple[str, ...]
     unscored: tuple[str, ...] = ()
@@ -40,28 +41,23 @@ class _Example:
 
     @property
     def key(self) -> str:
-        return f"{self.image}#{self.place}" if self.place else self.image
+        return f"{self.image}#{self.number}" if self.number else self.image
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
+def read(request: Request) -> Source:
     """Images with several labels each; with ``task=action`` people with their actions; with ``task=detection`` boxes.
 
-    PATH holds ``JPEGImages``, or a ``VOCdevkit`` with ``VOC<year>`` below it; ``year`` chooses one of several.
-    Labels come from the lists in ``ImageSets/Main`` (1 present, -1 absent, 0 difficult: not scored), or by the same
-    rule from the annotations where there are no lists. People are the boxes that the lists in ``ImageSets/Action``
-    name, cut out as squares of 1.2 times the box's longer side that stay inside the image. Without test labels the
-    list ``val`` is the test split.
+    Labels come from the lists in ``ImageSets/Main`` (1 present, -1 absent, 0 difficult: not scored); without such lists
+    they follow from the annotations by the same rule. People are the boxes that the lists in ``ImageSets/Action`` name,
+    cropped to squares of 1.2 times the box's longer side that stay inside the image. Without test labels the list
+    ``val`` is the test split.
 
     Raises:
-        UserError: lists or annotations that are missing, disagree with each other or with the images, a box that a
-            list names and the annotation does not have.
+        UserError: lists or annotations are missing, or disagree with each other or with the images; a list names a
+            box that the annotation does not have.
     """
-    where = f"voc:{path}"
-    task = options.get("task", "classification")
-    if task not in ("classification", "action", "detection"):
-        raise UserError(f"there is no task {task!r}", where, "tasks are classification, action and detection")
-    root = existing(path, "voc")
-    home = home_of(tree_of(root, where, PASSED_OVER), root.resolve().name, options.get("year", ""))
+    root, task = request.path, request.options["task"]
+    home = home_of(tree_of(root, request.where, SKIPPED), root.resolve().name, request.options.get("year", ""))
     notes = list(home.tree.notes)
     if task == "detection":
         return voc_boxes.read(home, notes)
@@ -84,7 +80,7 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     )
 
 
-_Labelled = tuple[tuple[str, ...], list[_Example]]  # classes, and what carries them
+_Labelled = tuple[tuple[str, ...], list[_Example]]  # classes and examples
 
 
 def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
@@ -94,13 +90,13 @@ def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
 
 
 def _listed(home: Home, kind: str, official: tuple[str, ...], notes: list[str]) -> _Labelled | None:
-    """What the lists of one class and one split each say; nothing where there are none."""
+    """Labels from the lists, one of each class and split; None if there are no lists."""
     folder = f"{home.prefix}ImageSets/{kind}/"
     found: dict[str, set[str]] = {}
     for name in home.tree.files:
-        if name.startswith(folder) and (told := re.fullmatch(r"(.+)_(train|val|test)\.txt", name[len(folder) :])):
-            found.setdefault(told[2], set()).add(told[1])
-    names = class_order(name for told in found.values() for name in told if name != "other")
+        if name.startswith(folder) and (match := re.fullmatch(r"(.+)_(train|val|test)\.txt", name[len(folder) :])):
+            found.setdefault(match[2], set()).add(match[1])
+    names = class_order(name for of_split in found.values() for name in of_split if name != "other")
     if not names:
         return None
     if kind == "Action" or OFFICIAL.fullmatch(home.name):
@@ -112,34 +108,32 @@ def _listed(home: Home, kind: str, official: tuple[str, ...], notes: list[str]) 
     examples: list[_Example] = []
     for split in splits:
         flags = {name: _flags(home.tree, f"{folder}{name}_{split}.txt", kind) for name in names}
-        _must_agree(home, {f"{folder}{name}_{split}.txt": told for name, told in flags.items()})
-        for image_id, place in flags[names[0]]:
-            told = {name: flags[name][image_id, place] for name in names}
-            present = tuple(name for name, flag in told.items() if flag == 1)
-            unscored = tuple(name for name, flag in told.items() if flag == 0)
-            examples.append(_Example(home.image(image_id), place, as_split[split], present, unscored))
-    notes.append(f"labels are those of the lists in ImageSets/{kind}")
+        _must_agree(home, {f"{folder}{name}_{split}.txt": of_class for name, of_class in flags.items()})
+        for key in flags[names[0]]:
+            present, unscored = (tuple(name for name in names if flags[name][key] == flag) for flag in (1, 0))
+            examples.append(_Example(home.image(key[0]), key[1], as_split[split], present, unscored))
+    notes.append(f"labels come from the lists in ImageSets/{kind}")
     return names, examples
 
 
 def _flags(tree: Tree, name: str, kind: str) -> dict[tuple[str, int], int]:
-    """Image and place of its object to 1, 0 or -1."""
+    """Image and number of its object to 1, 0 or -1."""
     flags: dict[tuple[str, int], int] = {}
-    for number, (image_id, *place, flag) in enumerate(tree.rows(name, 3 if kind == "Action" else 2), 1):
-        if flag not in ("1", "0", "-1") or not all(p.isascii() and p.isdigit() and int(p) > 0 for p in place):
+    for line, (image_id, *number, flag) in enumerate(tree.rows(name, 3 if kind == "Action" else 2), 1):
+        if flag not in ("1", "0", "-1") or not all(n.isascii() and n.isdigit() and int(n) > 0 for n in number):
             raise UserError(
-                f"line {number} of {name} is {' '.join((image_id, *place, flag))!r}", tree.where,
-                "an image, for actions the number of its object, and 1, 0 or -1 were expected",
+                f"line {line} of {name} is {' '.join((image_id, *number, flag))!r}", tree.where,
+                "expected an image, for actions the number of its object, and 1, 0 or -1",
             )  # fmt: skip
-        key = image_id, int(place[0]) if place else 0
+        key = image_id, int(number[0]) if number else 0
         if key in flags:
-            raise UserError(f"line {number} of {name} names {image_id} a second time", tree.where, "get the list again")
+            raise UserError(f"line {line} of {name} repeats {image_id}", tree.where, "get the list again")
         flags[key] = int(flag)
     return flags
 
 
 def _must_agree(home: Home, lists: Mapping[str, Mapping[tuple[str, int], int]]) -> None:
-    """All lists of a split name the same examples, and their images are there."""
+    """Raises UserError unless all lists of a split name the same examples, whose images are there."""
     first, *others = lists
     for name in others:
         if odd := sorted(set(lists[name]) ^ set(lists[first])):
@@ -153,7 +147,7 @@ def _must_agree(home: Home, lists: Mapping[str, Mapping[tuple[str, int], int]]) 
 def _derived(home: Home, notes: list[str]) -> _Labelled:
     """Labels from the annotations: a class is present if one of its objects is not difficult."""
     tree = home.tree
-    notes.append("labels are derived from Annotations, since ImageSets/Main has no lists of classes")
+    notes.append("labels come from Annotations, because ImageSets/Main has no lists of classes")
     folder = f"{home.prefix}ImageSets/Main/"
     splits = [split for split in SPLITS if f"{folder}{split}.txt" in tree.files]
     ids = {split: [row[0] for row in tree.rows(f"{folder}{split}.txt", 1)] for split in splits}
@@ -187,29 +181,36 @@ def _of_people(home: Home, notes: list[str]) -> _Labelled:
             f"{home.prefix}ImageSets/Action/jumping_train.txt is not there", home.tree.where,
             "actions need the lists of VOC 2010 to 2012 in ImageSets/Action",
         )  # fmt: skip
-    notes.append(
-        "each image is a person: a square of 1.2 times the longer side of the given box, kept inside the image"
-    )
+    notes.append("each image is a person: a square of 1.2 times the longer side of the given box, inside the image")
     return found[0], [_located(home, example) for example in found[1]]
 
 
 def _located(home: Home, example: _Example) -> _Example:
-    """A person with the part of the image that shows it, or with what is wrong with the box."""
+    """A person with its crop, or with the flaw of its box."""
     image_id = example.image.rpartition("/")[2].removesuffix(".jpg")
     annotation = home.annotation(image_id)
-    told = f"object {example.place} of {home.prefix}Annotations/{image_id}.xml"
-    if example.place > len(annotation.objects) or annotation.objects[example.place - 1].name != "person":
-        raise UserError(f"{told} is no person", home.tree.where, "get annotations and lists of one year")
-    one = annotation.objects[example.place - 1]
-    if flaw := flaw_of(one, annotation.size):
-        return replace(example, flaw=f"{told} {flaw}")
-    assert one.box is not None and annotation.size is not None, "else there were a flaw"
+    where = f"object {example.number} of {home.prefix}Annotations/{image_id}.xml"
+    if example.number > len(annotation.objects) or annotation.objects[example.number - 1].name != "person":
+        raise UserError(f"{where} is not a person", home.tree.where, "get annotations and lists of one year")
+    one = annotation.objects[example.number - 1]
+    if flaw := one.flaw_in(annotation.size):
+        return replace(example, flaw=f"{flaw}, {where}")
+    assert one.box is not None and annotation.size is not None, "otherwise there would be a flaw"
     return replace(example, crop=_crop(one.box, annotation.size))
 
 
 def _crop(box: tuple[float, float, float, float], size: tuple[int, int]) -> Crop:
-    """A square around a box, with its margin, moved and if need be shrunk so that it stays inside the image."""
+    """A square around a box and its margin, moved and if necessary reduced so that it stays inside the image."""
     left, top, right, bottom = box[0] - 1, box[1] - 1, box[2], box[3]
     side = min((1 + 2 * MARGIN) * max(right - left, bottom - top), *size)
     x, y = (left + right - side) / 2, (top + bottom - side) / 2
     return Crop(min(max(x, 0), size[0] - side), min(max(y, 0), size[1] - side), side, size)
+
+
+FORMAT = Format(
+    name="voc", title="PASCAL VOC", explained="PASCAL VOC 2007 to 2012, or your own data set in its layout",
+    path="`VOCdevkit`, `VOC<year>`, or the folder of `JPEGImages`", tasks=("labels", "detection"), read=read,
+    parameters={"task": Parameter(means="what the images are for", default="classification",
+                                  words=("classification", "action", "detection")),
+                "year": Text(means="which year of several in `VOCdevkit`")},
+)  # fmt: skip

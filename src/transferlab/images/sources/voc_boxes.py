@@ -18,13 +18,13 @@ from transferlab.images.sources.listing import class_order
 from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SPLITS, Home, as_splits
 from transferlab.images.voc_xml import VocObject
 
-MANY = 10  # of VOC's classes in one of its own folders: then it is VOC, and another name is a mistake
+MANY = 10  # a folder VOC<year> with so many of VOC's classes is VOC, and any other class in it a mistake
 NOTHING = Objects(None, ())
 
 
 @dataclass(frozen=True)
 class _Example:
-    """An image's file, its split, what is annotated, and why it cannot be used if it cannot."""
+    """An image's file, split and objects, and the reason why it cannot be used, if any."""
 
     image: str
     split: str | None
@@ -33,14 +33,14 @@ class _Example:
 
 
 def read(home: Home, notes: list[str]) -> Source:
-    """Every image of the lists ``ImageSets/Main/{train,val,test}.txt`` (or ``trainval`` for both first ones).
+    """Every image of the lists ``ImageSets/Main/{train,val,test}.txt``; ``trainval`` stands for train if need be.
 
-    Without such lists all images are divided anew. Classes are those of which an object is annotated that is not
-    difficult. What is wrong with one image or object (a missing file, XML that cannot be read, swapped corners, no area,
-    a class that the lists in ``ImageSets/Main`` do not know) is told with the images that cannot be used.
+    Without such lists all images are taken, and divided. Classes are those with an object that is not difficult. What
+    is wrong with a single image or object (a missing file, unreadable XML, swapped corners, no area, a class that the
+    lists in ``ImageSets/Main`` do not have) is reported with the images that cannot be used.
 
     Raises:
-        UserError: a list that is damaged or names an image twice, no annotations.
+        UserError: a list is damaged or names an image twice; nothing is annotated.
     """
     examples = [_example(home, *found) for found in _listed(home, notes)]
     known = _known(home, {box.label for e in examples for box in e.objects.boxes})
@@ -66,11 +66,11 @@ def read(home: Home, notes: list[str]) -> Source:
 
 
 def _counting(examples: Sequence[_Example], notes: list[str]) -> tuple[list[_Example], tuple[str, ...]]:
-    """The classes of which an object counts, and the examples without objects of others."""
-    told = {box.label for e in examples for box in e.objects.boxes}
+    """The examples without objects of classes whose objects are all difficult, and the other classes."""
+    annotated = {box.label for e in examples for box in e.objects.boxes}
     classes = class_order(name for e in examples for name in classes_in(e.objects.boxes)[0])
-    if others := sorted(told - set(classes)):
-        notes.append(f"classes of which every object is difficult are left out: {', '.join(others)}")
+    if others := sorted(annotated - set(classes)):
+        notes.append(f"classes whose objects are all difficult are left out: {', '.join(others)}")
     kept = [tuple(b for b in e.objects.boxes if b.label in classes) for e in examples]
     return [replace(e, objects=replace(e.objects, boxes=k)) for e, k in zip(examples, kept, strict=True)], classes
 
@@ -83,7 +83,7 @@ def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
 
 
 def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None]]:
-    """Name in the lists, file and split of each image; the file is "" where there is none."""
+    """Name in the lists, file and split of each image; the file is "" if it is missing."""
     tree, images = home.tree, _images(home)
     annotated, main = f"{home.prefix}Annotations/", f"{home.prefix}ImageSets/Main/"
     lists = {split: f"{main}{split}.txt" for split in SPLITS if f"{main}{split}.txt" in tree.files}
@@ -92,7 +92,7 @@ def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None
     ids = {split: [row[0] for row in tree.rows(name, 1)] for split, name in lists.items()}
     if "test" in ids and not any(f"{annotated}{i}.xml" in tree.files for i in ids["test"]):
         del ids["test"]
-        notes.append(f"{lists['test']} is passed over, since none of its images is annotated")
+        notes.append(f"{lists['test']} is skipped, because none of its images is annotated")
     _must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
     splits: Mapping[str, str | None] = as_splits(list(ids), f"{main}val.txt", notes)
     if not ids:
@@ -111,12 +111,12 @@ def _must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
         for image_id in ids:
             if image_id in seen:
                 raise UserError(f"{name} names {image_id}, which {seen[image_id]} named before", where,
-                                "leave every image in one of the lists, once")  # fmt: skip
+                                "name every image once, in one list")  # fmt: skip
             seen[image_id] = name
 
 
 def _images(home: Home) -> dict[str, str]:
-    """Name without its ending to file, for each image; of several the JPEG."""
+    """Name without suffix to file, for each image; of several files the JPEG."""
     folder = f"{home.prefix}JPEGImages/"
     found: dict[str, list[str]] = defaultdict(list)
     for name in home.tree.files:
@@ -140,42 +140,31 @@ def _example(home: Home, image_id: str, image: str, split: str | None) -> _Examp
     boxes: list[Box] = []
     flaws: list[str] = []
     for number, one in enumerate(annotation.objects, 1):
-        flaw = flaw_of(one)
-        if one.box is None or flaw:
-            flaws.append(f"{flaw} (object {number}, {_told(one)}, of {xml})")
+        if one.box is None or one.flaw:
+            flaws.append(f"{one.flaw} (object {number}, {_shown(one)}, of {xml})")
         else:
             boxes.append(box_of(one.name, one.box, difficult=one.difficult))
     size = annotation.size if annotation.size and min(annotation.size) > 0 else None
     return _Example(image, split, Objects(size, tuple(boxes), tuple(flaws)))
 
 
-def flaw_of(one: VocObject) -> str:
-    """What is wrong with an object's box whatever its image, or ""."""
-    if one.box is None:
-        return "object without a box"
-    left, top, right, bottom = one.box
-    if left > right or top > bottom:
-        return "box with swapped corners"
-    return "box without area" if left == right or top == bottom else ""
-
-
 def box_of(label: str, box: tuple[float, float, float, float], *, difficult: bool) -> Box:
-    """A box of VOC, 1-based with its last row and column, by its edges."""
+    """The edges of a box of VOC, which is 1-based and includes its last row and column."""
     return Box(label, box[0] - 1, box[1] - 1, box[2], box[3], difficult)
 
 
-def _told(one: VocObject) -> str:
+def _shown(one: VocObject) -> str:
     return one.name if one.box is None else f"{one.name} {' '.join(f'{value:g}' for value in one.box)}"
 
 
-def _known(home: Home, told: Collection[str]) -> frozenset[str]:
-    """The only classes that there may be, by lists of one class each or as VOC's own; empty where any may be."""
+def _known(home: Home, annotated: Collection[str]) -> frozenset[str]:
+    """The only classes allowed: those with lists of their own, or VOC's; empty if any class is allowed."""
     folder = f"{home.prefix}ImageSets/Main/"
     names = [name[len(folder) :] for name in home.tree.files if name.startswith(folder)]
     found = {hit[1] for name in names if (hit := re.fullmatch(r"(.+)_(train|val|trainval|test)\.txt", name))}
-    if found & set(told):
+    if found & set(annotated):
         return frozenset(found)
-    official = OFFICIAL.fullmatch(home.name) and len(set(CLASSES) & set(told)) >= MANY
+    official = OFFICIAL.fullmatch(home.name) and len(set(CLASSES) & set(annotated)) >= MANY
     return frozenset(CLASSES if official else ())
 
 

@@ -1,4 +1,4 @@
-"""The folder VOC<year> of PASCAL VOC, and of sets in its layout: where its images, annotations and lists lie.
+"""The folder VOC<year> of PASCAL VOC and of data sets in its layout: the places of images, annotations and lists.
 
 Layout: the development kits' documentation (host.robots.ox.ac.uk/pascal/VOC/voc2007 and voc2012,
 htmldoc/devkit_doc.html).
@@ -18,9 +18,9 @@ CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
     "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-OFFICIAL = re.compile(r"VOC20(07|08|09|10|11|12)")  # folders that must have all of these lists
+OFFICIAL = re.compile(r"VOC20(07|08|09|10|11|12)")  # folders that must have all of VOC's lists
 SPLITS = ("train", "val", "test")
-PASSED_OVER = frozenset({"SegmentationClass", "SegmentationObject", "Layout", "Segmentation"})
+SKIPPED = frozenset({"SegmentationClass", "SegmentationObject", "Layout", "Segmentation"})
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Home:
     """The folder VOC<year> in its tree.
 
     Args:
-        prefix: "" or what its files' names begin with, up to a "/".
-        name: its last part.
+        prefix: what its files' names begin with, "" or up to a "/".
+        name: the folder's own name.
     """
 
     tree: Tree
@@ -45,6 +45,7 @@ class Home:
 
 
 def home_of(tree: Tree, root_name: str, year: str) -> Home:
+    """The folder VOC<year> in a tree, of any year if that is ""; raises UserError unless there is exactly one."""
     found = sorted({name[: name.index("JPEGImages/")] for name in tree.files if "JPEGImages/" in f"/{name}"})
     if year:
         found = [home for home in found if f"/{home}".endswith(f"/VOC{year}/")]
@@ -54,14 +55,14 @@ def home_of(tree: Tree, root_name: str, year: str) -> Home:
         )
     if len(found) > 1:
         raise UserError(
-            f"{len(found)} folders hold JPEGImages: {', '.join(found)}", tree.where,
-            "choose one with ?year=2007, and lay training and test data of one year into one folder",
+            f"{len(found)} folders contain JPEGImages: {', '.join(found)}", tree.where,
+            "choose one with ?year=2007, and put training and test data of one year into one folder",
         )  # fmt: skip
     return Home(tree, found[0], found[0].rstrip("/").rpartition("/")[2] or root_name)
 
 
 def as_splits(splits: Sequence[str], val: str, notes: list[str]) -> dict[str, str]:
-    """What each list serves as: to be a target, a set needs a test split."""
+    """The split that each list becomes: without a test list, val is the test split, which every target needs."""
     if "test" in splits or "val" not in splits:
         return {split: split for split in splits}
     notes.append(f"there are no test labels, so the images of {val} are the test split")

@@ -1,54 +1,47 @@
-"""Tar shards in WebDataset style, read in place: consecutive members ``KEY.jpg`` and ``KEY.cls``."""
+"""``wds:PATH``: tar shards in WebDataset style, read in place: consecutive members ``KEY.jpg`` and ``KEY.cls``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from transferlab.definitions import Parameter
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, LateClasses, Source
 from transferlab.images.sources import tarstream
-from transferlab.images.sources.box_table import degenerate, has_area, located, read_tables
-from transferlab.images.sources.held_out import chosen, restricted
-from transferlab.images.sources.listing import (
-    IMAGE_SUFFIXES,
-    MAX_FILE_BYTES,
-    SPLIT_NAMES,
-    existing,
-    fingerprint,
-)  # fmt: skip
-from transferlab.images.sources.wnids import class_names, named
+from transferlab.images.sources.box_table import has_area, located, note_on_area, read_tables
+from transferlab.images.sources.held_out import ONLY, chosen, restricted
+from transferlab.images.sources.listing import IMAGE_SUFFIXES, MAX_FILE_BYTES, SPLIT_NAMES, fingerprint
+from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 MAX_LABEL_BYTES = 4096
 _WANTED = IMAGE_SUFFIXES | {".cls"}
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
-    """A folder of shards, or one shard; the split is the first word of a shard's name that is one.
+def read(request: Request) -> Source:
+    """Labels are UTF-8 text; with ``classes=imagenet-1k`` they are indices of ImageNet-1k's wnids in their usual order.
 
-    So ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training. Labels are UTF-8 text; by the option
-    ``classes=imagenet-1k`` they are whole numbers that stand for ImageNet-1k's wnids in their usual order; ``only`` keeps
-    some of them. Members are read one after another and never extracted; links and devices are passed over. With ``boxes``, tables of one box an image, they are for localisation, and
-    ``boxes_px`` says the side of the square images that boxes count on, if those here are smaller copies.
+    A word of a shard's name gives its split: ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training.
+    Members are read one after another and never extracted; links and devices are skipped. With ``boxes`` the source is
+    for localisation.
 
     Raises:
-        UserError: no shards, a damaged shard, an image without a label or the reverse, a key twice in a shard, a
-            label that is no place in the class list, a table that cannot be read.
+        UserError: no shards; a damaged shard, an image without a label or the reverse, a repeated key; a label that is
+            not an index of the class list, a table of boxes that cannot be read.
     """
-    where = f"wds:{path}"
-    names = class_names(options, where)
-    root = existing(path, "wds")
+    root, where, only = request.path, request.where, request.options.get("only", "")
+    names = imagenet1k_wnids() if "classes" in request.options else None
     files = [root] if root.is_file() else sorted(root.iterdir())
     shards = [f for f in files if f.is_file() and not f.name.startswith(".") and f.name.endswith(SHARD_SUFFIXES)]
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
-    only = {key: value for key, value in options.items() if key == "only"}
-    settled = partial(restricted, options=only, where=where)
+    settled = partial(restricted, only=only, where=where)
     classes = LateClasses(
         lambda: settled({named(label, names, str(shard)) for shard in shards for label in _labels(shard)})
     )
@@ -56,20 +49,19 @@ def read(path: str, options: Mapping[str, str]) -> Source:
     plain = Source(
         name=root.name.split(".")[0],
         classes=classes,
-        fingerprint=digest("wds", stamp, *(names or ()), *only.values()),
+        fingerprint=digest("wds", stamp, *(names or ()), *([only] if only else [])),
+        has_wnids=names is not None,
         items=partial(_items, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
     )
     splits = {_split(shard) for shard in shards}
-    return _with_boxes(plain, options, where, splits) if "boxes" in options else plain
+    return _with_boxes(plain, request, splits) if "boxes" in request.options else plain
 
 
-def _with_boxes(plain: Source, options: Mapping[str, str], where: str, splits: Set[str | None]) -> Source:
-    """Its images with their boxes; val is the test split where there is no other."""
-    boxes = read_tables(options["boxes"], where)
-    side = options.get("boxes_px", "")
-    if side and not (side.isascii() and side.isdigit() and int(side)):
-        raise UserError(f"boxes_px={side} is no side in pixels", where, "write for example boxes_px=64")
-    size = (int(side), int(side)) if side else None
+def _with_boxes(plain: Source, request: Request, splits: Set[str | None]) -> Source:
+    """The images of a source with their boxes; val is the test split if there is no other."""
+    boxes = read_tables(request.options["boxes"], request.where)
+    side = int(request.options.get("boxes_px", 0))
+    size = (side, side) if side else None
     as_test = "test" not in splits and "val" in splits
 
     def items() -> Iterator[Item]:
@@ -81,7 +73,7 @@ def _with_boxes(plain: Source, options: Mapping[str, str], where: str, splits: S
 
     return replace(
         plain, name=f"{plain.name}-localisation", items=items, multi_label=True, metric="mAP",
-        fingerprint=digest(plain.fingerprint, list(boxes.items()), size), notes=tuple(filter(None, [degenerate(boxes)])),
+        fingerprint=digest(plain.fingerprint, list(boxes.items()), size), notes=tuple(note_on_area(boxes.values())),
     )  # fmt: skip
 
 
@@ -102,7 +94,7 @@ def _items(
                 continue
             labels.add(label)
             yield Item(f"{stem}/{key}", image, label, split)
-    found(labels)  # a pass over the shards less
+    found(labels)  # saves another pass over the shards
 
 
 def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:
@@ -151,9 +143,9 @@ def _members(shard: Path, suffixes: Set[str]) -> Iterator[tuple[str, str, bytes]
 
 
 def _key_and_suffix(name: str) -> tuple[str, str]:
-    """A member's name in two, the suffix in small letters; hidden ones have none."""
+    """The two parts of a member's name, the suffix in lower case; a hidden member has no suffix."""
     dot = name.rfind(".")
-    if "/" not in name and 0 < dot < len(name) - 1:  # as PurePosixPath does it, in a tenth of its time
+    if "/" not in name and 0 < dot < len(name) - 1:  # as PurePosixPath does, in a tenth of the time
         key, suffix = name[:dot], name[dot:]
     else:
         path = PurePosixPath(name)
@@ -179,7 +171,7 @@ def _must_be_new(one: tuple[str, object] | None, other: tuple[str, object] | Non
 
 def _unpaired(key: str, shard: Path) -> UserError:
     return UserError(
-        f"{key!r} is not a pair of an image and a label", str(shard), "put KEY.cls directly before or after the image"
+        f"{key!r} is not an image with its label", str(shard), "put KEY.cls directly before or after the image"
     )
 
 
@@ -190,3 +182,13 @@ def _stem(shard: Path) -> str:
 def _split(shard: Path) -> str | None:
     words = re.split(r"[^a-z]", shard.name.lower())
     return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+
+
+FORMAT = Format(
+    name="wds", title="WebDataset shards", explained="tar files of images, each beside a .cls file with its label",
+    path="a shard, or a folder of shards", tasks=("classes", "detection"), read=read,
+    parameters={"classes": CLASSES, "only": ONLY,
+                "boxes": Text(means="tables of one box per image, with commas between their names"),
+                "boxes_px": Parameter(means="side in pixels of the square images that the boxes were drawn on, if those "
+                                      "here are smaller copies", whole=True, low=1)},
+)  # fmt: skip

@@ -1,8 +1,8 @@
 """``tiny-imagenet:PATH``: Tiny ImageNet-200 in its official tree, unpacked or as ``tiny-imagenet-200.zip``.
 
-Layout: the archive's own (cs231n.stanford.edu/tiny-imagenet-200.zip), as loaders of it on GitHub describe it; a sample of
-it was at hand. ``train/<wnid>/<wnid>_boxes.txt`` and ``val/val_annotations.txt`` name every image, with a box in its
-64x64 pixels; ``test`` has no labels and is passed over.
+Layout: that of the archive (cs231n.stanford.edu/tiny-imagenet-200.zip), as loaders of it on GitHub describe it, and of a
+sample. ``train/<wnid>/<wnid>_boxes.txt`` and ``val/val_annotations.txt`` name every image, with a box in its 64x64
+pixels; ``test`` has no labels and is skipped.
 """
 
 from __future__ import annotations
@@ -11,73 +11,68 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from transferlab.definitions import Parameter
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
-from transferlab.images.sources.box_table import Corners, degenerate, has_area, located
+from transferlab.images.sources.box_table import Corners, has_area, located, note_on_area
 from transferlab.images.sources.filetree import Tree, listed, may_be_image, tree_of
-from transferlab.images.sources.held_out import chosen, restricted
-from transferlab.images.sources.listing import class_order, existing
+from transferlab.images.sources.held_out import ONLY, chosen, restricted
 from transferlab.taxonomy.tree import flat
 
 PLACES = ("", "tiny-imagenet-200/")
-SIDE = 64  # of its images, in pixels
+SIDE_PX = 64
 
 
 @dataclass(frozen=True)
 class Boxed:
-    """What the lists say of an image: its class, split, and box (left, top, right, bottom, inclusive, from 0)."""
+    """An image in the lists: its class, split, and box (left, top, right, bottom, inclusive, from 0)."""
 
     wnid: str
     split: str
     box: Corners
 
 
-def read(path: str, options: Mapping[str, str]) -> Source:
-    """Classes by wnid; the splits train and val. With ``task=localisation`` each image has the box of its object.
-
-    The option ``only`` keeps some of the classes. Localisation needs a test split, which val then is.
+def read(request: Request) -> Source:
+    """Classes by wnid; the splits are train and val. With ``task=localisation`` val is the test split.
 
     Raises:
-        UserError: lists or images that are missing or do not agree, a class that wnids.txt does not name, an unknown
-            task or class.
+        UserError: lists or images are missing or do not agree; a class that wnids.txt does not name, an unknown class.
     """
-    where, task = f"tiny-imagenet:{path}", options.get("task", "classification")
-    if task not in ("classification", "localisation"):
-        raise UserError(f"there is no task {task!r}", where, "tasks are classification and localisation")
-    tree = tree_of(existing(path, "tiny-imagenet"), where, frozenset({"test"}))
+    where, only = request.where, request.options.get("only", "")
+    tree = tree_of(request.path, where, frozenset({"test"}))
     boxes = boxes_of(tree)
-    classes = restricted(class_order(told.wnid for told in boxes.values()), options, where)
-    keeps = chosen(options)
-    boxes = {name: told for name, told in boxes.items() if keeps(told.wnid)}
+    classes = restricted({one.wnid for one in boxes.values()}, only, where)
+    keeps = chosen(only)
+    boxes = {name: one for name, one in boxes.items() if keeps(one.wnid)}
     words = tree.first_of(PLACES, "words.txt")
     named = dict(row.split("\t", 1) for row in tree.lines(words) if "\t" in row) if words else {}
     taxonomy = flat(classes, {wnid: named[wnid] for wnid in classes if wnid in named})
-    rows = [(name, told.wnid, told.split) for name, told in boxes.items()]
-    if task == "classification":
-        return listed(tree, "tiny-imagenet", rows, classes=classes, taxonomy=taxonomy)
-    flat_boxes = degenerate([told.box for told in boxes.values()])
-    rows = [row for row in rows if has_area(boxes[row[0]].box)]
+    rows = [(name, one.wnid, one.split) for name, one in boxes.items()]
+    if request.options["task"] == "classification":
+        return replace(listed(tree, "tiny-imagenet", rows, classes=classes, taxonomy=taxonomy), has_wnids=True)
+    corners = {name: one.box for name, one in boxes.items()}
+    rows = [row for row in rows if has_area(corners[row[0]])]
     plain = listed(tree, "tiny-imagenet-localisation", rows, classes=classes, taxonomy=taxonomy)
-    corners = {name: told.box for name, told in boxes.items()}
     return replace(
-        plain, items=partial(_located, plain, corners), multi_label=True, metric="mAP",
+        plain, items=partial(_located, plain, corners), multi_label=True, metric="mAP", has_wnids=True,
         fingerprint=digest(plain.fingerprint, [corners[name] for name, _, _ in rows]),
-        notes=(*plain.notes, *filter(None, [flat_boxes]), "the images of val are the test split"),
+        notes=(*plain.notes, *note_on_area(corners.values()), "the images of val are the test split"),
     )  # fmt: skip
 
 
 def _located(plain: Source, boxes: Mapping[str, Corners]) -> Iterator[Item]:
     for item in plain.items():
         split = "test" if item.split == "val" else item.split
-        yield replace(located(item, boxes[item.key], (SIDE, SIDE), item.key), split=split)
+        yield replace(located(item, boxes[item.key], (SIDE_PX, SIDE_PX), item.key), split=split)
 
 
 def boxes_of(tree: Tree) -> dict[str, Boxed]:
-    """Every image with what the lists say of it, checked to be all that there are.
+    """Every image in the lists, by the name of its file.
 
     Raises:
-        UserError: as ``read``.
+        UserError: as ``read``; an image is in no list.
     """
     home = (tree.first_of(PLACES, "wnids.txt") or "wnids.txt").removesuffix("wnids.txt")
     wnids = [row[0] for row in tree.rows(f"{home}wnids.txt", 1)]
@@ -112,3 +107,11 @@ def _box(tree: Tree, name: str, texts: list[str]) -> Corners:
             f"{name} has the box {' '.join(texts)}", tree.where, "four whole numbers were expected"
         ) from error
     return left, top, right, bottom
+
+
+FORMAT = Format(
+    name="tiny-imagenet", title="Tiny ImageNet", explained="Tiny ImageNet-200, with or without its boxes",
+    path="the zip, or the folder of `wnids.txt`", tasks=("classes", "detection"), read=read,
+    parameters={"task": Parameter(means="what the images are for", default="classification",
+                                  words=("classification", "localisation")), "only": ONLY},
+)  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.images.source import Source
-from transferlab.images.sources.cifar import read
+from transferlab.images.sources.cifar100 import FORMAT
 
 Open = Callable[..., Source]
 FINE, COARSE = ["apple", "bear", "pear"], ["beasts", "fruit"]
@@ -65,12 +65,12 @@ def test_both_versions_give_the_same(tmp_path: Path, opened: Open) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("train.bin", lambda whole: whole[:-1], r"train.bin has 12,295 bytes, no multiple of an image's 3,074"),
+        ("train.bin", lambda whole: whole[:-1], r"train.bin has 12,295 bytes, which is not a multiple of 3,074"),
         ("test.bin", lambda whole: b"", r"test.bin has 0 bytes"),
-        ("test.bin", lambda whole: bytes([2]) + whole[1:], r"test.bin has labels outside of the 2 and 3 that are named"),
-        ("test.bin", lambda whole: bytes([0, 0]) + whole[2:], r"a class lies in two superclasses"),
-        ("fine_label_names.txt", lambda whole: whole[:6], r"train.bin has labels outside of the 2 and 1"),
-        ("fine_label_names.txt", lambda whole: b"\xff", r"not what they should be.*codec"),
+        ("test.bin", lambda whole: bytes([2]) + whole[1:], r"test.bin has labels outside the 2 and 3 names"),
+        ("test.bin", lambda whole: bytes([0, 0]) + whole[2:], r"a class is in two superclasses"),
+        ("fine_label_names.txt", lambda whole: whole[:6], r"train.bin has labels outside the 2 and 1 names"),
+        ("fine_label_names.txt", lambda whole: b"\xff", r"the files are damaged.*codec"),
         ("fine_label_names.txt", None, r"fine_label_names.txt is not there"),
         ("test.bin", None, r"test.bin is not there"),
         ("train.bin", None, r"neither cifar-100-binary/train.bin nor cifar-100-python/meta"),
@@ -86,4 +86,4 @@ def test_files_that_are_not_whole_are_named(
     else:
         file.write_bytes(change(file.read_bytes()))
     with pytest.raises(UserError, match=message):
-        read(str(tmp_path), {})
+        FORMAT.open(str(tmp_path), {})

@@ -7,7 +7,7 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.images.source import Unreadable, at_hand
-from transferlab.images.sources.csvfile import read
+from transferlab.images.sources.csv import FORMAT
 
 Png = Callable[..., bytes]
 
@@ -22,7 +22,7 @@ def table(folder: Path, text: str, png: Png, *files: str) -> str:
 
 def test_rows_are_images_with_labels_and_splits(tmp_path: Path, png: Png) -> None:
     text = "\ufeffsplit,path,label\ntrain,a.png,cat\nVALID,sub/b c.png,dog\ntest,c.png,cat\n"
-    source = read(table(tmp_path, text, png, "a.png", "sub/b c.png", "c.png"), {})
+    source = FORMAT.open(table(tmp_path, text, png, "a.png", "sub/b c.png", "c.png"), {})
     assert [(i.key, i.label, i.split) for i in source.items()] == [
         ("a.png", "cat", "train"), ("sub/b c.png", "dog", "val"), ("c.png", "cat", "test")
     ]  # fmt: skip
@@ -30,19 +30,19 @@ def test_rows_are_images_with_labels_and_splits(tmp_path: Path, png: Png) -> Non
 
 
 def test_without_a_split_column_there_is_none(tmp_path: Path, png: Png) -> None:
-    source = read(table(tmp_path, 'path,label\na.png,"cat, big"\nb.png,1|2\n', png, "a.png", "b.png"), {})
+    source = FORMAT.open(table(tmp_path, 'path,label\na.png,"cat, big"\nb.png,1|2\n', png, "a.png", "b.png"), {})
     assert [(i.label, i.split) for i in source.items()] == [("cat, big", None), ("1|2", None)]
 
 
 def test_several_labels_are_separated_by_bars(tmp_path: Path, png: Png) -> None:
     text = "path,label\na.png,cat|dog\nb.png,\nc.png,dog| dog |bird\n"
-    source = read(table(tmp_path, text, png, "a.png", "b.png", "c.png"), {"multi_label": "yes"})
+    source = FORMAT.open(table(tmp_path, text, png, "a.png", "b.png", "c.png"), {"multi_label": "yes"})
     assert source.multi_label and source.classes == ("bird", "cat", "dog")
     assert [i.label for i in source.items()] == [("cat", "dog"), (), ("dog", "bird")]
 
 
 def test_a_missing_image_is_listed_with_the_bad_ones(tmp_path: Path, png: Png) -> None:
-    source = read(table(tmp_path, "path,label\na.png,cat\nb.png,dog\n", png, "a.png"), {})
+    source = FORMAT.open(table(tmp_path, "path,label\na.png,cat\nb.png,dog\n", png, "a.png"), {})
     found = [at_hand(i.data) for i in source.items()][1]
     assert isinstance(found, Unreadable) and "No such file" in found.reason
 
@@ -52,26 +52,26 @@ def test_a_missing_image_is_listed_with_the_bad_ones(tmp_path: Path, png: Png) -
     [
         ("", "no columns path and label"), ("file,label\na.png,cat\n", "no columns path and label"),
         ("path,label\n", "no rows"), ("path,label\na.png,\n", "'a.png' has no label"),
-        ("path,label\na.png\n", "row 2 has fewer cells"), ("path,label\na.png,x\na.png,y\n", "row 3 names 'a.png'"),
+        ("path,label\na.png\n", "row 2 has fewer cells"), ("path,label\na.png,x\na.png,y\n", "row 3 repeats 'a.png'"),
         ("path,label,split\na.png,x,holdout\n", "no split 'holdout'"), ('path,label\n"a.png,x\n', "cannot be read"),
     ],
 )  # fmt: skip
 def test_tables_that_cannot_be_used_are_told(text: str, message: str, tmp_path: Path, png: Png) -> None:
     with pytest.raises(UserError, match=message):
-        read(table(tmp_path, text, png), {})
+        FORMAT.open(table(tmp_path, text, png), {})
 
 
 def test_a_table_in_another_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("path,label\na.png,Bär\n".encode("latin-1"))
     with pytest.raises(UserError, match="UTF-8"):
-        read(str(tmp_path / "t.csv"), {})
+        FORMAT.open(str(tmp_path / "t.csv"), {})
 
 
 def test_the_fingerprint_follows_table_and_images(tmp_path: Path, png: Png) -> None:
     path = table(tmp_path, "path,label\na.png,cat\nb.png,dog\n", png, "a.png", "b.png")
-    prints = {read(path, {}).fingerprint, read(path, {"multi_label": "yes"}).fingerprint}
+    prints = {FORMAT.open(path, {}).fingerprint, FORMAT.open(path, {"multi_label": "yes"}).fingerprint}
     (tmp_path / "a.png").write_bytes(b"longer than it was" * 100)
-    prints.add(read(path, {}).fingerprint)
+    prints.add(FORMAT.open(path, {}).fingerprint)
     (tmp_path / "t.csv").write_text("path,label\na.png,dog\nb.png,dog\n")
-    prints.add(read(path, {}).fingerprint)
+    prints.add(FORMAT.open(path, {}).fingerprint)
     assert len(prints) == 4

@@ -14,13 +14,13 @@ from scipy.io import savemat
 
 from transferlab.errors import UserError
 from transferlab.images.source import Source, at_hand
-from transferlab.images.sources.tvision import read
+from transferlab.images.sources.torchvision import FORMAT
 
 RANDOM = np.random.Generator(np.random.PCG64(0))
 
 
 def opened(name: str, root: Path) -> Source:
-    return read(name, {"root": str(root)})
+    return FORMAT.open(name, {"root": str(root)})
 
 
 def rows(n: int) -> np.ndarray:
@@ -104,7 +104,7 @@ class Malice:
 def test_a_hostile_pickle_is_refused_and_runs_nothing(held: Callable[[Path], Any], tmp_path: Path) -> None:
     cifar100(tmp_path)
     (tmp_path / "cifar-100-python" / "train").write_bytes(pickle.dumps(held(tmp_path / "mark"), protocol=2))
-    with pytest.raises(UserError, match="not what they should be"):
+    with pytest.raises(UserError, match="the files are damaged"):
         opened("cifar100", tmp_path)
     assert not (tmp_path / "mark").exists()
 
@@ -134,7 +134,7 @@ def test_a_short_idx_file_is_told(tmp_path: Path) -> None:
     test_idx_files_are_read_plain_and_compressed("MNIST", False, tmp_path)
     file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(UserError, match="not what they should be"):
+    with pytest.raises(UserError, match="the files are damaged"):
         opened("mnist", tmp_path)
 
 
@@ -194,8 +194,8 @@ def test_labels_outside_of_the_classes_are_told(label: int, tmp_path: Path) -> N
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="known are cifar10, cifar100"):
         opened("imagenet22k", tmp_path)
-    with pytest.raises(UserError, match="write torchvision:cifar10[?]root=PATH"):
-        read("cifar10", {})
+    with pytest.raises(UserError, match="torchvision needs the option root.*add [?]root="):
+        FORMAT.open("cifar10", {})
     with pytest.raises(UserError, match="no such file or folder"):
         opened("cifar10", tmp_path / "absent")
     with pytest.raises(UserError, match="data_batch_1 is not there"):

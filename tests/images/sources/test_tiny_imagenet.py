@@ -9,7 +9,7 @@ from transferlab.errors import UserError
 from transferlab.images.source import Box, Objects, Source
 from transferlab.images.sources.filetree import tree_of
 from transferlab.images.sources.held_out import is_held_out
-from transferlab.images.sources.tiny import boxes_of, read
+from transferlab.images.sources.tiny_imagenet import FORMAT, boxes_of
 
 Open = Callable[..., Source]
 Write = Callable[[Path, Mapping[str, "bytes | str"]], Path]
@@ -72,7 +72,7 @@ def test_what_is_missing_or_disagrees_is_named(
 ) -> None:
     files = {name: content for name, content in {**official(), **change}.items() if content is not None}
     with pytest.raises(UserError, match=message):
-        read(str(write_tree(tmp_path, files)), {})
+        FORMAT.open(str(write_tree(tmp_path, files)), {})
 
 
 def test_a_genuine_part_is_read(real_data: Path, opened: Open) -> None:
@@ -87,7 +87,7 @@ def test_localisation_gives_each_image_the_box_of_its_object(tmp_path: Path, wri
     files[name] = str(files[name]).replace("_1.JPEG\t0\t10\t63", "_1.JPEG\t63\t10\t63")  # without area
     source = opened("tiny-imagenet", write_tree(tmp_path, files), task="localisation")
     items = list(source.items())
-    assert source.metric == "mAP" and "1 images are left out, since their box has no area" in source.notes
+    assert source.metric == "mAP" and "1 images are left out because their box has no area" in source.notes
     assert [item.split for item in items] == ["train"] * 5 + ["test"] * 2
     assert items[0].objects == Objects((64, 64), (Box(WNIDS[0], 0, 10, 64, 59),), reduced=True)
     assert items[0].label == (WNIDS[0],)
@@ -103,6 +103,6 @@ def test_some_classes_can_be_kept_and_others_held_out(tmp_path: Path, write_tree
     kept = [f"n{k:08d}" for k in range(1000) if not is_held_out(f"n{k:08d}")]
     assert 760 < len(kept) < 840
     with pytest.raises(UserError, match=r"there is no class 'n1'.*only=n1,"):
-        read(str(root), {"only": f"n1,{WNIDS[0]}"})
-    with pytest.raises(UserError, match="tasks are classification and localisation"):
-        read(str(root), {"task": "detection"})
+        FORMAT.open(str(root), {"only": f"n1,{WNIDS[0]}"})
+    with pytest.raises(UserError, match="task=detection is not valid.*choose classification or localisation"):
+        FORMAT.open(str(root), {"task": "detection"})
