@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from transferlab.outcomes.store import Store
-from transferlab.questions import AT_EPOCHS, PAPER
+from transferlab.questions import QUESTIONS
 
 
 def test_the_paper_runs_on_the_toy_world_and_tells_its_findings(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_the_paper_runs_on_the_toy_world_and_tells_its_findings(tmp_path: Path) 
     assert "exclude-target cannot be asked of these images: 0 of the source's 64 classes" in first.stdout
     assert "The paper's findings" in (lab / "paper.html").read_text()
     plans = [str(held["name"]) for held in Store.open(lab, create=False).studies().values()]
-    assert sorted(plans) == sorted([f"paper-{name}" for name in PAPER if name != "exclude-target"]
-                                   + [f"paper-{name}-epochs" for name in AT_EPOCHS])  # fmt: skip
+    assert sorted(plans) == sorted([f"paper-{name}" for name in QUESTIONS if name != "exclude-target"]
+                                   + [f"paper-{name}-epochs" for name, q in QUESTIONS.items() if q.at_epochs])  # fmt: skip
     assert again.returncode == 0
     assert again.stderr.count("nothing left to do") == len(plans)

@@ -230,9 +230,9 @@ def paper(out: Path | None, **options: Any) -> None:
     Example:
       transferlab paper --source toy --target "toy?task=unseen" --target digits --seeds 3
     """
-    from transferlab.answers.published import findings
+    from transferlab.answers.published import PREFIX
     from transferlab.outcomes.store import Store
-    from transferlab.questions import AT_EPOCHS, PAPER
+    from transferlab.questions import QUESTIONS, findings
     from transferlab.report.gather import all_answers
     from transferlab.report.page import check_out
     from transferlab.runners.prepare import Wanted
@@ -242,7 +242,7 @@ def paper(out: Path | None, **options: Any) -> None:
     if out.parent != store:
         check_out(out)
     command = shlex.join(["transferlab", *sys.argv[1:]])
-    runs = [(name, False) for name in PAPER] + [(name, True) for name in AT_EPOCHS]
+    runs = [(q.name, epochs) for epochs in (False, True) for q in QUESTIONS.values() if q.at_epochs or not epochs]
     codes: list[int] = []
     left_out: list[str] = []
     for name, epochs in runs:
@@ -251,7 +251,7 @@ def paper(out: Path | None, **options: Any) -> None:
         except ImpossibleQuestion as reason:
             left_out.append(f"{name} cannot be asked of these images: {reason}")
             say(left_out[-1])
-    answered = [a for a in all_answers(Store.open(store, create=False)) if a.name.startswith("paper-")]
+    answered = [a for a in all_answers(Store.open(store, create=False)) if a.name.startswith(PREFIX)]
     for found in findings(answered):
         show(f"{found.name}: {found.says}. {found.claim}\n  the paper  {found.published}\n  here       {found.here}")
     _report(store, out, "html")
@@ -351,15 +351,23 @@ def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
     """Run a study; the exit code and the answer."""
     from transferlab.report.gather import answers, headline
     from transferlab.runners import drive
+    from transferlab.runners.machine import here, must_be_here
     from transferlab.runners.prepare import prepare
 
+    must_be_here(here(wanted.device))
     with Display() as display:
         prepared = prepare(wanted, display.packing)
         todo = drive.missing(prepared.plan, prepared.store)
         say(f"{prepared.plan.name}: {len(todo)} cells to do" if todo else f"{prepared.plan.name}: nothing left to do")
         prepared.store.write_note(prepared.plan.identity, {"command": command})
         try:
-            left = drive.run(prepared.plan, prepared.store, prepared.machine, display.running(len(todo)))
+            left = drive.run(
+                prepared.plan,
+                prepared.store,
+                prepared.machine,
+                display.running(len(todo)),
+                study_file=prepared.study_file,
+            )
         except drive.Stopped:
             raise KeyboardInterrupt from None
     for key, reason in drive.failures(prepared.plan, prepared.store):

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from transferlab.answers.published import Finding, findings
+from transferlab.answers.published import Finding
 from transferlab.answers.study import ConditionFacts, Score, StudyAnswers
+from transferlab.questions import findings
 from transferlab.specs import TargetFacts
 
 TARGETS = ("one", "two")
@@ -21,7 +22,7 @@ def study(name: str, sizes: Mapping[str, tuple[int, int]], scores: Mapping[tuple
     conditions = tuple(
         ConditionFacts(c, False, images, labels, labels / 2, 0.1, ()) for c, (images, labels) in sizes.items()
     )
-    floor = ConditionFacts("random-features", True, 0, 0, 0.0, 0.0, ())
+    floor = ConditionFacts("random-features", True, 0, 0, 0.0, 0.0, (), is_floor=True)
     each = tuple(
         Score(condition, seed, target, protocol, "top1", value + WOBBLE[(seed + list(sizes).index(condition)) % 4], "key")
         for (condition, target, protocol), value in scores.items() if condition in sizes for seed in range(seeds)
@@ -29,7 +30,12 @@ def study(name: str, sizes: Mapping[str, tuple[int, int]], scores: Mapping[tuple
         Score("random-features", seed, target, protocol, "top1", value, "key")
         for (condition, target, protocol), value in scores.items() if condition not in sizes for seed in range(seeds)
     )  # fmt: skip
-    facts = tuple(TargetFacts(t, t, t, "top1", 0.1, False, 2, 10, 10, 10) for t in targets)
+    facts = tuple(
+        TargetFacts(
+            t, t, t, "top1", has_boxes=(t, "detect") in {at[1:] for at in scores}, apart=t == "own", leads=t == "own"
+        )
+        for t in targets
+    )
     return StudyAnswers(
         f"paper-{name}", "?", "photos", seeds, "", (*conditions, floor), facts, each, (), (), (), (), {}, (), ()
     )

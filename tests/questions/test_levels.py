@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.questions import PAPER, levels
+from transferlab.questions import QUESTIONS, levels
 from transferlab.specs import TRAIN, Pack
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.tree import flat
@@ -52,7 +52,7 @@ def test_on_tiny_imagenet_they_are_the_same_shares(make_pack: MakePack) -> None:
 
 def test_pascals_classes_are_left_out_whatever_the_targets(make_pack: MakePack) -> None:
     source = of_list("tiny-imagenet", 4, make_pack)
-    study = PAPER["exclude-target"](source, [make_pack((4, 4), name="target")])
+    study = QUESTIONS["exclude-target"].paper(source, [make_pack((4, 4), name="target")])
     left_out = study.conditions["without PASCAL's classes"].knobs["nodes"]
     assert len(left_out) == 29  # pyright: ignore[reportArgumentType]
     assert "n02814533" in left_out  # pyright: ignore[reportOperatorIssue]

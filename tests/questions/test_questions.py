@@ -52,7 +52,7 @@ def test_every_question_plans_with_contrasts_between_its_conditions(
 ) -> None:
     source = make_pack(sizes)
     targets = [target_of(source, make_pack)]
-    study = QUESTIONS[name](source, targets)
+    study = QUESTIONS[name].ask(source, targets)
     plan, subsets = planned(study, source, targets)
     conditions = [c.name for c in plan.conditions if not c.is_control]
     assert (plan.name, len(set(conditions))) == (name, len(conditions))
@@ -76,7 +76,7 @@ def test_every_question_plans_with_contrasts_between_its_conditions(
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_is_told_by_its_file(name: str) -> None:
-    text = str(import_module(QUESTIONS[name].__module__).__doc__)
+    text = str(import_module(QUESTIONS[name].ask.__module__).__doc__)
     assert "?" in text.split("\n")[0]
     for word in ("Huh et al. 2016", "Cost with five seeds", "Expect:"):
         assert word in text
@@ -87,7 +87,7 @@ def test_matched_questions_match_images_and_labels(make_pack: MakePack) -> None:
     targets = [target_of(source, make_pack)]
 
     def sizes(name: str) -> dict[str, tuple[int, int]]:
-        plan, subsets = planned(QUESTIONS[name](source, targets), source, targets)
+        plan, subsets = planned(QUESTIONS[name].ask(source, targets), source, targets)
         first = {t.condition: subsets[t.cell.subset] for t in plan.trainings if t.seed == 1}
         return {name: (len(s.rows), len(s.label_names)) for name, s in first.items()}
 
@@ -118,7 +118,7 @@ def test_a_source_that_allows_no_comparison_is_told_with_what_is_needed(case: st
     source = make_pack(tuple(sizes))
     stranger = replace(source, taxonomy=from_folders([f"other {i}" for i in range(len(sizes))]))
     with pytest.raises(UserError, match=told) as refused:
-        QUESTIONS[name](source, [stranger])
+        QUESTIONS[name].ask(source, [stranger])
     assert refused.value.where == source.name
 
 
@@ -127,21 +127,21 @@ def test_a_flat_source_has_no_coarse_labels(name: str, make_pack: MakePack) -> N
     source = make_pack()
     flat = replace(source, taxonomy=from_folders([f"c{i}" for i in range(6)]))
     with pytest.raises(UserError, match="nest the class folders"):
-        QUESTIONS[name](flat, [])
-    assert "A (far apart)" not in QUESTIONS["more-data"](flat, []).conditions
-    assert "A (far apart)" in QUESTIONS["more-data"](source, []).conditions
+        QUESTIONS[name].ask(flat, [])
+    assert "A (far apart)" not in QUESTIONS["more-data"].ask(flat, []).conditions
+    assert "A (far apart)" in QUESTIONS["more-data"].ask(source, []).conditions
 
 
 def test_too_many_shared_classes_leave_nothing_to_train_on(make_pack: MakePack) -> None:
     source = make_pack()
     with pytest.raises(UserError, match=r"6 of the source's 6 classes .*designs\.without"):
-        QUESTIONS["exclude-target"](source, [source])
+        QUESTIONS["exclude-target"].ask(source, [source])
 
 
 @pytest.mark.parametrize("name", ["images-per-class", "classes-vs-images"])
 def test_images_with_several_labels_are_no_source(name: str, make_pack: MakePack) -> None:
     with pytest.raises(UserError, match="several labels"):
-        QUESTIONS[name](make_pack(multi_label=True), [])
+        QUESTIONS[name].ask(make_pack(multi_label=True), [])
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -149,7 +149,7 @@ def test_no_question_ends_in_a_traceback_on_several_labels(name: str, make_pack:
     source = make_pack((12,) * 8, multi_label=True)
     targets = [target_of(source, make_pack)]
     with pytest.raises(UserError, match="several labels"):
-        planned(QUESTIONS[name](source, targets), source, targets)
+        planned(QUESTIONS[name].ask(source, targets), source, targets)
 
 
 def test_cuts_with_equally_many_labels_are_one_condition(make_pack: MakePack) -> None:
@@ -158,9 +158,9 @@ def test_cuts_with_equally_many_labels_are_one_condition(make_pack: MakePack) ->
     tree = build([*chain, ("high0", "all"), ("high1", "all")], leaves, {})
     source = replace(make_pack((12,) * 8), taxonomy=tree)
     assert depths(source) == [2]
-    study = QUESTIONS["coarse-vs-fine"](source, [])
+    study = QUESTIONS["coarse-vs-fine"].ask(source, [])
     assert list(study.conditions) == ["2 coarse", "2 fine"]
-    assert list(QUESTIONS["coarse-to-fine"](source, []).conditions) == ["2 labels", "8 classes"]
+    assert list(QUESTIONS["coarse-to-fine"].ask(source, []).conditions) == ["2 labels", "8 classes"]
 
 
 def test_shared_classes_are_found_by_any_of_their_names_and_by_groups_above_them(make_pack: MakePack) -> None:
@@ -181,7 +181,7 @@ def test_a_study_without_the_targets_classes_says_what_it_left_out_and_what_it_d
     source = replace(make_pack(name="photographs"), taxonomy=from_folders(wnids))
     voc = list(classlists.read("pascal-voc"))
     target = replace(make_pack((3,) * 20, groups=1, name="voc"), taxonomy=from_folders(voc))
-    study = QUESTIONS["exclude-target"](source, [target])
+    study = QUESTIONS["exclude-target"].ask(source, [target])
     assert study.conditions["without the target's classes"].knobs["nodes"] == ("n02099601", "n03670208")
     first, absent, whole, beside = study.notes
     assert first == "Left out for voc: car 1, dog 1."
@@ -192,7 +192,7 @@ def test_a_study_without_the_targets_classes_says_what_it_left_out_and_what_it_d
     assert plan.notes == study.notes
     strange = replace(target, taxonomy=from_folders(["crane", "blurb 7"]))
     with pytest.raises(UserError, match=r"0 of the source's 6 .*2 of the targets' .*: crane, blurb 7 .*class,wnid"):
-        QUESTIONS["exclude-target"](source, [strange])
+        QUESTIONS["exclude-target"].ask(source, [strange])
 
 
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=12).filter(lambda sizes: max(sizes) > 0))
@@ -200,7 +200,7 @@ def test_levels_are_possible_ascending_and_end_with_all(sizes: list[int]) -> Non
     source = _of_sizes(sizes)
     median = int(np.median(sizes))
     try:
-        levels = list(QUESTIONS["images-per-class"](source, []).conditions)
+        levels = list(QUESTIONS["images-per-class"].ask(source, []).conditions)
     except UserError:
         assert median < 2
         return
@@ -208,7 +208,7 @@ def test_levels_are_possible_ascending_and_end_with_all(sizes: list[int]) -> Non
     assert levels[-1] == median
     assert class_sizes(source).tolist() == sizes
     drawn = [
-        len(designs.draw(d, source, 0).rows) for d in QUESTIONS["images-per-class"](source, []).conditions.values()
+        len(designs.draw(d, source, 0).rows) for d in QUESTIONS["images-per-class"].ask(source, []).conditions.values()
     ]
     assert drawn == sorted(drawn)
 

@@ -12,10 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from transferlab import designs
+from transferlab.answers.published import Finding, conditions_of, finding_on, minus, over_targets
+from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.questions import levels
+from transferlab.questions.definition import Question
 from transferlab.questions.levels import class_sizes
 from transferlab.specs import Contrast, Design, Pack, Study
 
@@ -68,3 +73,22 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
         contrasts=contrasts,
         notes=levels.scaled(source, "budgets", [f"{budget:,}" for budget in levels.BUDGETS], told),
     )
+
+
+def finding(study: StudyAnswers) -> Finding:
+    """F4: at one budget the condition with fewer classes is better."""
+    fewer, more = (c.name for c in conditions_of(study)[:2])
+    return finding_on(
+        "F4", "At one budget, fewer classes with more images each are slightly better.",
+        "Fewer classes with more images each are slightly better; budgets and values are not known to us.",
+        minus(over_targets(study, fewer), over_targets(study, more)), (0.0, np.inf), f"{fewer} against {more}: {{}} points",
+    )  # fmt: skip
+
+
+CLASSES_VS_IMAGES = Question(
+    name="classes-vs-images",
+    explained="One budget of images: more classes, or more images per class?",
+    ask=study,
+    paper=paper,
+    finding=finding,
+)

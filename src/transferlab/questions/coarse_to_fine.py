@@ -11,10 +11,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from transferlab import designs
+from transferlab.answers.points import points
+from transferlab.answers.published import (
+    Finding,
+    all_and_few_labels,
+    finding_on,
+    floor_of,
+    mean_of,
+    minus,
+    on_own_classes,
+)
+from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import against
 from transferlab.questions import class_count, levels
 from transferlab.questions.coarse_vs_fine import depths
+from transferlab.questions.definition import Question
 from transferlab.specs import Design, Pack, Protocol, Study
 
 
@@ -48,3 +62,26 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
         targets=("source",),
         protocols=(Protocol("probe"), Protocol("induction", knobs={"cut": depth_of[nearest]})),
     )
+
+
+def finding(study: StudyAnswers) -> Finding:
+    """F3: features of coarse labels tell the classes apart better than random ones."""
+    whole, few = all_and_few_labels(study)
+    coarse, fine, floor = (on_own_classes(study, name) for name in (few.name, whole.name, floor_of(study)))
+    return finding_on(
+        "F3", "Features that separate fine classes arise without fine labels.",
+        "Networks trained on coarse labels separate the 1,000 classes by nearest neighbours; the values are not known to us.",
+        minus(coarse, floor), (0.0, np.inf),
+        f"by nearest neighbours, features of {few.n_labels} labels tell the {whole.n_labels} classes apart at {points(mean_of(coarse))} %, "
+        f"those of the classes themselves at {points(mean_of(fine))}, random ones at {points(mean_of(floor))}; coarse over random {{}} points",
+    )  # fmt: skip
+
+
+COARSE_TO_FINE = Question(
+    name="coarse-to-fine",
+    explained="Do coarse labels give features that tell fine classes apart?",
+    ask=study,
+    paper=paper,
+    finding=finding,
+    needs_target=False,
+)

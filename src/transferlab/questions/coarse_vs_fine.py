@@ -15,6 +15,7 @@ from transferlab import designs
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.questions import levels
+from transferlab.questions.definition import Question
 from transferlab.specs import Contrast, Design, Pack, Study
 
 MOST_DEPTHS = 3
@@ -70,3 +71,11 @@ def _at(source: Pack, chosen: Sequence[int]) -> Study:
         conditions=conditions,
         contrasts=contrasts,
     )
+
+
+COARSE_VS_FINE = Question(
+    name="coarse-vs-fine",
+    explained="At one number of labels and images: coarse labels or fine ones?",
+    ask=study,
+    paper=paper,
+)

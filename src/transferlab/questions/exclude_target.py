@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from transferlab import designs
+from transferlab.answers.published import NEARLY, Finding, conditions_of, finding_on, minus, over_targets
+from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
+from transferlab.questions.definition import Question
 from transferlab.specs import Pack, Study
 from transferlab.taxonomy import classlists, wordnet
 from transferlab.taxonomy.matching import Match, match
@@ -109,3 +114,22 @@ def _called(source: Pack, leaf: str) -> str:
     if name == leaf:
         return f"{leaf} ({wordnet.lemmas(leaf)[0]})" if wordnet.known(leaf) else leaf
     return f"{leaf} ({name})"
+
+
+def finding(study: StudyAnswers) -> Finding:
+    """F5, first part: leaving out the target's classes costs at most a point."""
+    without, _, whole = (c.name for c in conditions_of(study))
+    return finding_on(
+        "F5, classes", "Leaving out the target's own classes hardly matters.",
+        "771 classes without PASCAL's are nearly as good on PASCAL detection as all 1,000.",
+        minus(over_targets(study, without), over_targets(study, whole)), (-NEARLY, np.inf), f"{without} against {whole}: {{}} points",
+    )  # fmt: skip
+
+
+EXCLUDE_TARGET = Question(
+    name="exclude-target",
+    explained="Does leaving out the target's classes hurt?",
+    ask=study,
+    paper=paper,
+    finding=finding,
+)

@@ -11,9 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from transferlab import designs
+from transferlab.answers.published import NEARLY, Finding, conditions_of, finding_on, mean_of, minus, over_targets
+from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
+from transferlab.questions.definition import Question
 from transferlab.specs import Contrast, Design, Pack, Protocol, Study
 
 
@@ -44,3 +49,20 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
 def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     """The same halves; besides the targets, the last layer of each network is fitted anew to all of the source's classes."""
     return replace(study(source, targets), targets=("source",), protocols=(Protocol("probe"), Protocol("refit")))
+
+
+def finding(study: StudyAnswers) -> Finding:
+    """F5, second part: there is a half to which adding the other half brings no more than a point."""
+    *parts, whole = (c.name for c in conditions_of(study))
+    gains = {part: minus(over_targets(study, whole), over_targets(study, part)) for part in parts}
+    least = min((part for part in parts if gains[part]), key=lambda part: mean_of(gains[part]), default=parts[0])
+    return finding_on(
+        "F5, more data", "More data do not always help.",
+        "Adding data blindly does not always help and can hurt; values are not known to us.",
+        gains[least], (-np.inf, NEARLY), f"{whole} against {least}, the least gain of {len(parts)}: {{}} points",
+    )  # fmt: skip
+
+
+MORE_DATA = Question(
+    name="more-data", explained="Does more data always help?", ask=study, paper=paper, finding=finding, at_epochs=True
+)

@@ -14,12 +14,12 @@ from markupsafe import Markup
 
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.points import points
-from transferlab.answers.published import findings
 from transferlab.answers.sentences import sentence
 from transferlab.answers.study import ConditionFacts, Missing, Score, StudyAnswers
 from transferlab.console import printable
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
+from transferlab.questions import findings
 from transferlab.report import figures
 from transferlab.report.gather import ALARM, OWN, OWN_HEAD, answer
 from transferlab.report.more import More, further

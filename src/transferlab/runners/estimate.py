@@ -56,7 +56,11 @@ def describe(prepared: Prepared) -> Iterator[str]:
     if gone:
         yield f"  disk           about {_expected_bytes(plan, gone) / 1e6:,.0f} MB"
         yield f"  why            {why(plan, prepared.earlier)}"
-        yield f"  time           about {duration(expected_seconds(prepared, gone))} on {prepared.machine.name}, {plan.precision}"
+        where = f"on {prepared.machine.name}, {plan.precision}"
+        if not prepared.machine.is_here:
+            yield f"  time           unknown {where}: no GPU is visible here to measure it on"
+            return
+        yield f"  time           about {duration(expected_seconds(prepared, gone))} {where}"
 
 
 def why(plan: Plan, earlier: Sequence[Plan]) -> str:

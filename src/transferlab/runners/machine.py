@@ -13,32 +13,43 @@ from transferlab.errors import UserError
 
 @dataclass(frozen=True)
 class Machine:
-    """What computes: the device kind, the precision it prefers, how many devices (or cores), and its name."""
+    """What computes: the device kind, the precision it prefers, how many devices (or cores), and its name.
+
+    ``is_here`` says whether it can be used from here; one that cannot may still be planned for.
+    """
 
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
     n_units: int
     name: str
+    is_here: bool = True
 
 
 def here(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
-    """Describe this machine.
+    """Describe this machine, or one with a GPU where none is here: planning needs no device.
 
     Args:
         device: ``auto`` is CUDA where an NVIDIA driver shows a GPU, else the CPU.
-
-    Raises:
-        UserError: CUDA asked for where no GPU is visible.
     """
     n_gpus = _visible_gpus()
     if device == "cuda" and not n_gpus:
-        raise UserError("no GPU is visible here", "--device cuda", "use --device cpu, or check the NVIDIA driver")
+        return Machine("cuda", "bf16", 1, "a CUDA GPU", is_here=False)
     if n_gpus and device != "cpu":
         return Machine("cuda", "bf16", n_gpus, "CUDA GPU")
     flags, model = _processor()
     # Autocast to bf16 pays only where the processor multiplies in it: 1.7 times the images/s there.
     precision = "bf16" if flags & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"
     return Machine("cpu", precision, usable_cores(), model)
+
+
+def must_be_here(machine: Machine) -> None:
+    """Refuse to compute on a device that is not here.
+
+    Raises:
+        UserError: CUDA asked for where no GPU is visible.
+    """
+    if not machine.is_here:
+        raise UserError("no GPU is visible here", "--device cuda", "use --device cpu, or check the NVIDIA driver")
 
 
 def usable_cores() -> int:

@@ -11,18 +11,20 @@ from typing import Literal
 import numpy as np
 
 from transferlab.answers.contrast import MEAN
+from transferlab.answers.published import PREFIX
 from transferlab.designs import SubsetFacts, facts
 from transferlab.engine import backbones
 from transferlab.engine.recipes import RECIPES
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
+from transferlab.extensions import load_installed
 from transferlab.identity import digest, plain
 from transferlab.images.pack import remarks
 from transferlab.images.spec import parse_spec
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
 from transferlab.planned import Plan, SourceFacts, restored
-from transferlab.questions import Question, load
+from transferlab.questions import QUESTIONS, Question, load
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
 from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Ragged, Recipe, Study, Subset, TargetFacts
@@ -64,6 +66,7 @@ class Prepared:
     plan: Plan
     store: Store
     machine: Machine
+    study_file: str | None
     subsets: Mapping[str, SubsetFacts]
     earlier: Sequence[Plan] = ()
 
@@ -77,7 +80,10 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     Raises:
         UserError: anything that the user can get wrong.
     """
-    found = load(wanted.study, paper=wanted.paper) if isinstance(wanted.study, str) else wanted.study
+    load_installed()
+    found = load(wanted.study) if isinstance(wanted.study, str) else wanted.study
+    if wanted.paper and isinstance(found, Study):
+        raise UserError("--paper is for built-in studies", _title(wanted), f"they are {', '.join(QUESTIONS)}")
     machine = here(wanted.device)
     size, source_text, target_texts = _asked(found, wanted)
     store = Store.open(wanted.store, create=True)
@@ -89,7 +95,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
     _check_source(source, source_text)
     found_packs = [obtain(text) for text in dict.fromkeys(target_texts) if text != SOURCE_ITSELF]
     obtained = list({pack.digest: (held.spec, pack) for held, pack in found_packs}.values())  # equal images, one target
-    study = found if isinstance(found, Study) else _posed(found, source, [pack for _, pack in obtained])
+    study = found if isinstance(found, Study) else _posed(found, wanted.paper, source, [pack for _, pack in obtained])
     recipe = _recipe(study.recipe, wanted, size, source, built_in=not isinstance(found, Study))
     study = replace(
         study,
@@ -119,7 +125,7 @@ def prepare(wanted: Wanted, progress: Callable[[str, int, int | None], None]) ->
         plan = make_plan(study, (known, source), targets, Place(machine.device, machine.precision), kept)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
-    return Prepared(plan, store, machine, sizes, earlier)
+    return Prepared(plan, store, machine, _study_file(wanted), sizes, earlier)
 
 
 def _asked(found: Question | Study, wanted: Wanted) -> tuple[int, str, list[str]]:
@@ -134,15 +140,19 @@ def _asked(found: Question | Study, wanted: Wanted) -> tuple[int, str, list[str]
     target_texts = list(wanted.targets)
     if isinstance(found, Study):
         target_texts = target_texts or list(found.targets)
-    if not target_texts and wanted.study != "coarse-to-fine":
+    if not target_texts and (isinstance(found, Study) or found.needs_target):
         raise UserError("the study has no target", _title(wanted), "name one, for example --target digits")
     _check_words(found, wanted, size, [source_text, *target_texts])
     return size, source_text, target_texts
 
 
-def _posed(question: Question, source: Pack, targets: Sequence[Pack]) -> Study:
+def _posed(question: Question, paper: bool, source: Pack, targets: Sequence[Pack]) -> Study:
+    """The study that a question asks of these images; at the paper's levels its name says so."""
     try:
-        return question(source, targets)
+        if not paper:
+            return question.ask(source, targets)
+        study = question.paper(source, targets)
+        return replace(study, name=PREFIX + study.name)
     except UserError as error:
         raise ImpossibleQuestion(error.what, error.where, error.remedy) from error
 
@@ -277,6 +287,11 @@ def _at_fixed_epochs(recipe: Recipe, source: Pack) -> Recipe:
     """As many passes over each subset as the recipe's length is over the whole source."""
     n_train = int((source.split == TRAIN).sum())
     return replace(recipe, length=Epochs(round(most_seen(recipe, n_train) / n_train, 4)))
+
+
+def _study_file(wanted: Wanted) -> str | None:
+    """The file that workers run for its definitions, if the study is one."""
+    return wanted.study if isinstance(wanted.study, str) and wanted.study not in QUESTIONS else None
 
 
 def _title(wanted: Wanted) -> str:

@@ -16,6 +16,7 @@ import torch
 
 from transferlab.errors import UserError
 from transferlab.events import Event, Halted, from_line, to_line
+from transferlab.extensions import load_installed, must_be_here, run_file
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, restored
 from transferlab.runners.do import do_task
@@ -28,11 +29,14 @@ def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> N
     """Do task after task, one a line; what every task would meet as the user's error ends it."""
     torch.set_num_threads(setup.n_threads)
     try:
-        # Extensions of setup.study_file are to be loaded here, before the plan that names them is read.
+        load_installed()
+        if setup.study_file is not None:
+            run_file(Path(setup.study_file))
         store = Store.open(Path(setup.store), create=False, locks=setup.locks)
         plan = restored(store.studies()[setup.study])
         if not isinstance(plan, Plan):
             raise TypeError(f"{setup.study} is not a plan")
+        must_be_here(plan.brought)
         bench = Bench(plan, store, setup.checkpoint_seconds)
 
         def stop(*_: object) -> None:

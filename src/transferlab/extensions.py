@@ -1,0 +1,142 @@
+"""Definitions from outside the package: what a study file defines, and what installed packages offer.
+
+A study file is run once by the command and once by each worker; a store holds no code, so that reading one runs none.
+Installed packages offer definitions through the entry-point group ``transferlab``: an entry names a definition, a list of
+them, or a module that holds them.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import runpy
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from transferlab.definitions import Brought, Definition, Table
+from transferlab.designs import DESIGNS
+from transferlab.engine.backbones import BACKBONES
+from transferlab.engine.optimisers import OPTIMISERS
+from transferlab.errors import UserError
+from transferlab.identity import digest
+from transferlab.images.sources import SOURCES
+from transferlab.origins import ORIGINS
+from transferlab.planned import BroughtDefinition
+from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.protocols import PROTOCOLS
+
+GROUP = "transferlab"
+TABLES: tuple[Table[Any], ...] = (PROTOCOLS, ORIGINS, METRICS, DESIGNS, BACKBONES, OPTIMISERS, SOURCES)
+PACKAGE = Path(__file__).parent
+STUDY = "study"  # the name that a study file gives to its study
+
+
+def run_file(path: Path) -> dict[str, object]:
+    """Run a study file and take in the definitions that it makes; what it defines, by name.
+
+    Modules beside the file can be imported by it.
+
+    Raises:
+        UserError: it does not run through, with the line; or a definition has the name of another one.
+    """
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        defined = runpy.run_path(str(path))
+    except UserError:
+        raise
+    except SyntaxError as error:
+        where = f"{error.filename}, line {error.lineno}"
+        raise UserError(f"the study file is not valid Python: {error.msg}", where, "correct it") from error
+    except (Exception, SystemExit) as error:
+        lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise UserError(f"the study file ends with {type(error).__name__}: {error}", where, "correct it") from error
+    finally:
+        sys.path.remove(folder)
+    _bring(defined.values(), path.name, [path])
+    return defined
+
+
+def load_installed() -> None:
+    """Take in the definitions of installed packages.
+
+    Raises:
+        UserError: a package does not load, or offers something else than definitions.
+    """
+    from importlib.metadata import entry_points  # takes longer than the rest of --help
+
+    for entry in entry_points(group=GROUP):
+        place = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        try:
+            offered = entry.load()
+        except Exception as error:  # another author's package: whatever it raises is told with its name
+            raise UserError(
+                f"the installed extension {entry.name} does not load: {error}", place, "update or remove it"
+            ) from error
+        values = vars(offered).values() if isinstance(offered, ModuleType) else offered
+        found = [values] if isinstance(values, Definition) else list(cast("Iterable[object]", values))
+        if not any(isinstance(each, Definition) for each in found):
+            raise UserError(f"the installed extension {entry.name} holds no definition", place, "update or remove it")
+        _bring(found, place, [])
+
+
+def must_be_here(needed: Sequence[BroughtDefinition]) -> None:
+    """Refuse to work on a plan whose definitions from outside are missing or have changed.
+
+    Raises:
+        UserError: with the first of them.
+    """
+    for each in needed:
+        brought = next(table for table in TABLES if table.kind == each.kind).brought(each.name)
+        if brought is None or brought.code != each.code:
+            what = "is not at hand" if brought is None else "has changed since the study was planned"
+            raise UserError(f"the {each.kind} {each.name} {what}", each.place, "run the study's command again")
+
+
+def _bring(values: Iterable[object], place: str, files: Sequence[Path]) -> None:
+    """Add those values that are definitions and not ours to their tables."""
+    for value in {id(value): value for value in values}.values():
+        if isinstance(value, Definition) and not any(value is held for table in TABLES for held in table.values()):
+            table = next((table for table in TABLES if isinstance(value, table.type)), None)
+            if table is None:
+                raise UserError(f"{type(value).__name__} {value.name!r} cannot come from outside", place, "remove it")
+            table.bring(value, Brought(place, code_of(value, files)))
+
+
+def code_of(definition: Definition, files: Sequence[Path]) -> str:
+    """Digest of a definition's code: its version and the text of the files that it comes from.
+
+    Comments, and the study that a file defines, do not count: another level of a study repeats nothing. What the files
+    import does not count either, which is what ``version`` is for.
+    """
+    held = {*files, *_files_of(definition)}
+    return digest("code", definition.version, sorted(_text(path) for path in held))
+
+
+def _files_of(definition: Definition) -> Iterator[Path]:
+    """The files outside the package that a definition's functions and classes come from."""
+    for field in fields(definition):
+        value = getattr(definition, field.name)
+        while isinstance(value, functools.partial):
+            value = cast("functools.partial[Any]", value).func
+        if inspect.isfunction(value) or inspect.isclass(value):
+            path = Path(inspect.getsourcefile(value) or "")
+            if path.is_file() and PACKAGE not in path.resolve().parents:
+                yield path
+
+
+def _text(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not _is_study(node)]
+    return ast.unparse(tree)
+
+
+def _is_study(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [STUDY]
