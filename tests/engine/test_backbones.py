@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from transferlab.engine.backbones import BACKBONES, BackboneDefinition, build
+from transferlab.engine.backbones import BACKBONES, BackboneDefinition, build, find
 from transferlab.engine.drops import Dropout
 from transferlab.engine.small import areas
 from transferlab.errors import UserError
@@ -36,6 +36,13 @@ def test_a_backbone_maps_images_to_vectors_and_its_seed_fixes_its_bits(name: str
 def test_a_wrong_name_is_the_users_mistake(name: str) -> None:
     with pytest.raises(UserError):
         build(name, 32, 0)
+
+
+@pytest.mark.parametrize("width", [16, 32, 96])
+def test_weights_take_about_as_many_bytes_as_the_definition_says(width: int) -> None:
+    definition, detail = find(f"small:{width}")
+    n_bytes = 4 * sum(weights.numel() for weights in build(f"small:{width}", 32, 0).parameters())
+    assert definition.weight_bytes(detail, 32) == pytest.approx(n_bytes, rel=0.1)
 
 
 def test_a_family_from_outside_is_measured_and_its_dropout_exchanged(bring: Callable[..., None]) -> None:

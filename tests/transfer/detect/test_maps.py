@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from transferlab.engine.backbone import Backbone
-from transferlab.engine.backbones import build
+from transferlab.engine.backbones import build, find
 from transferlab.errors import UserError
 from transferlab.transfer.detect.maps import maps_of
 
@@ -60,6 +60,12 @@ def test_asking_for_maps_leaves_the_network_in_its_mode_and_its_weights_alone() 
     maps_of(backbone, 16, "small:8")
     assert backbone.trunk.training
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "px"), [("small:8", 16), ("alexnet-caffe", 63)])
+def test_families_that_claim_maps_have_them_at_their_smallest_size(name: str, px: int) -> None:
+    assert find(name)[0].has_maps
+    assert maps_of(build(name, px, 0), px, name).levels
 
 
 class Skipping(torch.nn.Module):

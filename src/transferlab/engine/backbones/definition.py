@@ -35,7 +35,7 @@ class BackboneDefinition(Definition):
 
     build: Callable[[str, int], nn.Module]
     example: str = ""
-    check: Callable[[str, int], None] | None = None
+    check: Callable[[str, int], object] | None = None
     weight_bytes: Callable[[str, int], float] = _as_resnet18
     has_maps: bool = False
     split: Callable[[nn.Module], tuple[list[nn.Module], nn.Module]] | None = None

@@ -27,10 +27,6 @@ def width_of(detail: str, image_px: int) -> int:
     return width
 
 
-def _check(detail: str, image_px: int) -> None:
-    width_of(detail, image_px)
-
-
 def _build(detail: str, image_px: int) -> nn.Module:
     from transferlab.engine.small import Small
 
@@ -44,5 +40,5 @@ def _weight_bytes(detail: str, image_px: int) -> float:
 small = BackboneDefinition(
     name="small", title="small", example="small:48",
     explained="a shallow, wide convolutional network for 32 to 64 px; the detail is the stem's width (default 32)",
-    build=_build, check=_check, weight_bytes=_weight_bytes, has_maps=True,
+    build=_build, check=width_of, weight_bytes=_weight_bytes, has_maps=True,
 )  # fmt: skip
