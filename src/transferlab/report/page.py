@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -20,6 +20,10 @@ from transferlab.report.sections.definition import SectionDefinition
 
 Format = Literal["html", "md", "json"]
 Subject = TypeVar("Subject")
+# Each gives the report's text, and by name the files that it expects in a folder of the given name.
+WRITERS: Mapping[Format, Callable[[Document, str], tuple[str, dict[str, bytes]]]] = {
+    "html": lambda document, _: (html(document), {}), "md": markdown, "json": lambda document, _: (json_text(document), {}),
+}  # fmt: skip
 
 
 def check_out(out: Path) -> None:
@@ -45,12 +49,10 @@ def render(
     """
     check_out(out)
     report = document(studies, tuple(sections))
-    if form == "md":
-        text, files = markdown(report, f"{out.stem}_figures")
-        for name, data in files.items():
-            write_atomically(out.with_name(f"{out.stem}_figures") / name, data)
-    else:
-        text = html(report) if form == "html" else json_text(report)
+    folder = out.with_name(f"{out.stem}_figures")
+    text, files = WRITERS[form](report, folder.name)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
     write_atomically(out, text.encode())
     return not report.failed
 

@@ -48,8 +48,8 @@ def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditio
         values[s.condition, s.target].append(s.value)
     floor = next((c for c in study.conditions if c.is_floor), None)
     rows = [Row((_name(c), *(_cell(values, c, floor, t.title) for t in targets)), c.is_control) for c in conditions]
-    gains = f"; in brackets the gain over {floor.display}, in points" if floor else ""
-    caption = f"mean over seeds in %{gains}; below it the score of each seed"
+    gains = f" the gain over {floor.display} in brackets (points)," if floor else ""
+    caption = f"mean over seeds in %,{gains} and the score of each seed"
     return Table(f"{protocol}: {caption}" if protocol else caption, (Column("condition"), *targets), tuple(rows))
 
 
