@@ -136,7 +136,7 @@ def test_json_holds_estimates_with_intervals_and_unknown_numbers_as_null(study: 
     (told,) = json.loads(text)["studies"]
     first, e = told["contrasts"]["declared"][0], study.estimates[0]
     assert first["difference"] == {"value": e.value, "low": e.low, "high": e.high, "unit": FRACTION}
-    assert (first["verdict"], first["seeds"]["value"], first["p"]["value"]) == (e.verdict, 5, e.p_value)
+    assert (first["verdict"], first["seeds"]["value"], first["p"]["value"]) == (str(e.verdict), 5, e.p_value)
     assert told["targets"]["sets"][0]["chance"]["value"] is None
     assert told["answer"]["sentences"] and told["question"] == study.question
     assert Number(float("inf"), "images").facts()["value"] is None
