@@ -135,12 +135,12 @@ def demo(store: Path, out: Path | None) -> None:
     out = out or store / "report.html"
     command = shlex.join(["transferlab", "demo", "--store", str(store)])
     done = [_run(Wanted(study, None, (), store), command) for study in STUDIES]
-    _report(store, out, "html")
+    code = _report(store, out, "html")
     for study, (_, lines) in zip(STUDIES, done, strict=True):
         click.echo(f"\n{study.question}")
         show("\n".join(lines))
     show(f"\nReport: {out}")
-    sys.exit(max(code for code, _ in done))
+    sys.exit(max(code, *(each for each, _ in done)))
 
 
 @app.command()
@@ -254,7 +254,7 @@ def paper(out: Path | None, **options: Any) -> None:
     answered = [a for a in all_answers(Store.open(store, create=False)) if a.name.startswith(PREFIX)]
     for found in findings(answered):
         show(f"{found.name}: {found.says}. {found.claim}\n  the paper  {found.published}\n  here       {found.here}")
-    _report(store, out, "html")
+    codes.append(_report(store, out, "html"))
     show("\n".join(["", *left_out, f"Report: {out}"]))
     sys.exit(max(codes, default=DONE))
 
@@ -321,17 +321,18 @@ def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Pat
 @app.command()
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The report's file.")
-@click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True)
+@click.option("--format", "form", type=click.Choice(["html", "md", "json"]), default="html", show_default=True)
 @click.option("--study", help="Only the studies of this name.")
-def report(store: Path, out: Path, form: Literal["html", "md"], study: str | None) -> None:
+def report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None) -> None:
     """Answer each study of STORE in a sentence with an interval, on one self-contained page.
 
     \b
     Example:
       transferlab report lab --out report.html
     """
-    _report(store, out, form, study)
+    code = _report(store, out, form, study)
     show(str(out))
+    sys.exit(code)
 
 
 def _wanted(study: str, options: dict[str, Any]) -> Wanted:
@@ -376,9 +377,11 @@ def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
     return SOME_FAILED if left else DONE, headline(answers(prepared.store, prepared.plan.identity))
 
 
-def _report(store: Path, out: Path, form: Literal["html", "md"], study: str | None = None) -> None:
+def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None = None) -> int:
+    """Write a report; the exit code."""
     from transferlab.outcomes.store import Store
     from transferlab.report.gather import all_answers
     from transferlab.report.page import render
 
-    render(all_answers(Store.open(store, create=False), study), out, form)
+    whole = render(all_answers(Store.open(store, create=False), study), out, form)
+    return DONE if whole else SOME_FAILED

@@ -141,7 +141,7 @@ def test_everything_is_in_the_report(form: str, grown: Store, tmp_path: Path) ->
     text = re.sub(r"\\", "", out.read_text(encoding="utf-8"))
     for words in (
         "How many more images?", "Doubling to 32 images per class would bring", "saturating power law", "Is the gain leakage?",
-        "one: 2 of 100 test images (2.0 %; 0 exact) and 0 of 60 training and validation images are copies", "Not looked for: two",
+        "one: 2 of 100 test images (2.0 %; 0 exact) and 0 of 60 training and validation images are copies", "Not checked for copies: two",
         "verdict without",
     ):  # fmt: skip
         assert words in text

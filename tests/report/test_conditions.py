@@ -69,7 +69,7 @@ def test_the_page_and_markdown_tell_effective_labels_beside_the_condition(store:
     assert "1.8 effective labels, the largest 75.0 %" in page and "Each label&#39;s share" in page.replace("'", "&#39;")
     render(answers, tmp_path / "r.md", "md")
     text = (tmp_path / "r.md").read_text()
-    assert "2 labels (1.8 effective labels, the largest 75.0 %)" in text and "75.0 % (all (the rest))" in text
+    assert "2 labels (1.8 effective labels, the largest 75.0 %)" in text and "75.0 % · all (the rest)" in text
     assert len(list(tmp_path.glob("r_figures/*shares*.svg"))) == 1
 
 

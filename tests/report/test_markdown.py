@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from PIL import Image
+
 from transferlab.answers.study import Check, StudyAnswers
 from transferlab.outcomes.store import Store
 from transferlab.report.gather import all_answers
@@ -39,7 +41,7 @@ def test_answer_scores_and_contrasts_are_there(study: StudyAnswers, tmp_path: Pa
     assert "**20 images per class is better than 10 on leaves, by 10.0 points" in text
     assert ["20", "60.8 · (+30.0) · 60.0 61.0 62.0 60.0 61.0", "75.0 · 75.0 75.0 75.0 75.0 75.0"] in tables(text)[0]
     assert tables(text)[1][2][:3] == ["20 against 10", "leaves", "+10.0"]
-    assert "Exploratory, not declared before running:" in text
+    assert "Exploratory, not declared before the run:" in text
     assert "50.0 %" in text
 
 
@@ -53,11 +55,16 @@ def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> N
     out = tmp_path / "a report (1).md"
     text = written([study, study, replace(study, name="n" * 300)], out)
     links = re.findall(r"!\[(.*?)\]\(([^()\s]+)\)", text)
-    assert len(links) == len({link for _, link in links}) == 6
+    assert len(links) == len({link for _, link in links}) == 12  # each study: a target, the contrasts, two samples
     for alt, link in links:
         assert alt
-        assert ElementTree.parse(out.parent / unquote(link)).getroot().tag.endswith("svg")
-    assert len(list((tmp_path / "a report (1)_figures").iterdir())) == 6
+        file = out.parent / unquote(link)
+        if file.suffix == ".svg":
+            assert ElementTree.parse(file).getroot().tag.endswith("svg")
+        else:
+            with Image.open(file) as image:
+                assert image.format == "PNG"
+    assert len(list((tmp_path / "a report (1)_figures").iterdir())) == 12
 
 
 def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers, tmp_path: Path) -> None:
@@ -74,7 +81,7 @@ def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers,
         "## What is missing", "## Provenance",
     ]  # fmt: skip
     assert all(c.isprintable() or c == "\n" for c in text)
-    assert len(re.findall(r"(?<!\\)\]\(", text)) == 4  # the figures, and no link
+    assert len(re.findall(r"(?<!\\)\]\(", text)) == 4 + len(hostile_study.samples)  # the pictures, and no link
 
 
 def test_alarms_come_first_and_missing_cells_are_named(make_store: MakeStore, tmp_path: Path) -> None:
@@ -82,6 +89,6 @@ def test_alarms_come_first_and_missing_cells_are_named(make_store: MakeStore, tm
     alarming = replace(study, checks=(Check("a/a", True, "Two draws of 20 differ."),))
     text = written([alarming], tmp_path / "report.md")
     assert text.index("> **Do not trust") < text.index("20 images per class against")
-    assert f"**{len(study.missing)} cells are missing**" in text
+    assert f"**{len(study.missing)} cells are missing and listed below.**" in text
     assert len(tables(text)[-1]) == 2 + len(study.missing) == 8
     assert tables(text)[-1][2] == ["10", "2", "leaves", "not run yet"]

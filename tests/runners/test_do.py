@@ -91,7 +91,7 @@ def test_the_sources_own_classes_are_told_by_every_network(
     assert {"top1", "top5", "superclass top1"} <= metrics
     render([study], tmp_path / "report.md", "md")
     page = (tmp_path / "report.md").read_text()
-    assert "Protocol: induction by cut 1: superclass mean accuracy" in page
+    assert "induction by cut 1: superclass mean accuracy: mean over seeds in %" in page
     assert "(superclass mean accuracy) |" in page
     cell = next(t.key for t in plan.transfers if t.cell.protocol.kind == "induction")
     assert set(store.arrays(cell)) == {"right", "right in five", "right superclass", "right within"}

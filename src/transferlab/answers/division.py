@@ -75,6 +75,16 @@ class Division:
     parabola: tuple[float, float, float] = (float("nan"), float("nan"), float("nan"))
     verified: Verified | None = None
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there was enough to fit a parabola."""
+        return not np.isnan(self.parabola[0])
+
+    @property
+    def has_best(self) -> bool:
+        """Whether one ratio is the best."""
+        return not np.isnan(self.ratio)
+
     def best_at(self, budget: float) -> tuple[float, float]:
         """Classes and images of each that the best ratio means at a budget of images."""
         return (budget * self.ratio) ** 0.5, (budget / self.ratio) ** 0.5

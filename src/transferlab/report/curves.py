@@ -46,7 +46,7 @@ def division_figure(division: Division) -> str:
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
         places: NDArray[np.float64] = np.log2([way.ratio for way in division.ways])
-        if division.kind == "best":
+        if division.has_best:
             low, high = np.clip(np.log2([division.low, division.high]), places[0], places[-1])
             axes.axvspan(low, high, color=BAND, linewidth=0, zorder=0)
             axes.axvline(np.log2(division.ratio), color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)

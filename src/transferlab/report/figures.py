@@ -17,19 +17,7 @@ from transferlab.answers.study import ConditionFacts, StudyAnswers
 from transferlab.specs import TargetFacts
 
 INK, GREY, RULE = "#1b1b1b", "#5f6368", "#d9dce0"
-# Okabe and Ito's colours; every control also has its own dash.
-CONTROLS = {
-    "scratch": ("#D55E00", (0, (6, 2))),
-    "random-features": ("#0072B2", (0, (2, 2))),
-    "shuffled-labels": ("#CC79A7", (0, (6, 2, 1, 2))),
-    "a/a": ("#009E73", (0, (1, 1))),
-}
-NAMES = {
-    "scratch": "from scratch",
-    "random-features": "random features",
-    "shuffled-labels": "shuffled labels",
-    "a/a": "A/A",
-}
+PLAIN_DASH = (4.0, 2.0)  # of a control that brings none
 TINTS = ("#8fb8d8", "#c3dbec")  # of neighbouring labels
 LEAST_SHARE = 0.004  # of the images; smaller labels are drawn as one grey rest
 WIDTH = 4.6  # inches; narrow, so that letters can be read on a phone
@@ -82,14 +70,13 @@ def forest_figure(estimates: Sequence[Estimate]) -> str:
         for place, e in enumerate(reversed(estimates)):
             if e.n_seeds == 0:
                 continue
-            sure = e.differs
             if e.low is not None and e.high is not None:
-                axes.plot([100 * e.low, 100 * e.high], [place, place], color=INK, linewidth=2.2 if sure else 1.1)
-            axes.plot([100 * e.value], [place], marker="D" if sure else "o", markersize=6,
-                      markerfacecolor=INK if sure else "white", markeredgecolor=INK)  # fmt: skip
+                axes.plot([100 * e.low, 100 * e.high], [place, place], color=INK, linewidth=2.2 if e.differs else 1.1)
+            axes.plot([100 * e.value], [place], marker="D" if e.differs else "o", markersize=6,
+                      markerfacecolor=INK if e.differs else "white", markeredgecolor=INK)  # fmt: skip
         labels = [f"{short(e.contrast.name, 40)}\n{short(e.target, 40)}" for e in reversed(estimates)]
         axes.set_yticks(range(len(estimates)), labels, fontsize=8)
-        axes.set_xlabel("difference in points\n(filled: sure; band: the margin)", fontsize=9)
+        axes.set_xlabel("difference in points\n(filled: better or worse; band: the margin)", fontsize=9)
         axes.set_ylim(-0.6, max(len(estimates), 1) - 0.4)
         axes.grid(axis="y", visible=False)
         return svg(figure)
@@ -131,18 +118,13 @@ def with_shares(study: StudyAnswers) -> list[ConditionFacts]:
     return [c for c in study.conditions if c.shares]
 
 
-def named(condition: str) -> str:
-    """A condition's name, or a control's in words."""
-    return NAMES.get(condition, condition)
-
-
 def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
     """The figure's numbers in words, for those who cannot see it."""
     parts: list[str] = []
     for condition in study.conditions:
         values = _values(study, condition.name, target.name, protocol)
         if values:
-            parts.append(f"{named(condition.name)} {points(float(np.mean(values)))}")
+            parts.append(f"{condition.display} {points(float(np.mean(values)))}")
     return f"{target.name}, {target.metric} in percent, mean over seeds: {'; '.join(parts)}; guessing {guessing(target.chance)}."
 
 
@@ -153,12 +135,12 @@ def guessing(chance: float) -> str:
 
 def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol: str) -> None:
     lines: list[tuple[float, str, str]] = []
-    for name, (colour, dash) in CONTROLS.items():
-        values = _values(study, name, target.name, protocol)
+    for control in (c for c in study.conditions if c.is_control):
+        values = _values(study, control.name, target.name, protocol)
         if values:
-            level = 100 * float(np.mean(values))
-            axes.axhline(level, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
-            lines.append((level, NAMES[name], colour))
+            level, colour = 100 * float(np.mean(values)), control.colour or GREY
+            axes.axhline(level, color=colour, linestyle=(0, control.dash or PLAIN_DASH), linewidth=1.3, zorder=2)
+            lines.append((level, short(control.display), colour))
     if not np.isnan(target.chance):
         axes.axhline(100 * target.chance, color=GREY, linestyle=(0, (1, 3)), linewidth=1.1)
         lines.append((100 * target.chance, "guessing", GREY))
@@ -183,7 +165,7 @@ def _places(study: StudyAnswers) -> list[float]:
 
 def _values(study: StudyAnswers, condition: str, target: str, protocol: str) -> list[float]:
     return [s.value for s in study.scores if s.condition == condition and s.target == target
-            and (s.protocol == protocol or condition == "scratch")]  # fmt: skip
+            and (s.protocol == protocol or s.beside)]  # fmt: skip
 
 
 def _score(study: StudyAnswers, condition: str, seed: int, target: str, protocol: str) -> float:

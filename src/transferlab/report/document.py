@@ -1,0 +1,167 @@
+"""A report as data: sections of blocks that know nothing of HTML, Markdown or JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from transferlab.answers.points import points
+
+FRACTION = "fraction"  # the unit of scores, shares and their differences: 0.01 is one per cent, or one point
+UNKNOWN = "–"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A quantity with its unit and, where it has one, its 95 % interval; None or NaN where it is unknown."""
+
+    value: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+
+    def facts(self) -> dict[str, float | str | None]:
+        """The number as plain JSON data; what is not finite becomes None."""
+        parts = {"value": self.value, "low": self.low, "high": self.high}
+        return {**{k: v if v is not None and math.isfinite(v) else None for k, v in parts.items()}, "unit": self.unit}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: its text, and what stands beside and below it in small letters."""
+
+    text: str
+    beside: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title and what stands below it; columns of numbers are set right."""
+
+    title: str
+    numeric: bool = False
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row, the first cell its heading; ``quiet`` rows, those of controls, are grey."""
+
+    cells: tuple[Cell, ...]
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs, or the lines of a list. ``answer`` is set off, ``strong`` is bold, ``quiet`` is small and grey."""
+
+    paragraphs: tuple[str, ...]
+    role: Literal["plain", "answer", "strong", "quiet", "list", "quiet list"] = "plain"
+
+
+@dataclass(frozen=True)
+class Callout:
+    """A framed warning."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Terms, each with what is said of it."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG figure or a PNG sheet of images: its name (for a file), its content in words, its bytes, its caption."""
+
+    name: str
+    alt: str
+    data: bytes
+    caption: str = ""
+    form: Literal["svg", "png"] = "svg"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of one form, side by side where there is room."""
+
+    pictures: tuple[Picture, ...]
+
+
+Block = Heading | Text | Callout | Table | Pictures | Definitions
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: its name, its title ("" for none), its blocks, and the same facts as plain data for JSON."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+    data: object
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One study: its name, its question and its sections."""
+
+    name: str
+    title: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report: sections on all studies together, then a chapter for each study."""
+
+    title: str
+    overview: tuple[Section, ...]
+    chapters: tuple[Chapter, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a section could not be made."""
+        return any(s.failed for s in (*self.overview, *(s for c in self.chapters for s in c.sections)))
+
+
+def row(*cells: Cell | str, quiet: bool = False) -> Row:
+    """A row of cells, some of which are mere text."""
+    return Row(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells), quiet)
+
+
+def texts(*titles: str) -> tuple[Column, ...]:
+    """Columns of text."""
+    return tuple(map(Column, titles))
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Columns of numbers."""
+    return tuple(Column(title, numeric=True) for title in titles)
+
+
+def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """Limits, 0…1, in points."""
+    return UNKNOWN if low is None or high is None else f"{points(low, signed=signed)} to {points(high, signed=signed)}"

@@ -1,0 +1,29 @@
+"""The sections of a report, in order; a new one is a file here and a row in ``SECTIONS``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transferlab.answers.study import StudyAnswers
+from transferlab.definitions import Table
+from transferlab.report.sections.answer import ANSWER
+from transferlab.report.sections.contrasts import CONTRASTS
+from transferlab.report.sections.controls import CONTROLS
+from transferlab.report.sections.definition import SectionDefinition
+from transferlab.report.sections.division import DIVISION
+from transferlab.report.sections.findings import FINDINGS
+from transferlab.report.sections.forecast import FORECAST
+from transferlab.report.sections.leakage import LEAKAGE
+from transferlab.report.sections.method import METHOD
+from transferlab.report.sections.missing import MISSING
+from transferlab.report.sections.provenance import PROVENANCE
+from transferlab.report.sections.scenes import SCENES
+from transferlab.report.sections.scores import SCORES
+from transferlab.report.sections.subsets import SUBSETS
+from transferlab.report.sections.targets import TARGETS
+
+OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (FINDINGS,)
+SECTIONS: Table[SectionDefinition[StudyAnswers]] = Table(
+    "report section", SectionDefinition[StudyAnswers],
+    [ANSWER, SCORES, CONTRASTS, FORECAST, DIVISION, LEAKAGE, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],
+)  # fmt: skip

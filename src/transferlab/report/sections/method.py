@@ -1,0 +1,14 @@
+"""How the study was measured: training, transfer, intervals."""
+
+from __future__ import annotations
+
+from transferlab.answers.study import StudyAnswers
+from transferlab.report.document import Definitions
+from transferlab.report.sections.definition import Content, SectionDefinition
+
+
+def _content(study: StudyAnswers) -> Content:
+    return Content([Definitions(study.protocol)], [{"label": label, "text": text} for label, text in study.protocol])
+
+
+METHOD = SectionDefinition[StudyAnswers](name="method", title="How it was measured", content=_content)

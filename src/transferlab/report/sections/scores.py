@@ -1,0 +1,77 @@
+"""Every condition's scores on every target: a figure for each target, a table for each protocol."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from transferlab.answers.points import points
+from transferlab.answers.study import ConditionFacts, Score, StudyAnswers
+from transferlab.report.document import FRACTION, UNKNOWN, Cell, Column, Number, Pictures, Row, Table, Text
+from transferlab.report.figures import describe, scores_figure
+from transferlab.report.pictures import svg_picture
+from transferlab.report.sections.definition import Content, SectionDefinition
+
+Values = Mapping[tuple[str, str], Sequence[float]]
+
+
+def _content(study: StudyAnswers) -> Content:
+    protocols = list(dict.fromkeys(s.protocol for s in study.scores if not s.beside)) or [""]
+    measured = {(s.target, s.protocol) for s in study.scores}
+    shown = [(t, next((p for p in protocols if (t.name, p) in measured), protocols[0])) for t in study.targets]
+    figures = [svg_picture(scores_figure(study, t, p), describe(study, t, p), t.name) for t, p in shown]
+    note = "Thin lines join the networks of one seed; diamonds are their means."
+    controls = [f"{c.display} ({c.explained})" if c.explained else c.display for c in study.conditions if c.is_control]
+    if controls:
+        note += f" Dashed lines are controls: {', '.join(controls)}."
+    first, *others = protocols
+    tables = [_table(study, first, [s for s in study.scores if s.beside or s.protocol == first], study.conditions)]
+    for protocol in others:
+        scores = [s for s in study.scores if s.protocol == protocol]
+        known = {s.condition for s in scores}
+        tables.append(_table(study, protocol, scores, [c for c in study.conditions if c.name in known]))
+    return Content([Pictures(tuple(figures)), Text((note,), "quiet"), *tables], [_facts(s) for s in study.scores])
+
+
+def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditions: Sequence[ConditionFacts]) -> Table:
+    """Conditions by the targets that this protocol measures; accuracy on the source's own held-out images comes last."""
+    metrics = {s.target: s.metric for s in scores}
+    measured = {s.target for s in scores if s.protocol == protocol}
+    targets = [Column(t.name, True, metrics.get(t.name, t.metric)) for t in study.targets
+               if t.name in measured or not measured or len(study.targets) == 1]  # fmt: skip
+    names = {t.name for t in study.targets}
+    targets += [Column(name, True, f"held out, {metric}") for name, metric in metrics.items() if name not in names]
+    values: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for s in scores:
+        values[s.condition, s.target].append(s.value)
+    floor = next((c for c in study.conditions if c.is_floor), None)
+    rows = [Row((_name(c), *(_cell(values, c, floor, t.title) for t in targets)), c.is_control) for c in conditions]
+    gains = f" the gain over {floor.display} in brackets (points)," if floor else ""
+    caption = f"mean over seeds in %,{gains} and the score of each seed"
+    return Table(f"{protocol}: {caption}" if protocol else caption, (Column("condition"), *targets), tuple(rows))
+
+
+def _name(condition: ConditionFacts) -> Cell:
+    """A condition's name; below it what a label set that merges classes amounts to."""
+    merged = f"{condition.effective_labels:.1f} effective labels, the largest {points(condition.largest_share)} %"
+    return Cell(condition.display, below=merged if condition.shares else "")
+
+
+def _cell(values: Values, condition: ConditionFacts, floor: ConditionFacts | None, target: str) -> Cell:
+    found = values.get((condition.name, target))
+    if not found:
+        return Cell(UNKNOWN)
+    base = values.get((floor.name, target)) if floor and floor is not condition else None
+    gain = f"({points(float(np.mean(found) - np.mean(base)), signed=True)})" if base else ""
+    seeds = " ".join(map(points, found)) if len(found) > 1 else ""
+    return Cell(points(float(np.mean(found))), beside=gain, below=seeds)
+
+
+def _facts(score: Score) -> dict[str, object]:
+    return {"condition": score.condition, "seed": score.seed, "target": score.target, "protocol": score.protocol,
+            "metric": score.metric, "score": Number(score.value, FRACTION), "key": score.key}  # fmt: skip
+
+
+SCORES = SectionDefinition[StudyAnswers](name="scores", title="Scores", content=_content)
