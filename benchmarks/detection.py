@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from measured import keep, spread
 from PIL import Image
+from transferlab.transfer.detect.protocol import detector_of
 
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
@@ -32,7 +33,6 @@ from transferlab.images.spec import open_source, parse_spec
 from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.specs import TRAIN, Pack, Ragged, Recipe
-from transferlab.transfer.detect.protocol import detector_of
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import train
 from transferlab.transfer.problem import Network, Problem

@@ -141,10 +141,7 @@ def check_recipe(recipe: Recipe) -> None:
             to = "up" if high == most else f"to {high}"
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
     OPTIMISERS.find(recipe.optimiser, f"recipe {recipe.name}")
-    words = {
-        "schedule": ("cosine", "one-cycle", "steps"),
-        "precision": ("auto", "bf16", "fp32"),
-    }
+    words = {"schedule": ("cosine", "one-cycle", "steps"), "precision": ("auto", "bf16", "fp32")}
     for name, known in words.items():
         if vars(recipe)[name] not in known:
             raise UserError(

@@ -143,7 +143,7 @@ ARRAYS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
 
 # Data sets that torchvision has no name for.
 OTHERS: dict[str, tuple[tuple[str, ...], Callable[[list[Path]], Loaded]]] = {
-    "cifar100-binary": (tuple(f"cifar-100-binary/{name}" for name in _BINARY), _cifar100_binary),
+    "cifar100-binary": (tuple(f"cifar-100-binary/{name}" for name in _BINARY), _cifar100_binary)
 }
 
 

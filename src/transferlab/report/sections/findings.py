@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transferlab.answers.published import Finding, findings
+from transferlab.answers.published import Finding
 from transferlab.answers.study import StudyAnswers
+from transferlab.questions import findings
 from transferlab.report.document import FRACTION, Block, Definitions, Heading, Number, Text
 from transferlab.report.sections.definition import Content, SectionDefinition
 

@@ -17,9 +17,5 @@ def _run(problem: Problem) -> Prediction:
 
 
 probe = ProtocolDefinition(
-    name="probe",
-    title="linear probe",
-    explained="logistic regression on frozen features",
-    run=_run,
-    many_labels=True,
+    name="probe", title="linear probe", explained="logistic regression on frozen features", run=_run, many_labels=True
 )
