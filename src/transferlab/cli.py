@@ -105,7 +105,7 @@ def _run_options(verb: Verb) -> Verb:
         click.option("--backbone", help=f"For example {', '.join(d.example for d in BACKBONES.values())}."),
         click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
         click.option(
-            "--protocol", type=click.Choice(["probe", "knn", "finetune"]), help="How transfer is measured (probe)."
+            "--protocol", metavar="NAME", help="How transfer is measured: probe (the default), knn or finetune."
         ),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
         click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them."),

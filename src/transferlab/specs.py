@@ -249,7 +249,7 @@ class Recipe:
     image_px: int = 32
     length: Length = Examples(250_000)
     batch: int = 128
-    optimiser: Literal["muon", "sgd", "adamw"] = "muon"
+    optimiser: str = "muon"
     lr: float = 0.15
     weight_decay: float = 5e-4
     schedule: Literal["cosine", "one-cycle", "steps"] = "one-cycle"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.taxonomy import classlists
-from transferlab.taxonomy.tree import Taxonomy, build
+from transferlab.taxonomy import classlists, wordnet
+from transferlab.taxonomy.tree import build
 
 
 def test_a_class_list_is_known_by_its_names_and_a_small_part_of_one_is_not() -> None:
@@ -43,7 +43,7 @@ def test_classes_without_one_synset_are_told_with_the_reason_and_the_way_out() -
 
 def test_a_class_takes_its_synsets_place_under_its_own_name() -> None:
     taxonomy, how = classlists.above(["my/zebra", "horse"], None, {"horse": "horse.n.01"})
-    assert taxonomy.parents["my/zebra"] == Taxonomy.wordnet(["n02391049"]).parents["n02391049"]
+    assert taxonomy.parents["my/zebra"] == wordnet.over(["n02391049"]).parents["n02391049"]
     assert taxonomy.names["my/zebra"] == "zebra" and "n02391049" not in taxonomy.parents
     assert taxonomy.synsets == {"my/zebra": "n02391049", "horse": "n02374451"}
     assert "1 by your file" in how
@@ -59,7 +59,7 @@ def test_nodes_are_named_by_id_synset_word_or_list() -> None:
     voc = {leaf for node in classlists.nodes(cifar, "pascal-voc") for leaf in cifar.leaves_under(node)}
     assert len(voc) == 21 and {"bus", "couch", "girl", "oak_tree", "tulip"} < voc
     with pytest.raises(UserError, match="7 senses"):
-        classlists.nodes(Taxonomy.imagenet1k(), "dog")
+        classlists.nodes(classlists.taxonomy("imagenet-1k"), "dog")
     other = build([("pug", "dog"), ("cat", "animal"), ("dog", "animal")], ["pug", "cat"])
     assert classlists.nodes(other, "dog") == ("dog",)
     with pytest.raises(UserError, match="no node 'dig'.*did you mean 'dog'"):
@@ -69,7 +69,7 @@ def test_nodes_are_named_by_id_synset_word_or_list() -> None:
 def test_pascals_classes_take_229_of_imagenets_and_29_of_tiny_imagenets() -> None:
     per_class = {"dog": 118, "bird": 59, "car": 10, "bottle": 7, "cat": 7, "boat": 6, "chair": 4, "bus": 3, "person": 3,
                  "bicycle": 2, "pottedplant": 2, "cow": 0}  # fmt: skip
-    imagenet = Taxonomy.imagenet1k()
+    imagenet = classlists.taxonomy("imagenet-1k")
     found: set[str] = set()
     for name, wnid in classlists.read("pascal-voc").items():
         leaves = {leaf for node in classlists.nodes(imagenet, wnid) for leaf in imagenet.leaves_under(node)}

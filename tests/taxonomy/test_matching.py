@@ -5,12 +5,12 @@ from __future__ import annotations
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.matching import match
 from transferlab.taxonomy.readers import from_folders
-from transferlab.taxonomy.tree import Taxonomy, build, flat
+from transferlab.taxonomy.tree import build, flat
 
 
 def test_pascals_class_names_take_its_229_classes_from_imagenet_whether_or_not_its_taxonomy_is_known() -> None:
     voc = flat(list(classlists.read("pascal-voc")))
-    imagenet = Taxonomy.imagenet1k()
+    imagenet = classlists.taxonomy("imagenet-1k")
     for source in (imagenet, flat(imagenet.leaves)):
         found = match(source, voc)
         under = {leaf for leaves in found.classes.values() for leaf in leaves}

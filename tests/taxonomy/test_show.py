@@ -7,6 +7,7 @@ import json
 import pytest
 
 from transferlab.errors import UserError
+from transferlab.taxonomy import classlists
 from transferlab.taxonomy.drawing import MOST_LINES, Drawing, bar
 from transferlab.taxonomy.show import Asked, Format, show, under
 from transferlab.taxonomy.tree import Taxonomy, build
@@ -14,7 +15,7 @@ from transferlab.taxonomy.tree import Taxonomy, build
 
 @pytest.fixture(scope="module")
 def imagenet() -> Taxonomy:
-    return Taxonomy.imagenet1k()
+    return classlists.taxonomy("imagenet-1k")
 
 
 def small() -> Taxonomy:

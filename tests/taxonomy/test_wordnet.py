@@ -33,7 +33,7 @@ MERGES = [(127, 27.32, 21.8, "n01861778"), (10, 1.28, 95.5, "n00002684"), (2, 1.
 
 @pytest.fixture(scope="module")
 def imagenet() -> Taxonomy:
-    return Taxonomy.imagenet1k()
+    return classlists.taxonomy("imagenet-1k")
 
 
 @pytest.mark.skipif(not (FILES / "data.noun").is_file(), reason="WordNet's files are not in /usr/share/wordnet")
@@ -152,7 +152,7 @@ def test_a_class_above_another_keeps_itself_until_the_cut_reaches_it() -> None:
     assert label[depth - 1]["whale"] == label[depth - 1]["dolphin"] != "whale"
     again = from_plain(cifar.to_plain())
     assert again.to_plain() == cifar.to_plain() and again.synsets == cifar.synsets
-    assert "synsets" not in Taxonomy.imagenet1k().to_plain()
+    assert "synsets" not in classlists.taxonomy("imagenet-1k").to_plain()
 
 
 def test_hypernyms_stand_in_the_order_of_their_full_names() -> None:
@@ -194,18 +194,18 @@ def test_what_names_no_one_synset_is_told_with_what_is_near(text: str, words: st
 
 
 def test_any_nouns_make_a_taxonomy_and_what_has_nothing_above_it_does_not() -> None:
-    made = Taxonomy.wordnet(["n02084071", "n02121620", wordnet.ENTITY])
+    made = wordnet.over(["n02084071", "n02121620", wordnet.ENTITY])
     assert made.leaves_under(wordnet.ENTITY) == made.leaves
     assert made.chain("n02084071")[1] == "n02083346" and made.root == wordnet.ENTITY
     assert {"n01317541", "n02083346"} <= made.ancestors("n02084071")  # domestic animal is above by another path
     with pytest.raises(UserError, match="occurs twice"):
-        Taxonomy.wordnet(["n02084071", "n02084071"])
+        wordnet.over(["n02084071", "n02084071"])
     with pytest.raises(UserError, match="no hypernym"):
-        Taxonomy.wordnet(["n02084071", wordnet.find("Albert Einstein")])
+        wordnet.over(["n02084071", wordnet.find("Albert Einstein")])
     with pytest.raises(UserError, match="no classes"):
-        Taxonomy.wordnet([])
+        wordnet.over([])
     with pytest.raises(UserError, match="'n00000002'"):
-        Taxonomy.wordnet(["n00000002"])
+        wordnet.over(["n00000002"])
 
 
 @pytest.mark.parametrize("damage", [b"", b"another file\n[]\n", b"half"])

@@ -12,6 +12,7 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import finetune
+from transferlab.transfer.measure import Surroundings, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import finetune as protocol
 from transferlab.transfer.targets import view
@@ -25,7 +26,7 @@ def problem(make_pack: Callable[..., Pack]) -> Problem:
     torch.set_num_threads(1)
     pack = make_pack((12,) * 4)
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    return Problem(network, view(pack).data, protocol(examples=640, lr=0.05), 0, Place("cpu", "fp32"))
+    return problem_of(network, view(pack), protocol(examples=640, lr=0.05), 0, Surroundings(Place("cpu", "fp32")))
 
 
 def test_the_network_that_it_starts_from_is_left_as_it_was(problem: Problem) -> None:
@@ -36,9 +37,9 @@ def test_the_network_that_it_starts_from_is_left_as_it_was(problem: Problem) -> 
 
 def test_the_rate_with_the_lower_validation_loss_is_kept(problem: Problem) -> None:
     assert finetune.fit_predict(problem).chosen["lr"] in (0.05, 0.05 / finetune.LOWER)
-    wild = replace(
-        problem, protocol=protocol(examples=640, lr=2.0)
-    )  # validation losses of 2.1 and, at a quarter of it, 0.06
+    # Validation losses of 2.1 and, at a quarter of the rate, 0.06. At ten times these rates both trainings are lost, and which of
+    # them ends lower depends on the processor.
+    wild = replace(problem, settings={**problem.settings, "lr": 2.0})
     assert finetune.fit_predict(wild).chosen["lr"] == 2.0 / finetune.LOWER
 
 

@@ -16,7 +16,7 @@ from transferlab.errors import UserError
 from transferlab.specs import Augmentation, Pack, Protocol, Recipe
 from transferlab.transfer import induction as room
 from transferlab.transfer import problem as problem_room
-from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.measure import Surroundings, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import induction
 from transferlab.transfer.superclasses import under_labels
@@ -34,7 +34,7 @@ def target(make_pack: Callable[..., Pack]) -> Target:
 def problem(target: Target) -> Problem:
     torch.set_num_threads(1)
     network = Network(build("small:8", 16, 1), RECIPE, target.pack.mean, target.pack.std)
-    return Problem(network, target.data, induction(cut=1), 0, Place("cpu", "fp32"))
+    return problem_of(network, target, induction(cut=1), 0, Surroundings(Place("cpu", "fp32")))
 
 
 def test_classes_and_coarse_labels_are_those_of_the_nearest_image(problem: Problem, target: Target) -> None:
@@ -81,7 +81,7 @@ def test_a_class_without_images_is_never_nearest(problem: Problem, target: Targe
 
 def test_the_rule_of_coarse_labels_is_part_of_the_protocol(problem: Problem) -> None:
     of = problem.data.taxonomy
-    merged = room.fit_predict(replace(problem, protocol=induction(merge=1)))
+    merged = room.fit_predict(replace(problem, settings={"merge": 1}))
     assert (merged.notes["label of class"] == of.merge_up(1).of_leaf).all()
     assert [induction.label(induction(cut=6)), induction.label(induction(merge=1, shots=5))] == [
         "induction by cut 6",
@@ -101,13 +101,13 @@ def test_the_rule_of_coarse_labels_is_part_of_the_protocol(problem: Problem) -> 
 )
 def test_coarse_labels_that_do_not_exist_are_told(protocol: Protocol, told: str, problem: Problem) -> None:
     with pytest.raises(UserError, match=told):
-        room.fit_predict(replace(problem, protocol=protocol))
+        room.fit_predict(replace(problem, settings=induction.settings(protocol.knobs)))
 
 
 @pytest.mark.parametrize("knobs", [{}, {"cut": 1, "merge": 1}])
 def test_one_rule_is_asked_for(knobs: dict[str, int], problem: Problem) -> None:
     with pytest.raises(UserError, match="one rule"):
-        room.fit_predict(replace(problem, protocol=induction(**knobs)))
+        room.fit_predict(replace(problem, settings=knobs))
 
 
 def test_labels_of_one_class_are_left_out_of_what_is_told_within() -> None:

@@ -10,11 +10,12 @@ from transferlab.definitions import Parameter
 from transferlab.designs.definition import DesignDefinition
 from transferlab.designs.draw import Draw, between
 from transferlab.specs import Subset
+from transferlab.taxonomy.balance import balanced
 
 
 def _draw(take: Draw, n: int) -> Subset:
     between("labels", n, 2, int((take.sizes > 0).sum()))
-    return take.merged(take.pack.taxonomy.balanced(n, take.sizes))
+    return take.merged(balanced(take.pack.taxonomy, n, take.sizes))
 
 
 labels_balanced = DesignDefinition(

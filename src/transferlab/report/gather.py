@@ -26,6 +26,7 @@ from transferlab.report.method import measured_how
 from transferlab.report.results import Records, Results, metrics_of, results_of
 from transferlab.runners.packs import find
 from transferlab.specs import Contrast
+from transferlab.transfer.metrics.top1 import TOP1
 
 N_SAMPLES = 24
 OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
@@ -127,9 +128,9 @@ def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:
     """Every score that a report shows, under the study's first protocol first."""
     for training in plan.trainings:
         key = source_key(training.key)
-        value = metrics_of(store.record(key)).get("top1")
+        value = metrics_of(store.record(key)).get(TOP1.name)
         if value is not None:
-            yield Score(training.condition, training.seed, OWN, OWN_HEAD, "top1", value, key, True)
+            yield Score(training.condition, training.seed, OWN, OWN_HEAD, TOP1.name, value, key, True)
     targets, planned = {t.digest: t for t in plan.targets}, [p.label for p in plan.protocols]
     firsts = {t.cell.target: t.label for t in plan.transfers if t.compared and t.condition == plan.reference}
     beside = {t.key: t.compared and t.label != firsts.get(t.cell.target) for t in plan.transfers}

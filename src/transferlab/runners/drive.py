@@ -13,7 +13,7 @@ from transferlab.events import Crashed, Done, Failed, Finished, Halted, Report, 
 from transferlab.outcomes.store import Store
 from transferlab.plan import networks_of_cells
 from transferlab.planned import Plan
-from transferlab.runners.executors import EXECUTORS, Executor
+from transferlab.runners.executors import LOCAL, Executor
 from transferlab.runners.machine import Machine
 from transferlab.tasks import Standing, Task, next_tasks, open_tasks, tasks_of
 
@@ -63,7 +63,7 @@ def run(
     cells = networks_of_cells(plan)
     at = Standing(done=store.done() & set(cells))
     if len(at.done) < len(cells):
-        executor = EXECUTORS["local"].make(plan, store, machine, study_file, hang_seconds)
+        executor = LOCAL.make(plan, store, machine, study_file, hang_seconds)
         try:
             with _terminate_is_interrupt():
                 Drive(tasks_of(plan, store.failures()), at, store, executor, tell).work()

@@ -29,7 +29,7 @@ from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
 from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Ragged, Recipe, Study, Subset, TargetFacts
 from transferlab.transfer.metrics import METRICS
-from transferlab.transfer.protocols import definition_of, detect
+from transferlab.transfer.protocols import PROTOCOLS, definition_of, detect
 from transferlab.transfer.targets import Target, take_shots, view
 from transferlab.validate import check_seeds, validate
 
@@ -51,7 +51,7 @@ class Wanted:
     recipe: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     skip_bad: bool = False
-    protocol: Literal["probe", "knn", "finetune"] | None = None  # in place of the study's own; those of the source stay
+    protocol: str | None = None  # in place of the study's own; those of the source stay
     paper: bool = False  # a built-in question at the paper's levels
     epochs: bool = False  # at a fixed number of passes over each subset, not of examples seen
 
@@ -230,7 +230,14 @@ def _protocols(study: Study, wanted: Wanted, targets: Sequence[Pack]) -> Sequenc
     detecting = [p for p in study.protocols if definition_of(p).boxes]
     others = [p for p in study.protocols if not definition_of(p).boxes]
     if wanted.protocol is not None:
-        others = [Protocol(wanted.protocol), *(p for p in others if definition_of(p).own_classes)]
+        asked = PROTOCOLS.find(wanted.protocol, "--protocol")
+        if asked.boxes or asked.own_classes:
+            raise UserError(
+                f"{asked.name} cannot stand in place of a study's protocols",
+                "--protocol",
+                "choose one for class labels",
+            )
+        others = [Protocol(asked.name), *(p for p in others if definition_of(p).own_classes)]
     if not any(has_boxes):
         if detecting:
             raise UserError("detect needs a target with boxes", f"study {study.name!r}",

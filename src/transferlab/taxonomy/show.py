@@ -11,6 +11,7 @@ from typing import Literal
 
 from transferlab.errors import UserError
 from transferlab.taxonomy import classlists
+from transferlab.taxonomy.balance import balanced
 from transferlab.taxonomy.drawing import BAR_WIDTH, WIDTH, Drawing, counted, fitted, printable, short
 from transferlab.taxonomy.tree import LabelSet, Taxonomy
 
@@ -100,7 +101,7 @@ def _asked_for(taxonomy: Taxonomy, asked: Asked) -> LabelSet | None:
         return taxonomy.cut(asked.cut)
     if asked.merge_up is not None:
         return taxonomy.merge_up(asked.merge_up)
-    return None if asked.balanced is None else taxonomy.balanced(asked.balanced)
+    return None if asked.balanced is None else balanced(taxonomy, asked.balanced)
 
 
 def _one_node(taxonomy: Taxonomy, text: str) -> str:

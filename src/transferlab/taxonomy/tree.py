@@ -85,25 +85,6 @@ class Taxonomy:
     synsets: Mapping[str, str] = field(default_factory=dict[str, str])
     _chains: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)
 
-    @staticmethod
-    def wordnet(wnids: Sequence[str]) -> Taxonomy:
-        """The part of WordNet 3.0 above noun synsets, which are the classes in this order.
-
-        Raises:
-            UserError: an unknown or repeated wnid, or that of an instance, which has no hypernym.
-        """
-        from transferlab.taxonomy import wordnet
-
-        _must_differ(wnids)
-        return wordnet.above({wnid: wnid for wnid in wnids})
-
-    @staticmethod
-    def imagenet1k() -> Taxonomy:
-        """The 1000 classes of ILSVRC-2012 in the usual order, and the part of WordNet 3.0 above them."""
-        from transferlab.taxonomy import classlists
-
-        return classlists.taxonomy("imagenet-1k")
-
     @property
     def is_flat(self) -> bool:
         """Whether the root is the only parent of every class."""
@@ -177,19 +158,6 @@ class Taxonomy:
         if passes < 1:
             raise UserError(f"there is no merge pass {passes}", "taxonomy", "passes are counted from 1")
         return self._label_set([current[leaf] for leaf in self.leaves], f"merge pass {passes}")
-
-    def balanced(self, n_labels: int, images_per_leaf: NDArray[np.int64] | None = None) -> LabelSet:
-        """Exactly so many labels of similar size, each a branch of the tree or part of one; the rule is in ``balance``.
-
-        Args:
-            images_per_leaf: int [n_leaves]; without counts every class counts as one image.
-
-        Raises:
-            UserError: fewer labels than 1, or more than there are classes with images.
-        """
-        from transferlab.taxonomy.balance import balanced
-
-        return balanced(self, n_labels, images_per_leaf)
 
     def similarity(self, a: str, b: str) -> float:
         """2·depth(lowest common ancestor) / (depth(a) + depth(b)) on chains, in 0…1 (Wu and Palmer 1994).
@@ -281,7 +249,7 @@ def build(
     Raises:
         UserError: a cycle, a class that is not in the graph, two roots, a leaf without images, duplicate classes.
     """
-    _must_differ(classes)
+    must_differ(classes)
     parents: dict[str, set[str]] = {}
     for child, parent in edges:
         parents.setdefault(child, set()).add(parent)
@@ -310,7 +278,7 @@ def build(
     return Taxonomy(tuple(classes), named, {n: tuple(sorted(up, key=rank)) for n, up in parents.items()}, roots[0])
 
 
-def _must_differ(classes: Sequence[str]) -> None:
+def must_differ(classes: Sequence[str]) -> None:
     if len(set(classes)) < len(classes):
         repeated = min(c for c, n in Counter(classes).items() if n > 1)
         raise UserError(f"the class {repeated!r} occurs twice", "taxonomy", "give every class an id of its own")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from transferlab.transfer.problem import Prediction, Problem, Split
-from transferlab.transfer.protocols.induction import coarse_labels
+from transferlab.transfer.superclasses import coarse_labels
 
 BLOCK, QUERIES = 2048, 1024  # gallery images and test images at a time: products of 8 MB
 

@@ -50,10 +50,20 @@ def measure(
     Raises:
         UserError: impossible shots, or a target that the protocol cannot use.
     """
+    problem = problem_of(network, target, protocol, seed, around)
+    return judged(target, protocol, definition_of(protocol).run(problem), metric)
+
+
+def problem_of(network: Network, target: Target, protocol: Protocol, seed: int, around: Surroundings) -> Problem:
+    """What a protocol gets: the network, and of the target at most the shots asked for, without any test label.
+
+    Raises:
+        UserError: impossible shots or settings.
+    """
     if protocol.shots is not None:
         target = take_shots(target, protocol.shots, seed)
-    problem = Problem(network, target.data, protocol, seed, around.place, around.cache, around.hooks)
-    return judged(target, protocol, definition_of(protocol).run(problem), metric)
+    settings = definition_of(protocol).settings(protocol.knobs)
+    return Problem(network, target.data, protocol, seed, around.place, around.cache, around.hooks, settings)
 
 
 def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: str = "") -> Measured:

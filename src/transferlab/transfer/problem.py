@@ -16,7 +16,6 @@ from transferlab.engine.fit import Hooks
 from transferlab.errors import UserError
 from transferlab.specs import Protocol, Ragged, Recipe
 from transferlab.transfer.detect.metrics import Found
-from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Labelled, TargetData
 
 Split = Literal["train", "val", "test"]
@@ -41,6 +40,7 @@ class Problem:
     Args:
         cache: features by split and rows' bytes, shared by the protocols of one network and target.
         hooks: progress and checkpoints of a protocol that trains for minutes.
+        settings: the protocol's settings, its defaults filled in.
     """
 
     network: Network
@@ -50,11 +50,7 @@ class Problem:
     place: Place
     cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
     hooks: Hooks = field(default_factory=Hooks)
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The protocol's settings, its defaults filled in."""
-        return definition_of(self.protocol).settings(self.protocol.knobs)
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def n_classes(self) -> int:

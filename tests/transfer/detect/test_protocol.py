@@ -15,7 +15,7 @@ from transferlab.engine.batches import Place
 from transferlab.errors import UserError
 from transferlab.specs import TEST, Boxes, Pack, Protocol, Recipe
 from transferlab.transfer.detect.detector import fit_predict
-from transferlab.transfer.measure import Measured, Surroundings, measure
+from transferlab.transfer.measure import Measured, Surroundings, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
@@ -25,15 +25,15 @@ SHORT = detect(examples=32, batch=8, proposals=20)
 LONG = detect(examples=480, lr=2e-3, proposals=40)
 
 
-def problem_of(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Problem:
+def problem_on(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Problem:
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
     network = Network(build("small:8", 16, 1), recipe, pack.mean, pack.std)
-    return Problem(network, view(pack).data, protocol, seed, Place("cpu", "fp32"))
+    return problem_of(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
 
 
 def measured(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Measured:
-    network = problem_of(pack).network
+    network = problem_on(pack).network
     return measure(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
 
 
@@ -67,13 +67,13 @@ def test_test_boxes_change_no_detection(make_scenes: MakePack) -> None:
     boxes, labels = pack.boxes.boxes.copy(), pack.boxes.labels.copy()
     boxes[rows] = boxes[rows[::-1]]
     labels[rows] = labels[rows[::-1]]
-    honest, other = (fit_predict(problem_of(p)).found for p in (pack, with_boxes(pack, boxes=boxes, labels=labels)))
+    honest, other = (fit_predict(problem_on(p)).found for p in (pack, with_boxes(pack, boxes=boxes, labels=labels)))
     assert np.array_equal(honest.box, other.box)
     assert np.array_equal(honest.score, other.score)
 
 
 def test_the_network_that_it_starts_from_is_left_as_it_was(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes())
+    problem = problem_on(make_scenes())
     before = {k: v.clone() for k, v in problem.network.backbone.state_dict().items()}
     fit_predict(problem)
     assert all(torch.equal(v, before[k]) for k, v in problem.network.backbone.state_dict().items())
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_result_and_another_one_another(make_scenes
 
 def test_detections_are_in_pixels_of_the_originals_and_at_most_100_an_image(make_scenes: MakePack) -> None:
     pack = make_scenes()
-    found = fit_predict(problem_of(pack)).found
+    found = fit_predict(problem_on(pack)).found
     assert pack.boxes is not None
     sizes = pack.boxes.original_sizes[pack.rows(TEST)][found.image]
     assert (found.box[:, 2] <= sizes[:, 1] + 1e-3).all()
@@ -107,7 +107,7 @@ def test_detections_are_in_pixels_of_the_originals_and_at_most_100_an_image(make
 
 def test_the_record_says_what_was_trained(make_scenes: MakePack) -> None:
     pack = make_scenes()
-    facts = [fit_predict(problem_of(pack, detect(examples=8, frozen=n, proposals=10))).chosen for n in (0, "all")]
+    facts = [fit_predict(problem_on(pack, detect(examples=8, frozen=n, proposals=10))).chosen for n in (0, "all")]
     assert facts[0]["maps"] == 3
     assert facts[0]["finest stride"] == 4
     assert facts[0]["examples seen"] == 8
@@ -119,7 +119,7 @@ def test_a_target_whose_every_object_is_ignored_is_refused(make_scenes: MakePack
     pack = make_scenes()
     assert pack.boxes is not None
     with pytest.raises(UserError, match="no object can be learnt"):
-        fit_predict(problem_of(with_boxes(pack, ignored=np.ones(len(pack.boxes.labels), bool))))
+        fit_predict(problem_on(with_boxes(pack, ignored=np.ones(len(pack.boxes.labels), bool))))
 
 
 @pytest.mark.parametrize(

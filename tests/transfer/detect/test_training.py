@@ -16,6 +16,7 @@ from transferlab.transfer.detect.detector import detector_of
 from transferlab.transfer.detect.model import Detector
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import NORMS, Course, train
+from transferlab.transfer.measure import Surroundings, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
@@ -25,10 +26,12 @@ CPU = Place("cpu", "fp32")
 SHORT = detect(examples=16, batch=4, proposals=20)
 
 
-def problem_of(pack: Pack, protocol: Protocol = SHORT, place: Place = CPU) -> Problem:
+def problem_on(pack: Pack, protocol: Protocol = SHORT, place: Place = CPU) -> Problem:
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
-    return Problem(Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack).data, protocol, 0, place)
+    return problem_of(
+        Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack), protocol, 0, Surroundings(place)
+    )
 
 
 def trained(problem: Problem, hooks: Hooks | None = None, seed: int = 0) -> tuple[Detector, Course]:
@@ -43,21 +46,21 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 
 
 def test_from_scratch_every_layer_is_trained_and_every_norms_averages_move(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detect.from_scratch(SHORT))
+    problem = problem_on(make_scenes(), detect.from_scratch(SHORT))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, _ = trained(problem)
     assert moved(before, detector.state_dict()) == set(before)
 
 
 def test_random_features_keep_their_backbone_and_train_what_stands_around_it(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detect.frozen(SHORT))
+    problem = problem_on(make_scenes(), detect.frozen(SHORT))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, _ = trained(problem)
     assert moved(before, detector.state_dict()) == {name for name in before if not name.startswith("maps.")}
 
 
 def test_fixed_parts_stay_and_norms_keep_their_averages_where_a_study_says_so(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detect(examples=16, batch=4, proposals=20, frozen=2, norms="frozen"))
+    problem = problem_on(make_scenes(), detect(examples=16, batch=4, proposals=20, frozen=2, norms="frozen"))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, course = trained(problem)
     still = set(before) - moved(before, detector.state_dict())
@@ -69,7 +72,7 @@ def test_fixed_parts_stay_and_norms_keep_their_averages_where_a_study_says_so(ma
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_equal_seeds_give_equal_bits_whatever_the_global_generator_says(make_scenes: MakePack, precision: str) -> None:
-    problem = problem_of(make_scenes(), place=Place("cpu", "bf16" if precision == "bf16" else "fp32"))
+    problem = problem_on(make_scenes(), place=Place("cpu", "bf16" if precision == "bf16" else "fp32"))
     first, _ = trained(problem)
     torch.manual_seed(99)
     again, _ = trained(problem)
@@ -79,7 +82,7 @@ def test_equal_seeds_give_equal_bits_whatever_the_global_generator_says(make_sce
 
 
 def test_a_resumed_training_ends_in_the_same_bits(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes(), detect.from_scratch(SHORT))
+    problem = problem_on(make_scenes(), detect.from_scratch(SHORT))
     kept: list[Snapshot] = []
     whole, _ = trained(problem, Hooks(due=lambda step: step == 2, save=kept.append))
     resumed, _ = trained(problem, Hooks(resume=kept[0]))
@@ -89,12 +92,12 @@ def test_a_resumed_training_ends_in_the_same_bits(make_scenes: MakePack) -> None
 
 def test_progress_is_told_after_every_step(make_scenes: MakePack) -> None:
     told: list[Progress] = []
-    trained(problem_of(make_scenes()), Hooks(progress=told.append))
+    trained(problem_on(make_scenes()), Hooks(progress=told.append))
     assert [(at.step, at.n_seen) for at in told] == [(1, 4), (2, 8), (3, 12), (4, 16)]
 
 
 def test_a_loss_that_is_not_finite_ends_the_cell(make_scenes: MakePack) -> None:
-    problem = problem_of(make_scenes())
+    problem = problem_on(make_scenes())
     detector, course = detector_of(problem)
     with torch.no_grad():
         detector.rpn.head.head.cls_logits.bias.fill_(float("nan"))

@@ -12,27 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.definitions import Parameter
-from transferlab.errors import UserError
-from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.definition import Judged, ProtocolDefinition
-from transferlab.transfer.superclasses import under_labels
+from transferlab.transfer.superclasses import coarse_labels, under_labels
 
 if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
-
-
-def coarse_labels(settings: Mapping[str, Any], taxonomy: Taxonomy) -> NDArray[np.int32]:
-    """The coarse label of each class, int32 [c].
-
-    Raises:
-        UserError: neither rule or both, or a depth or pass that the taxonomy does not have.
-    """
-    if len(settings) != 1:
-        raise UserError("induction needs one rule that makes coarse labels", f"induction with {dict(settings)}",
-                        "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
-    if "cut" in settings:
-        return taxonomy.cut(settings["cut"]).of_leaf
-    return taxonomy.merge_up(settings["merge"]).of_leaf
 
 
 def _run(problem: Problem) -> Prediction:
