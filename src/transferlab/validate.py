@@ -43,8 +43,6 @@ def _conditions(study: Study, where: str) -> None:
         raise UserError("the study has no conditions", where, "give at least two conditions to compare")
     if twice := [level for level in levels if levels.count(level) > 1]:
         raise UserError(f"two conditions are called {twice[0]!r}", where, "give each a name of its own")
-    for design in study.conditions.values():
-        designs.check(design)
     for name in study.controls:
         ORIGINS.find(name, where)
     if clash := [name for name in levels if name in ORIGINS]:
@@ -53,6 +51,8 @@ def _conditions(study: Study, where: str) -> None:
         raise UserError(
             f"the reference {study.reference!r} is no condition", where, f"conditions are {', '.join(levels)}"
         )
+    for design in study.conditions.values():
+        designs.check(design)
     resolve(study.contrasts, levels, study.controls)
 
 

@@ -76,7 +76,8 @@ def test_a_design_draws_these_subsets(name: str, make_pack: MakePack) -> None:
 
 
 TRAINED: dict[str, tuple[Recipe, tuple[float, float, float]]] = {
-    "muon": (replace(RECIPE, optimiser="muon", lr=0.3), (1.0619284, 15.134907, 6.2354222)),
+    # At this rate the rounding of bf16 products, which differs between processors, moves the loss by 1 in 10,000; at 0.3 by 3 %.
+    "muon": (replace(RECIPE, optimiser="muon", lr=0.01), (1.1678, 15.489396, 2.470920)),
     "sgd": (RECIPE, (0.7181058, 15.593234, 2.6651563)),
     "adamw": (replace(RECIPE, optimiser="adamw", lr=0.01, schedule="cosine", ema=0.9), (0.7640226, 15.650167, 2.5094835)),
     "alexnet": (replace(RECIPE, backbone="alexnet-caffe", image_px=64, batch=4, length=Examples(4 * 6), lr=0.001,

@@ -1,0 +1,88 @@
+"""Whatever a study can get wrong is refused by one function, before an image is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from transferlab import Protocol, Study, UserError, against, compare, designs, detect, induction, knn, probe
+from transferlab.runners.prepare import Wanted, prepare
+from transferlab.specs import Design, Recipe, TargetFacts
+from transferlab.taxonomy.readers import from_folders
+from transferlab.validate import validate
+
+STUDY = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)},
+              contrasts=[compare("4", "2")], protocols=[probe()])  # fmt: skip
+
+WORDS: dict[str, tuple[dict[str, Any], str]] = {
+    "a protocol": ({"protocols": [Protocol("prbe")]}, "no protocol 'prbe' .*did you mean probe"),
+    "a setting": ({"protocols": [Protocol("knn", knobs={"kk": 3})]}, "knn has no setting 'kk' .*k"),
+    "a setting's value": ({"protocols": [Protocol("knn", knobs={"k": 0})]}, "k = 0 is impossible .*from 1 up"),
+    "shots": ({"protocols": [Protocol("probe", shots=0)]}, "shots = 0 is impossible"),
+    "shots for boxes": ({"protocols": [Protocol("detect", shots=5)]}, "detect takes no shots"),
+    "no protocol": ({"protocols": []}, "no protocol"),
+    "a metric": ({"metric": "top6"}, "no metric 'top6' .*did you mean top5"),
+    "a control": ({"controls": ["scrach"]}, "no control 'scrach' .*did you mean scratch"),
+    "a design": ({"conditions": {2: Design("imges_per_class", {"n": 2})}}, "no design"),
+    "a design's setting": ({"conditions": {2: Design("images_per_class", {"m": 2})}}, "images_per_class"),
+    "an optimiser": ({"recipe": Recipe(optimiser="mun")}, "no optimiser 'mun' .*muon"),
+    "a contrast": ({"contrasts": [compare("4", "3")]}, "names '3', which is no condition and no control .*2, 4"),
+    "a base": ({"contrasts": against("3")}, "names '3', which is no condition and no control"),
+    "a control that is not there": (
+        {"contrasts": [compare("4", "scratch")], "controls": ["a/a"]},
+        "its controls are a/a",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WORDS)
+def test_a_wrong_word_is_refused_with_what_comes_close_or_is_allowed(wrong: str) -> None:
+    changes, told = WORDS[wrong]
+    with pytest.raises(UserError, match=told):
+        validate(replace(STUDY, **changes))
+
+
+def test_a_setting_that_a_protocol_does_not_have_is_refused_where_it_is_written() -> None:
+    with pytest.raises(UserError, match="knn has no setting 'kk'"):
+        knn(kk=3)
+
+
+def test_controls_may_stand_in_contrasts() -> None:
+    validate(replace(STUDY, contrasts=[compare("4", "random-features"), compare("2", "scratch")]))
+    validate(replace(STUDY, contrasts=against("scratch")))
+
+
+def target(**facts: Any) -> TargetFacts:
+    return TargetFacts("t", "0" * 32, "t", "top1", **facts)
+
+
+IMAGES: dict[str, tuple[dict[str, Any], TargetFacts, str]] = {
+    "boxes without a detector": ({}, target(has_boxes=True), "has boxes"),
+    "a detector without boxes": ({"protocols": [detect()]}, target(), "class labels"),
+    "neighbours of several labels": ({"protocols": [knn()]}, target(many_labels=True), "one label per image"),
+    "a metric of boxes": ({"metric": "mAP"}, target(), "has no metric 'mAP' .*top1, top5"),
+    "a metric of one label": ({"metric": "top5"}, target(many_labels=True), "has no metric 'top5'"),
+    "the source's classes": ({"protocols": [probe(), induction(cut=1)]}, target(), "the source is no target"),
+    "a cut that is not there": ({"protocols": [induction(cut=7)]}, target(own_classes=True), "depths are from 0 to 2"),
+}
+
+
+@pytest.mark.parametrize("wrong", IMAGES)
+def test_what_a_target_or_the_taxonomy_does_not_have_is_refused(wrong: str) -> None:
+    changes, facts, told = IMAGES[wrong]
+    with pytest.raises(UserError, match=told):
+        validate(replace(STUDY, **changes), from_folders(["a/x", "a/y", "b/z"]), [facts])
+
+
+@pytest.mark.parametrize("wrong", ["a protocol", "a metric", "a control", "an optimiser", "a contrast"])
+def test_it_comes_before_any_image_is_decoded(wrong: str, tmp_path: Path, folder: Callable[..., None]) -> None:
+    folder(tmp_path / "photos", ("cat", "dog"))
+    changes, told = WORDS[wrong]
+    study = replace(STUDY, source=f"imagefolder:{tmp_path}/photos", targets=["digits"], **changes)
+    with pytest.raises(UserError, match=told):
+        prepare(Wanted(study, None, (), tmp_path / "lab", device="cpu"), lambda *_: pytest.fail("an image was decoded"))
+    assert not (tmp_path / "lab").exists()
