@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from measured import keep, spread
 from PIL import Image
-from transferlab.transfer.detect.protocol import detector_of
 
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
@@ -33,9 +32,11 @@ from transferlab.images.spec import open_source, parse_spec
 from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.specs import TRAIN, Pack, Ragged, Recipe
+from transferlab.transfer.detect.detector import detector_of
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import train
-from transferlab.transfer.problem import Network, Problem
+from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.problem import Network
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
 
@@ -123,7 +124,8 @@ def engine(path: Path, backbone: str, frozen: int) -> float:
     recipe = Recipe(backbone=backbone)
     network = Network(build(backbone, recipe.image_px, 0), recipe, pack.mean, pack.std)
     protocol = detect(examples=10**9, frozen=frozen, norms="frozen" if frozen else "trained")
-    problem = Problem(network, view(pack), protocol, 0, Place("cpu", machine.precision))
+    target = view(pack)
+    problem = problem_of(network, target, protocol, 0, Surroundings(Place("cpu", machine.precision)))
     detector, course = detector_of(problem)
     begun = seen = 0.0
     found = 0.0
@@ -136,7 +138,7 @@ def engine(path: Path, backbone: str, frozen: int) -> float:
             found = (at.n_seen - seen) / (time.perf_counter() - begun)
             raise Enough
 
-    scenes = scenes_of(pack, pack.rows(TRAIN), network, annotated=True)
+    scenes = scenes_of(problem.data, target.train, network, problem.data.train.boxes)
     try:
         train(detector, scenes, replace(course, n_steps=10**8), 0, problem.place, Hooks(progress=progress))
     except Enough:

@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,8 @@ from transferlab.specs import TEST, TRAIN, VAL, Pack, Recipe
 from transferlab.taxonomy.readers import from_folders
 from transferlab.transfer.knn import nearest
 from transferlab.transfer.logistic import Rows, logistic, mean_loss, metric_of, scores_of
+from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.metrics.top1 import TOP1
 from transferlab.transfer.probe import FINAL, PENALTIES, fit_predict
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import probe
@@ -174,11 +175,11 @@ def _problem(features: Features, labels: Features) -> Problem:
     ids = np.arange(len(split), dtype=np.uint64)
     pack = Pack("made", Path("made"), images, known, split, ids, classes, grey, grey, "made")
     rows = {name: pack.rows(number) for name, number in (("train", TRAIN), ("val", VAL), ("test", TEST))}
-    target = Target(pack, rows["train"], rows["val"], rows["test"], "top1", 1 / N_CLASSES)
+    target = Target(pack, rows["train"], rows["val"], rows["test"], TOP1, 1 / N_CLASSES)
     recipe = Recipe()
     network = Network(build(recipe.backbone, recipe.image_px, 0), recipe, grey, grey)
     cache = {(name, rows[name].tobytes()): features[name] for name in rows}
-    return replace(Problem(network, target, probe(), 0, Place("cpu", here("cpu").precision)), cache=cache)
+    return problem_of(network, target, probe(), 0, Surroundings(Place("cpu", here("cpu").precision), cache))
 
 
 def _neighbours(width: int) -> dict[str, float]:

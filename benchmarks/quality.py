@@ -40,10 +40,11 @@ from transferlab.identity import plain, torch_seed
 from transferlab.images.pack import open_pack
 from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
-from transferlab.specs import TRAIN, Pack, Protocol, Recipe
+from transferlab.specs import TRAIN, Pack, Recipe
 from transferlab.specs import Examples as Length
-from transferlab.transfer.measure import measure
-from transferlab.transfer.problem import Network, Problem
+from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.problem import Network
+from transferlab.transfer.protocols import probe
 from transferlab.transfer.targets import view
 
 SIZES = ("small:24", "small", "small:48", "small:64")
@@ -128,8 +129,8 @@ def scores_of(
     scores: dict[str, float] = {}
     for path in targets:
         target = view(open_pack(Path(path)))
-        found = measure(Problem(network, target, Protocol("probe"), seed, place))
-        scores[target.pack.name] = found.metrics[target.metric]
+        found = measure(network, target, probe(), seed, Surroundings(place))
+        scores[target.pack.name] = found.metrics[target.metric.name]
     return scores
 
 

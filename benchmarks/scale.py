@@ -41,7 +41,7 @@ from transferlab.runners.local import Setup
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared, Wanted, prepare
 from transferlab.runners.shares import WORKER_ENVIRONMENT
-from transferlab.specs import SPLITS, TEST, Examples, Recipe
+from transferlab.specs import SPLITS, Examples, Recipe
 from transferlab.tasks import tasks_of
 from transferlab.taxonomy.readers import from_folders
 
@@ -150,7 +150,7 @@ def finish(prepared: Prepared) -> None:
     plan, store = prepared.plan, prepared.store
     made = {"seconds": 1.0, "made_by": {"transferlab": "0", "torch": "2", "machine": "made", "threads": 1}}
     order = {condition.name: i for i, condition in enumerate(plan.conditions)}
-    n_tests = {pack.digest: int((pack.split == TEST).sum()) for pack in prepared.packs}
+    n_tests = {target.digest: target.n_test for target in plan.targets}
     for t in plan.trainings:
         store.write_cell(
             t.key, ("pretrain", ENGINE, t.cell), {"metrics": {}, **made}, {"weights.safetensors": bytes(1000)}

@@ -32,9 +32,9 @@ from torchvision.transforms import v2
 from transferlab.engine.backbones import build
 from transferlab.transfer.detect.maps import maps_of
 from transferlab.transfer.detect.model import ANCHORS, CELLS, HIDDEN, RATIOS, REGIONS, neck_of
-from transferlab.transfer.protocols import DETECT
+from transferlab.transfer.protocols import detect
 
-BATCH, PROPOSALS = int(DETECT["batch"]), int(DETECT["proposals"])
+BATCH, PROPOSALS = (int(str(detect().knobs[name])) for name in ("batch", "proposals"))
 BACKBONE_PX = 32
 
 
