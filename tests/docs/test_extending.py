@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -155,28 +154,26 @@ def test_a_report_is_made_where_the_extensions_are_missing_and_says_so(lab: Lab)
 
 
 def test_other_code_repeats_what_it_computes_and_another_level_repeats_nothing(lab: Lab) -> None:
-    code = CODE["class_means.py"]
-    before = Counter(r["key"] for r in lab.rows("class-means"))
-    more = code.replace("(10, 40)", "(10, 20, 40)").replace("import torch\n", "import torch  # of tensors\n", 1)
-    planned = lab.study("plan", "class_means.py", more, "class_means.py").stdout
-    assert "pre-trainings      3, 2 done, 1 to do" in planned
-    assert "transfers         12, 9 done, 3 to do" in planned
+    code, before = CODE["class_means.py"], {r["key"] for r in lab.rows("class-means")}
     other = code.replace("torch.cdist(test, means)", "torch.cdist(test, means, p=1)")
     assert other != code
     done = lab.study("run", "class_means.py", other, "class_means.py")
     assert done.returncode == 0 and "class-means: 6 cells to do" in done.stderr, done.stderr
     rows = lab.rows("class-means")
-    assert {r["protocol"] for r in rows if r["key"] not in before} == {
-        "class-means by distance cosine",
-        "class-means by distance euclidean",
-    }
+    means = {"class-means by distance cosine", "class-means by distance euclidean"}
+    assert {r["protocol"] for r in rows if r["key"] not in before} == means
     assert {r["protocol"] for r in rows if r["key"] in before} == {"own head", "knn"}
+    more = code.replace("(10, 40)", "(10, 20, 40)").replace("import torch\n", "import torch  # of tensors\n", 1)
+    planned = lab.study("plan", "class_means.py", more, "class_means.py").stdout
+    assert "pre-trainings      3, 2 done, 1 to do" in planned
+    assert "transfers         12, 9 done, 3 to do" in planned
 
 
 STUDY = """
 from transferlab import Examples, Protocol, Recipe, Study, designs, steps
-study = Study(name="packaged", source="toy", targets=["digits"], conditions={n: designs.images_per_class(n) for n in (10, 40)},
-              controls=["random-features"], contrasts=steps(), protocols=[Protocol("class-means")], recipe=Recipe(length=Examples(100_000)))
+study = Study(name="packaged", source="toy", targets=["digits"], controls=["random-features"], contrasts=steps(),
+              conditions={n: designs.images_per_class(n) for n in (10, 40)}, protocols=[Protocol("class-means")],
+              recipe=Recipe(length=Examples(100_000)))
 """
 
 
