@@ -164,9 +164,11 @@ def leakage(
     import json
 
     from transferlab.answers.sentences import leaked
+    from transferlab.extensions import load_installed
     from transferlab.outcomes.store import Store
     from transferlab.runners.leakage import audit, check, draw, pairs
 
+    load_installed()
     check((source, *targets), size, out)
     with Display() as display:
         progress = {"packing": display.packing, "looking": display.looking}
@@ -379,9 +381,11 @@ def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
 
 def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None = None) -> int:
     """Write a report; the exit code."""
+    from transferlab.extensions import load_installed
     from transferlab.outcomes.store import Store
     from transferlab.report.gather import all_answers
     from transferlab.report.page import render
 
+    load_installed()
     whole = render(all_answers(Store.open(store, create=False), study), out, form)
     return DONE if whole else SOME_FAILED

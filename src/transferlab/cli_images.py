@@ -32,9 +32,11 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
       transferlab pack 'voc:VOCdevkit?year=2012&task=action' actions.pack --size 128
       transferlab pack 'voc:VOCdevkit?year=2007&task=detection' boxes.pack --size 500
     """
+    from transferlab.extensions import load_installed
     from transferlab.images.pack import remarks, write_pack
     from transferlab.images.spec import open_source, parse_spec
 
+    load_installed()
     if not 8 <= size <= 1024:
         raise UserError(f"images of {size} px cannot be packed", "--size", "choose from 8 to 1024")
     with Display() as display:
@@ -60,8 +62,10 @@ def sheet(spec: str, out: Path) -> None:
     Example:
       transferlab sheet toy --out toy.png
     """
+    from transferlab.extensions import load_installed
     from transferlab.images.sheet import write_sheet
 
+    load_installed()
     write_sheet(spec, out)
     show(str(out))
 
@@ -88,10 +92,12 @@ def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> N
       transferlab taxonomy imagenet-1k --cut 6 --tree animal.n.01
       transferlab taxonomy imagenet-1k --under pascal-voc
     """
+    from transferlab.extensions import load_installed
     from transferlab.images.spec import taxonomy_of
     from transferlab.taxonomy.show import Asked
     from transferlab.taxonomy.show import show as text_of
 
+    load_installed()
     shown = text_of(taxonomy_of(spec), form, Asked(**asked))
     click.echo(shown, nl=False)
     if not shown:

@@ -7,6 +7,7 @@ of it asks the definition; nobody else compares its name.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -171,8 +172,13 @@ class Table(Mapping[str, D], Generic[D]):
         """Add a definition from outside; bringing it again replaces it.
 
         Raises:
-            UserError: its name is that of one of ours, or of one from elsewhere.
+            UserError: a name that cannot stand in commands, or that one of ours or one from elsewhere has.
         """
+        if not re.fullmatch(r"[a-z0-9][a-z0-9 /_-]*", definition.name):
+            raise UserError(
+                f"no {self.kind} can be called {definition.name!r}", brought.place,
+                'use lower-case letters, digits, "-", "_", "/" and blanks',
+            )  # fmt: skip
         before = self._brought.get(definition.name)
         if definition.name in self._all and (before is None or before.place != brought.place):
             of = before.place if before else "transferlab"

@@ -96,7 +96,7 @@ def must_be_here(needed: Sequence[BroughtDefinition]) -> None:
     for each in needed:
         brought = next(table for table in TABLES if table.kind == each.kind).brought(each.name)
         if brought is None or brought.code != each.code:
-            what = "is not at hand" if brought is None else "has changed since the study was planned"
+            what = "is not here" if brought is None else "has changed since the study was planned"
             raise UserError(f"the {each.kind} {each.name} {what}", each.place, "run the study's command again")
 
 
@@ -113,8 +113,8 @@ def _bring(values: Iterable[object], place: str, files: Sequence[Path]) -> None:
 def code_of(definition: Definition, files: Sequence[Path]) -> str:
     """Digest of a definition's code: its version and the text of the files that it comes from.
 
-    Comments, and the study that a file defines, do not count: another level of a study repeats nothing. What the files
-    import does not count either, which is what ``version`` is for.
+    Comments, layout and the study that a file defines do not count: another level of a study repeats nothing. What the
+    files import does not count either, which is what ``version`` is for.
     """
     held = {*files, *_files_of(definition)}
     return digest("code", definition.version, sorted(_text(path) for path in held))
@@ -123,13 +123,22 @@ def code_of(definition: Definition, files: Sequence[Path]) -> str:
 def _files_of(definition: Definition) -> Iterator[Path]:
     """The files outside the package that a definition's functions and classes come from."""
     for field in fields(definition):
-        value = getattr(definition, field.name)
-        while isinstance(value, functools.partial):
-            value = cast("functools.partial[Any]", value).func
-        if inspect.isfunction(value) or inspect.isclass(value):
-            path = Path(inspect.getsourcefile(value) or "")
-            if path.is_file() and PACKAGE not in path.resolve().parents:
-                yield path
+        path = _file_of(getattr(definition, field.name))
+        if path is not None and path.is_file() and PACKAGE not in path.resolve().parents:
+            yield path
+
+
+def _file_of(value: object) -> Path | None:
+    """The file that a function, method, class or callable object is written in; None for whatever is none of these."""
+    while isinstance(value, functools.partial):
+        value = cast("functools.partial[object]", value).func
+    if inspect.isfunction(value) or inspect.ismethod(value):
+        return Path(inspect.unwrap(value).__code__.co_filename)
+    if not callable(value):
+        return None
+    module = sys.modules.get((value if inspect.isclass(value) else type(value)).__module__)
+    file = inspect.getsourcefile(module) if module is not None and "__file__" in vars(module) else None
+    return None if file is None else Path(file)
 
 
 def _text(path: Path) -> str:
@@ -139,4 +148,5 @@ def _text(path: Path) -> str:
 
 
 def _is_study(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [STUDY]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [ast.unparse(target) for target in targets] == [STUDY]

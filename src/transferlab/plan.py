@@ -14,6 +14,7 @@ from transferlab.definitions import Table
 from transferlab.engine.backbones import BACKBONES
 from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
+from transferlab.images.sources import SOURCES
 from transferlab.origins import ORIGINS
 from transferlab.origins.definition import Asked
 from transferlab.planned import (
@@ -211,6 +212,7 @@ def _brought(study: Study, conditions: Sequence[NamedCondition]) -> Iterator[Bro
     used += [(ORIGINS, c.name) for c in conditions if c.is_control]
     used += [(designs.DESIGNS, designs.check(c.design)[0].name) for c in conditions if c.design is not None]
     used += [(METRICS, study.metric)] if study.metric else []
+    used += [(SOURCES, spec.partition("?")[0].partition(":")[0]) for spec in (study.source, *study.targets)]
     for table, name in dict.fromkeys([*used, *_of_recipe(study.recipe)]):
         if brought := table.brought(name):
             yield BroughtDefinition(table.kind, name, brought.place, brought.code)

@@ -328,6 +328,7 @@ class TargetFacts:
         pixels: mean number of pixels an image.
         notes: remarks on its images, in sentences.
         labels: digest of its test labels in the store; "" where no answer needs them.
+        rows: the array of a cell whose plain mean is the metric; "" where there is none.
     """
 
     TAG: ClassVar[str] = "TargetFacts"
@@ -350,6 +351,7 @@ class TargetFacts:
     pixels: float = 0.0
     notes: tuple[str, ...] = ()
     labels: str = ""
+    rows: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The code in README and docs runs: commands on small photographs, studies, and every file of docs/extending.md."""
+"""The code in README and docs runs: commands on small photographs, studies, and what docs/extending.md defines."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 import shlex
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ from PIL import Image
 
 from transferlab import designs
 from transferlab.cli import app
-from transferlab.engine.backbones import BACKBONES, build
+from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
-from transferlab.images.pack import write_pack
+from transferlab.extensions import run_file
 from transferlab.images.toy import draw
 from transferlab.runners.prepare import Wanted, prepare
-from transferlab.specs import Pack, Protocol, Recipe
-from transferlab.transfer.measure import PROTOCOLS, measure
-from transferlab.transfer.problem import Network, Problem
+from transferlab.specs import Pack, Recipe
+from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import view
 
 ROOT = Path(__file__).parents[2]
@@ -41,13 +41,6 @@ def blocks(page: Path, language: str) -> list[tuple[str, str]]:
 def commands(page: Path) -> list[list[str]]:
     lines = [line for _, code in blocks(page, "sh") for line in code.replace("\\\n", " ").splitlines()]
     return [shlex.split(line, comments=True) for line in lines if line.startswith("transferlab ")]
-
-
-def extension(name: str) -> types.ModuleType:
-    code = dict(blocks(ROOT / "docs" / "extending.md", "python"))[f"file={name}"]
-    module = types.ModuleType(f"documented_{Path(name).stem}")
-    exec(compile(code, name, "exec"), vars(module))
-    return module
 
 
 def photographs(folder: Path, task: str, groups: list[str], n: int) -> None:
@@ -94,7 +87,11 @@ def test_the_tutorial_runs_on_small_photographs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_study_in_the_docs_plans(page: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_study_in_the_docs_plans(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_tables: None, pictures: Callable[[Path], None]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / "pictures")
     for mark, code in blocks(page, "python"):
         if not mark.startswith("study="):
             continue
@@ -106,42 +103,51 @@ def test_every_study_in_the_docs_plans(page: Path, tmp_path: Path, tmp_path_fact
             assert sum(contrast.weights.values()) == 0
 
 
+@pytest.fixture
+def defined(tmp_path: Path, clean_tables: None) -> Callable[[str], Any]:
+    """Run a study file of docs/extending.md; what it defines, by name."""
+
+    def run(file: str) -> dict[str, Any]:
+        (tmp_path / file).write_text(dict(blocks(ROOT / "docs" / "extending.md", "python"))[f"study={file}"])
+        return run_file(tmp_path / file)
+
+    return run
+
+
 def test_the_documented_design_keeps_the_laws_of_designs(
-    make_pack: Callable[..., Pack], bring: Callable[..., None]
+    make_pack: Callable[..., Pack], defined: Callable[[str], Any]
 ) -> None:
-    module = extension("designs/long_tail.py")
-    bring(designs.DESIGNS, module.long_tail)
+    long_tail = defined("long_tail.py")["long_tail"]
     pack = make_pack((16,) * 5)
-    tails = {ratio: designs.draw(module.long_tail(16, ratio), pack, 3) for ratio in (1, 4, 16)}
+    tails = {ratio: designs.draw(long_tail(16, ratio), pack, 3) for ratio in (1, 4, 16)}
     assert sorted(np.bincount(tails[16].labels)) == [1, 2, 4, 8, 16]
     assert set(tails[16].rows) < set(tails[4].rows) < set(tails[1].rows)
-    assert tails[4].digest == designs.draw(module.long_tail(16, 4), pack, 3).digest
-    assert tails[4].digest != designs.draw(module.long_tail(16, 4), pack, 4).digest
+    assert tails[4].digest == designs.draw(long_tail(16, 4), pack, 3).digest
+    assert tails[4].digest != designs.draw(long_tail(16, 4), pack, 4).digest
 
 
-def test_the_documented_protocol_keeps_the_laws_of_protocols(make_pack: Callable[..., Pack], monkeypatch) -> None:
-    monkeypatch.setitem(PROTOCOLS, "means", extension("transfer/means.py").fit_predict)
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_the_documented_protocol_tells_classes_apart(
+    distance: str, make_pack: Callable[..., Pack], defined: Callable[[str], Any]
+) -> None:
     torch.set_num_threads(1)
+    protocol = defined("class_means.py")["class_means"](distance=distance)
     pack = make_pack((30,) * 6, n_test=40)
     network = Network(build("small:8", 16, 1), Recipe(image_px=16), pack.mean, pack.std)
-    problem = Problem(network, view(pack), Protocol("means"), 0, Place("cpu", "fp32"))  # type: ignore[arg-type]
-    assert measure(problem).metrics["top1"] > 0.35
+    measured = measure(network, view(pack), protocol, 0, Surroundings(Place("cpu", "fp32")))
+    assert measured.metrics["top1"] > 0.35
 
 
-def test_the_documented_source_is_read(tmp_path: Path) -> None:
-    form = extension("images/sources/jsonl.py").FORMAT
-    photographs(tmp_path, "classes", ["fish/long/plain-blue", "bird/slim/striped-red"], 6)
-    lines = [f'{{"path": "{f.relative_to(tmp_path)}", "label": "{f.relative_to(tmp_path).parts[0]}"}}'
-             for f in sorted(tmp_path.rglob("*.jpg"))]  # fmt: skip
-    (tmp_path / "list.jsonl").write_text("\n".join(lines))
-    pack = write_pack(
-        form.open(f"{tmp_path}/list.jsonl", {}), tmp_path / "pack", 16, skip_bad=False, progress=lambda *_: None
-    )
-    assert len(pack.labels) == 12 and pack.taxonomy.leaves == ("bird", "fish")
+def test_the_documented_metric_has_the_chance_of_a_constant_guess(defined: Callable[[str], Any]) -> None:
+    metric = defined("reciprocal_rank.py")["mean_reciprocal_rank"]
+    labels = np.array([0, 1, 1, 1, 2, 2], np.int32)
+    constant = np.tile(np.array([1, 3, 2], np.float32), (6, 1))  # by number of images
+    assert metric.of(constant, labels) == pytest.approx(metric.chance(labels)) == pytest.approx((3 + 2 / 2 + 1 / 3) / 6)
+    assert metric.of(np.eye(3, dtype=np.float32)[labels], labels) == 1
 
 
-def test_the_documented_backbone_is_built(bring: Callable[..., None]) -> None:
-    bring(BACKBONES, extension("engine/mixer.py").mixer)
+def test_the_documented_backbone_is_built(defined: Callable[[str], Any]) -> None:
+    defined("mixer.py")
     first, again, other = (build("mixer:16", 32, seed) for seed in (1, 1, 2))
     images = torch.randn(2, 3, 32, 32)
     assert first.eval()(images).shape == (2, first.n_features) == (2, 16)

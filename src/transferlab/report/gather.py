@@ -161,11 +161,11 @@ def _checks(plan: Plan, floor: str | None, results: Sequence[Results]) -> Iterat
 
 
 def _absent(plan: Plan) -> Iterator[str]:
-    """What of the plan comes from outside the package, and whether this report could ask it."""
+    """What of the plan is defined outside the package, and what this report cannot say without it."""
     for each in plan.brought:
-        yield f"The {each.kind} {each.name} comes from {each.place}."
+        yield f"The {each.kind} {each.name} is defined in {each.place}, not in transferlab."
         if each.kind == ORIGINS.kind and each.name not in ORIGINS:
-            yield f"That is not at hand here, so what {each.name} says of the study's soundness is left out."
+            yield f"This report was made without that definition; if {each.name} checks the study's soundness, its check is left out."
 
 
 def _missing(store: Store, plan: Plan) -> list[Missing]:

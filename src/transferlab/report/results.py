@@ -26,9 +26,10 @@ def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
     """Scores and per-example values of one target, under the protocols by which its conditions are compared.
 
-    A metric from outside that is not at hand keeps its scores; intervals then speak of these test images only.
+    Where a metric's definition is not here, intervals still include new test images if the metric is a plain mean over images.
     """
     metric = METRICS.get(target.metric)
+    array = target.rows if metric is None else metric.rows if metric.each is not None else ""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)
     kept: dict[tuple[str, int], Mapping[str, NDArray[Any]]] = {}
@@ -39,10 +40,8 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
         scores[t.condition][t.seed] = float(record["metrics"][target.metric])
         if metric is not None and metric.again is not None:
             kept[t.condition, t.seed] = store.arrays(t.key)
-        elif metric is not None and metric.each is not None:
-            rows[t.condition][t.seed] = store.arrays(t.key)[
-                metric.rows
-            ]  # a byte an example, where it is right or wrong
+        elif array:  # a byte an example, where it is right or wrong
+            rows[t.condition][t.seed] = store.arrays(t.key)[array]
 
     def again(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
         assert metric is not None and metric.again is not None

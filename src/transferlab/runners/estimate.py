@@ -95,8 +95,8 @@ def why(plan: Plan, earlier: Sequence[Plan]) -> str:
 def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
     """Time for the missing cells: trainings at the calibrated rate, transfers at what such cells took so far."""
     plan, store = prepared.plan, prepared.store
-    cores = share(plan, store, prepared.machine)
-    rate = images_per_second(plan, store, prepared.machine, cores) / cores.n_workers
+    cores = share(plan, store, prepared.machine, prepared.study_file)
+    rate = images_per_second(plan, store, prepared.machine, cores, prepared.study_file) / cores.n_workers
     seen = {t.key: most_seen(plan.recipe, prepared.subsets[t.cell.subset].n_images) for t in plan.trainings}
     seconds = sum(n for key, n in seen.items() if key in gone) / rate
     done = {_kind(t): t.key for t in plan.transfers if t.key not in gone}

@@ -57,7 +57,7 @@ class ExecutorKind(Definition):
 
 
 def _local(plan: Plan, store: Store, machine: Machine, study_file: str | None, hang_seconds: float) -> Executor:
-    cores = share(plan, store, machine)
+    cores = share(plan, store, machine, study_file)
     setup = Setup(str(store.path), plan.identity, cores.n_threads, study_file, locks=store.locks)
     return Local(setup, cores.n_workers, plan.device, hang_seconds)
 

@@ -209,6 +209,7 @@ def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], so
             metric is not target.metric, target.n_classes, len(target.train), len(target.val), len(target.test),
             target.kind == "boxes", target.kind == "many", own, pixels=float(pixels), notes=tuple(remarks(pack)),
             labels=digest("test labels", pack.digest, own) if target.kind == "one" else "",
+            rows=metric.rows if metric.each is not None and metric.weights is None else "",
         ))  # fmt: skip
     return found
 

@@ -24,6 +24,7 @@ WORKER_ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     "CUDA_DEVICE_MAX_CONNECTIONS": "32",  # hardware queues, for the streams of a cohort; 8 where nothing is said
 }
+SECONDS = 2.0  # of measuring: enough to choose by; benchmarks ask for more
 MOST_THREADS = 8  # a small network's step has no work for more
 WORTH_MEASURING = 1_000_000  # examples of a plan: on fewer, the better share gains less than measuring takes
 
@@ -36,17 +37,21 @@ class Share:
     n_threads: int
 
 
-def share(plan: Plan, store: Store, machine: Machine) -> Share:
+def share(plan: Plan, store: Store, machine: Machine, study_file: str | None = None) -> Share:
     """The share under which the plan's networks are done soonest, by measurement where there is a choice.
 
     It follows from the whole plan, not from what is left, and is kept with the store: the number of threads changes a
     result's last bits. Small plans take one-thread workers unmeasured.
+
+    Args:
+        study_file: a Python file whose extensions the plan uses.
     """
     n_networks = max(1, len(cohorts(plan)))
     choices = possible(n_networks, machine)
     if len(choices) == 1 or not _is_worth_measuring(plan, store):
         return choices[0]
-    return soonest(n_networks, {choice: images_per_second(plan, store, machine, choice) for choice in choices})
+    rates = {choice: images_per_second(plan, store, machine, choice, study_file) for choice in choices}
+    return soonest(n_networks, rates)
 
 
 def _is_worth_measuring(plan: Plan, store: Store) -> bool:
@@ -77,14 +82,15 @@ def soonest(n_networks: int, rates: dict[Share, float]) -> Share:
     return min(rates, key=lambda at: math.ceil(n_networks / at.n_workers) * at.n_workers / rates[at])
 
 
-def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share) -> float:
+def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share, study_file: str | None = None) -> float:
     """Training speed of the plan's recipe, all workers together; takes seconds once, then the store has it."""
     recipe = plain(plan.recipe, identity_only=True)
     key = digest("calibration", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads)
     kept = store.pack_index(f"calibration-{key}")
     if kept is not None:
         return float(kept["images_per_second"])
-    command = [sys.executable, "-m", "transferlab.runners.calibrate", json.dumps(recipe), plan.device, plan.precision]
+    words = [json.dumps(recipe), plan.device, plan.precision, str(SECONDS), *([study_file] if study_file else [])]
+    command = [sys.executable, "-m", "transferlab.runners.calibrate", *words]
     environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(at.n_threads)}
     side_by_side = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(at.n_workers)

@@ -95,7 +95,7 @@ class ProtocolDefinition(Definition):
         settings = self.settings(protocol.knobs)
         told = [f"{self.parameters[name].means} {value}" for name, value in settings.items()]
         shots = [] if protocol.shots is None else [f"{protocol.shots} examples per class for training and validation"]
-        return f"{self.title}: {', '.join([self.explained, *told, *shots])}"
+        return f"{self.title or self.name}: {', '.join([self.explained, *told, *shots])}"
 
     def refusal(self, target: TargetFacts) -> str:
         """Why it cannot measure a target, in a phrase; "" if it can."""

@@ -1,0 +1,82 @@
+"""Definitions from study files and packages: what counts as their code, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from transferlab.errors import UserError
+from transferlab.extensions import TABLES, code_of, must_be_here, run_file
+from transferlab.planned import BroughtDefinition
+from transferlab.transfer.metrics import METRICS, metrics_of
+
+FILE = """
+from functools import partial
+from transferlab import Metric
+
+class Constant:
+    def __init__(self, value): self.value = value
+    def __call__(self, scores, labels): return self.value
+
+def share(scores, labels, of): return of
+
+half = Metric(name="half", labels="one", of=partial(share, of=0.5))
+one = Metric(name="one", labels="one", of=Constant(1.0))
+study = "levels 1 and 2"
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Run a study file with this text; the digest of the code of its metric ``half``."""
+
+    def code(text: str, name: str = "mine.py") -> str:
+        (tmp_path / name).write_text(text)
+        run_file(tmp_path / name)
+        brought = METRICS.brought("half")
+        assert brought is not None
+        return brought.code
+
+    yield code
+    for table in TABLES:
+        for name in [name for name in table if table.brought(name)]:
+            del table._all[name], table._brought[name]
+
+
+def test_functions_and_callable_objects_of_a_study_file_are_found_and_stay_out_of_other_studies(
+    run: Callable[[str], str],
+) -> None:
+    run(FILE)
+    assert (METRICS["half"].of(None, None), METRICS["one"].of(None, None)) == (0.5, 1.0)
+    assert not {"half", "one"} & {metric.name for metric in metrics_of("one")}
+
+
+def test_code_is_the_text_of_the_file_without_comments_layout_and_study(run: Callable[[str], str]) -> None:
+    first = run(FILE)
+    assert run(FILE.replace("levels 1 and 2", "levels 1, 2 and 3")) == first
+    assert run(FILE.replace('study = "', 'study: str = "')) == first
+    assert run(FILE.replace("of=0.5))", "of = 0.5))  # not more")) == first
+    assert run(FILE.replace("of=0.5", "of=0.25")) != first
+    assert run(FILE.replace('name="half"', 'name="half", version=1')) != first
+
+
+def test_code_of_a_definition_of_ours_names_no_file() -> None:
+    assert code_of(METRICS["top1"], []) == code_of(METRICS["top5"], [])
+
+
+def test_a_name_that_cannot_stand_in_a_command_or_is_taken_is_refused(run: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match="no metric can be called 'Half!'"):
+        run(FILE.replace('name="half"', 'name="Half!"'))
+    with pytest.raises(UserError, match="a metric 'top1' of transferlab already"):
+        run(FILE.replace('name="half"', 'name="top1"'))
+
+
+def test_a_worker_refuses_a_definition_that_is_missing_or_has_changed(run: Callable[[str], str]) -> None:
+    code = run(FILE)
+    must_be_here([BroughtDefinition("metric", "half", "mine.py", code)])
+    with pytest.raises(UserError, match="the metric half has changed since the study was planned"):
+        must_be_here([BroughtDefinition("metric", "half", "mine.py", "other")])
+    with pytest.raises(UserError, match="the metric third is not here"):
+        must_be_here([BroughtDefinition("metric", "third", "mine.py", code)])
