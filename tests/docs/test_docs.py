@@ -21,7 +21,7 @@ from transferlab.engine.backbones import BACKBONES, build
 from transferlab.engine.batches import Place
 from transferlab.images.pack import write_pack
 from transferlab.images.toy import draw
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 from transferlab.specs import Pack, Protocol, Recipe
 from transferlab.transfer.measure import PROTOCOLS, measure
 from transferlab.transfer.problem import Network, Problem
@@ -100,7 +100,7 @@ def test_every_study_in_the_docs_plans(page: Path, tmp_path: Path, tmp_path_fact
             continue
         file = tmp_path / mark.removeprefix("study=")
         file.write_text(code)
-        prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", size=16, device="cpu"), lambda *_: None)
+        prepared = prepare(Request(str(file), None, [], tmp_path / "lab", size=16, device="cpu"), lambda *_: None)
         assert prepared.plan.contrasts and prepared.plan.trainings
         for contrast in prepared.plan.contrasts:
             assert sum(contrast.weights.values()) == 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Judged = tuple[dict[str, float], dict[str, NDArray[np.generic]]]
 
 
-def as_it_is(protocol: Protocol) -> Protocol:
+def unchanged(protocol: Protocol) -> Protocol:
     """The protocol unchanged."""
     return protocol
 
@@ -49,7 +49,7 @@ class ProtocolDefinition(Definition):
     many_labels: bool = False
     own_classes: bool = False
     takes_shots: bool = True
-    frozen: Callable[[Protocol], Protocol] | None = as_it_is
+    frozen: Callable[[Protocol], Protocol] | None = unchanged
     from_scratch: Callable[[Protocol], Protocol] | None = None
     check: Callable[[Mapping[str, Any], Taxonomy], object] | None = None
     cost: Callable[[Mapping[str, Any], TargetFacts, Recipe], float] | None = None

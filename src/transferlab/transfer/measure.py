@@ -31,7 +31,7 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class Workspace:
     """Where a transfer is computed, features that it may share with others of its network, and its hooks."""
 
     place: Place
@@ -40,7 +40,7 @@ class Surroundings:
 
 
 def measure(
-    network: Network, target: Target, protocol: Protocol, seed: int, around: Surroundings, metric: str = ""
+    network: Network, target: Target, protocol: Protocol, seed: int, around: Workspace, metric: str = ""
 ) -> Measured:
     """Run a protocol on a target and score its predictions.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transferlab.definitions import Parameter
 from transferlab.specs import Recipe, TargetFacts
-from transferlab.transfer.definition import ProtocolDefinition, as_it_is
+from transferlab.transfer.definition import ProtocolDefinition, unchanged
 
 if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
@@ -39,6 +39,6 @@ finetune = ProtocolDefinition(
     run=_run,
     many_labels=True,
     frozen=None,
-    from_scratch=as_it_is,
+    from_scratch=unchanged,
     cost=_cost,
 )
