@@ -16,7 +16,7 @@ from transferlab.transfer.detect.detector import detector_of
 from transferlab.transfer.detect.model import Detector
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import NORMS, Course, train
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
@@ -30,7 +30,7 @@ def problem_on(pack: Pack, protocol: Protocol = SHORT, place: Place = CPU) -> Pr
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
     return problem_of(
-        Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack), protocol, 0, Surroundings(place)
+        Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack), protocol, 0, Workspace(place)
     )
 
 
