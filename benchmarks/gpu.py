@@ -39,7 +39,7 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place, features
 from transferlab.engine.recipes import SMALL
 from transferlab.engine.steps import STEPS, Course, Replayed, Singly, Trainer
-from transferlab.runners.calibrate import random_examples, measure
+from transferlab.runners.calibrate import measure, random_examples
 from transferlab.specs import Recipe
 from transferlab.transfer.logistic import End, Rows, logistic, metric_of
 

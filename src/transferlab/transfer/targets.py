@@ -12,6 +12,7 @@ from transferlab.errors import UserError
 from transferlab.identity import stream
 from transferlab.specs import TEST, TRAIN, VAL, Boxes, Pack, Ragged
 from transferlab.taxonomy.tree import Taxonomy
+from transferlab.transfer.detect.metrics import boxes_of
 from transferlab.transfer.metrics import LabelKind, Metric, main_metric
 
 Rows = NDArray[np.int32]
@@ -88,17 +89,6 @@ def _kind(pack: Pack) -> LabelKind:
 
 def _labelled(pack: Pack, rows: Rows) -> Labelled:
     return Labelled(rows, pack.labels[rows], None if pack.boxes is None else boxes_of(pack.boxes, rows))
-
-
-def boxes_of(boxes: Boxes, rows: Rows) -> Boxes:
-    """The annotated objects of some images, image i being row ``rows[i]``."""
-    counts = np.diff(boxes.first)[rows]
-    first = np.append(0, np.cumsum(counts)).astype(np.int64)
-    at: NDArray[np.int64] = np.arange(int(first[-1]), dtype=np.int64) + np.repeat(
-        np.asarray(boxes.first)[:-1][rows] - first[:-1], counts
-    )
-    return Boxes(first, boxes.boxes[at], boxes.labels[at], boxes.ignored[at], boxes.crowd[at], boxes.original[at],
-                 boxes.original_sizes[rows], boxes.areas[at])  # fmt: skip
 
 
 def view(pack: Pack, *, own_classes: bool = False) -> Target:

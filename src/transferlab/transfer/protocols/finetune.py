@@ -1,4 +1,4 @@
-"""``finetune``: all layers and a new head trained on the target, at a fixed number of examples seen."""
+"""``finetune``: all layers and a new head, trained on a fixed number of the target's examples."""
 
 from __future__ import annotations
 
@@ -29,16 +29,12 @@ finetune = ProtocolDefinition(
     explained="fine-tuning of all layers",
     parameters={
         "examples": Parameter(means="training examples seen", default=60_000, low=1, high=10**9, whole=True),
-        "lr": Parameter(
-            means="peak learning rate (validation chooses between it and a quarter of it)",
-            default=0.02,
-            low=1e-9,
-            high=1e6,
-        ),
+        "lr": Parameter(means="peak learning rate (validation chooses between it and a quarter of it)", default=0.02,
+                        low=1e-9, high=1e6),
     },
     run=_run,
     many_labels=True,
     frozen=None,
     from_scratch=unchanged,
     cost=_cost,
-)
+)  # fmt: skip
