@@ -36,7 +36,7 @@ def explain_disk_errors(path: Path) -> Generator[None]:
         if error.errno not in EXPLAINED:
             raise
         raise UserError(
-            EXPLAINED[error.errno], str(path), "free some space or name another folder, then repeat the command; finished work is kept"
+            EXPLAINED[error.errno], str(path), "make room or name another folder, then repeat the command; finished work is kept"
         ) from error  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from transferlab.answers.published import PREFIX
 from transferlab.engine import backbones
-from transferlab.engine.recipes import RECIPES
+from transferlab.engine.recipes import SMALL
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.images.spec import parse_spec
@@ -79,8 +79,9 @@ def read(request: Request) -> Wording:
     declared = found if isinstance(found, Study) else None
     if request.paper and declared:
         raise UserError("--paper is for built-in studies", request.title, f"they are {', '.join(QUESTIONS)}")
-    own = named_recipe(request.recipe or "small") if request.recipe or declared is None else declared.recipe
-    size_px = (declared.recipe if declared else own).image_px if request.size is None else request.size
+    planned = declared.recipe if declared else SMALL
+    own = planned if request.recipe is None else named_recipe(request.recipe)
+    size_px = (planned if declared else own).image_px if request.size is None else request.size
     check_size(size_px)
     source = request.source or (declared.source if declared else "")
     if not source:
@@ -177,7 +178,7 @@ def _recipe(declared: Recipe, request: Request, size_px: int, source: Pack, *, b
     if not built_in:
         return chosen
     n_train = len(source.rows(TRAIN))
-    return replace(chosen, length=Examples(min(most_seen(RECIPES["small"], n_train), max(25_000, 100 * n_train))))
+    return replace(chosen, length=Examples(min(most_seen(SMALL, n_train), max(25_000, 100 * n_train))))
 
 
 def _at_fixed_epochs(recipe: Recipe, source: Pack) -> Recipe:
