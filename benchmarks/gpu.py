@@ -39,7 +39,7 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place, features
 from transferlab.engine.recipes import SMALL
 from transferlab.engine.steps import STEPS, Course, Replayed, Singly, Trainer
-from transferlab.runners.calibrate import made_up, measure
+from transferlab.runners.calibrate import measure, random_examples
 from transferlab.specs import Recipe
 from transferlab.transfer.logistic import End, Rows, logistic, metric_of
 
@@ -69,7 +69,7 @@ class Bench:
 
     def examples(self, image_px: int) -> Examples:
         if image_px not in self.packs:
-            self.packs[image_px] = made_up(image_px, self.n_images)
+            self.packs[image_px] = random_examples(image_px, self.n_images)
         return self.packs[image_px]
 
     def rate(self, recipe: Recipe, n_networks: int = 1) -> float:

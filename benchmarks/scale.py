@@ -39,7 +39,7 @@ from transferlab.plan import source_key
 from transferlab.planned import restored
 from transferlab.runners.local import Setup
 from transferlab.runners.machine import here
-from transferlab.runners.prepare import Prepared, Wanted, prepare
+from transferlab.runners.prepare import Prepared, Request, prepare
 from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.specs import SPLITS, Examples, Recipe
 from transferlab.tasks import tasks_of
@@ -141,7 +141,7 @@ def write_pack(out: Path, n: int, n_leaves: int) -> Path:
 
 def prepare_1000_cells(source: Path, targets: Sequence[str], lab: Path) -> Prepared:
     specs = [target.removeprefix("--target=") for target in targets]
-    wanted = Wanted("images-per-class", f"pack:{source}", specs, lab, SEEDS_OF_1000_CELLS, device="cpu")
+    wanted = Request("images-per-class", f"pack:{source}", specs, lab, SEEDS_OF_1000_CELLS, device="cpu")
     return prepare(wanted, lambda *_: None)
 
 
@@ -179,7 +179,7 @@ def plan_step(source: str, target: str, n_networks: str, lab: str) -> float:
     study = Study(source=f"pack:{source}", targets=[f"pack:{target}"], contrasts=(), controls=(), protocols=[knn()],
                   conditions={f"level {i}": designs.random_classes(N_LEAVES * (i + 5) // 8) for i in range(levels)},
                   seeds=int(n_networks) // levels, recipe=RECIPE)  # fmt: skip
-    wanted = Wanted(replace(study, name=f"{n_networks} networks"), None, (), Path(lab), size=INPUT_PX, device="cpu")
+    wanted = Request(replace(study, name=f"{n_networks} networks"), None, (), Path(lab), size=INPUT_PX, device="cpu")
     return _seconds(lambda: prepare(wanted, lambda *_: None))
 
 

@@ -18,7 +18,7 @@ from transferlab import cli
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.questions import QUESTIONS
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 
 SPECS = ["--source", "imagefolder:photos", "--target", "imagefolder:task"]
 PER_CLASS = "images-per-class"
@@ -61,7 +61,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, folder: Folder) -> Path:
 
 def _planned(at: Path, target: str) -> None:
     """Keep packs and a plan; targets that are refused leave their pack."""
-    wanted = Wanted("good.py", SPECS[1], [target], Path("lab"), device="cpu", size=16)
+    wanted = Request("good.py", SPECS[1], [target], Path("lab"), device="cpu", size=16)
     if target == SPECS[3]:
         prepare(wanted, lambda *_: None)
     else:

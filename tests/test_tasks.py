@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as some
 
-from transferlab.tasks import Standing, Task, next_tasks, open_tasks
+from transferlab.tasks import RunState, Task, next_tasks, open_tasks
 
 
 def plan(cohorts: Sequence[int], n_untrained: int = 0, n_cells: int = 2) -> list[Task]:
@@ -31,8 +31,8 @@ def names(tasks: Sequence[Task]) -> list[str]:
 
 def test_trainings_start_in_order_and_a_trained_network_is_measured_before_others_are_trained() -> None:
     tasks = plan([1, 1, 1], n_cells=1)
-    assert names(next_tasks(tasks, Standing(), 2)) == [f"train {A}", f"train {B}"]
-    at = Standing(done={B}, running={A})
+    assert names(next_tasks(tasks, RunState(), 2)) == [f"train {A}", f"train {B}"]
+    at = RunState(done={B}, running={A})
     assert names(next_tasks(tasks, at, 9)) == [f"measure {B}:0", "train n2.0"]
     assert names(next_tasks(tasks, at, 1)) == [f"measure {B}:0"]
     assert next_tasks(tasks, at, 0) == []
@@ -40,23 +40,23 @@ def test_trainings_start_in_order_and_a_trained_network_is_measured_before_other
 
 def test_what_is_done_is_not_given_again_and_the_rest_of_a_task_is() -> None:
     tasks = plan([2], n_cells=3)
-    at = Standing(done={A, "n0.1", f"{A}:1"}, failed={f"{A}:0"}, running={"n0.1"})
+    at = RunState(done={A, "n0.1", f"{A}:1"}, failed={f"{A}:0"}, running={"n0.1"})
     assert names(next_tasks(tasks, at, 9)) == [f"measure {A}:2"]
     at.done.update(f"{A}:{c}" for c in range(3))
     assert next_tasks(tasks, at, 9) == []
 
 
 def test_a_network_whose_training_failed_is_never_measured_and_others_are() -> None:
-    assert names(next_tasks(plan([1, 1], 1), Standing(failed={A}), 9)) == [f"train {B}", "measure u0:0"]
+    assert names(next_tasks(plan([1, 1], 1), RunState(failed={A}), 9)) == [f"train {B}", "measure u0:0"]
 
 
 def test_what_another_process_holds_waits_and_the_rest_of_its_cohort_does_not() -> None:
-    assert names(next_tasks(plan([3]), Standing(busy={"n0.1"}), 9)) == ["train n0.0 n0.2"]
-    assert names(next_tasks(plan([1], 1), Standing(done={A}, busy={A}), 9)) == ["measure u0:0"]
+    assert names(next_tasks(plan([3]), RunState(busy={"n0.1"}), 9)) == ["train n0.0 n0.2"]
+    assert names(next_tasks(plan([1], 1), RunState(done={A}, busy={A}), 9)) == ["measure u0:0"]
 
 
 def test_after_a_crash_the_networks_of_a_cohort_are_trained_one_by_one() -> None:
-    tasks, at = plan([3, 1]), Standing(alone={"n0.0", "n0.1", "n0.2"})
+    tasks, at = plan([3, 1]), RunState(alone={"n0.0", "n0.1", "n0.2"})
     assert names(next_tasks(tasks, at, 1)) == ["train n0.0"]
     at.done.add("n0.0")
     at.running.add("n0.1")
@@ -76,11 +76,11 @@ class Passes(list[Task]):
 
 def test_each_task_is_looked_at_once_at_most_and_none_after_enough_are_found() -> None:
     many = Passes(plan([1] * 1000))
-    assert len(next_tasks(many, Standing(), 8)) == 8
+    assert len(next_tasks(many, RunState(), 8)) == 8
     assert many.n_seen == len(many)
     many.n_seen = 0
     trained = {task.cells[0] for task in plan([1] * 1000) if task.kind == "train"}
-    assert len(next_tasks(many, Standing(done=trained), 8)) == 8
+    assert len(next_tasks(many, RunState(done=trained), 8)) == 8
     assert many.n_seen <= 17
 
 
@@ -90,7 +90,7 @@ def test_a_run_ends_with_every_cell_tried_once_whatever_fails(
     cohorts: list[int], n_untrained: int, n_workers: int, chance: random.Random, share_failing: float
 ) -> None:
     """Failures, crashes of cohorts and networks that are held elsewhere for a while, in any order."""
-    tasks, at, running = plan(cohorts, n_untrained), Standing(), list[Task]()
+    tasks, at, running = plan(cohorts, n_untrained), RunState(), list[Task]()
     tried: Counter[str] = Counter()
     crashed: set[tuple[str, ...]] = set()
     while True:
@@ -125,4 +125,4 @@ def test_a_run_ends_with_every_cell_tried_once_whatever_fails(
 def test_open_tasks_are_those_with_cells_that_are_neither_done_nor_failed() -> None:
     tasks = plan([2], 1)
     done, failed = {"n0.0", "n0.0:0"}, {"n0.1", "n0.0:1"}
-    assert open_tasks(tasks, Standing(done, failed)) == tasks[2:]
+    assert open_tasks(tasks, RunState(done, failed)) == tasks[2:]

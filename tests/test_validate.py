@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from transferlab import Protocol, Study, UserError, against, compare, designs, detect, induction, knn, probe
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 from transferlab.specs import Design, Recipe, TargetFacts
 from transferlab.taxonomy.readers import from_folders
 from transferlab.validate import validate
@@ -84,5 +84,5 @@ def test_it_comes_before_any_image_is_decoded(wrong: str, tmp_path: Path, folder
     changes, told = WORDS[wrong]
     study = replace(STUDY, source=f"imagefolder:{tmp_path}/photos", targets=["digits"], **changes)
     with pytest.raises(UserError, match=told):
-        prepare(Wanted(study, None, (), tmp_path / "lab", device="cpu"), lambda *_: pytest.fail("an image was decoded"))
+        prepare(Request(study, None, (), tmp_path / "lab", device="cpu"), lambda *_: pytest.fail("an image was decoded"))
     assert not (tmp_path / "lab").exists()

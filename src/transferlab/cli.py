@@ -1,4 +1,4 @@
-"""The command line: verbs, their options and examples; each imports its rooms inside, so that help is at once."""
+"""The command line: commands, options and examples. Commands import what they need inside, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -12,50 +12,47 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from transferlab.cli_images import VERBS, show
+from transferlab.cli_images import COMMANDS, show
 from transferlab.console import Display, duration, say
 from transferlab.engine.backbones import BACKBONES
 from transferlab.errors import ImpossibleQuestion, UserError
 
 if TYPE_CHECKING:
-    from transferlab.runners.prepare import Prepared, Wanted
+    from transferlab.runners.prepare import Request
 
-Verb = TypeVar("Verb", bound=Callable[..., Any])
-DONE, SOME_FAILED, USERS_MISTAKE, STOPPED = 0, 1, 2, 130
+Command = TypeVar("Command", bound=Callable[..., Any])
+DONE, SOME_FAILED, USER_ERROR, STOPPED = 0, 1, 2, 130
 
 
 def main() -> None:
-    """Run one command and end with its exit code: 0 done, 1 some cells failed, 2 the user's mistake, 130 stopped."""
+    """Run one command and exit: 0 done, 1 some cells failed, 2 user error, 130 stopped."""
     try:
         with app.make_context("transferlab", sys.argv[1:] or ["--help"]) as context:
             code = app.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as leave:
         code = leave.exit_code
-    except click.ClickException as mistake:
-        say(f"transferlab: {' '.join(mistake.format_message().split())} {_where_to_look(mistake)}")
-        code = USERS_MISTAKE
-    except UserError as mistake:
-        say(f"transferlab: {mistake}")
-        code = USERS_MISTAKE
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        command = context.command_path if context else "transferlab"
+        say(f"transferlab: {' '.join(error.format_message().split())} See {command} --help.")
+        code = USER_ERROR
+    except UserError as error:
+        say(f"transferlab: {error}")
+        code = USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        say("stopped; what is done is kept, and the same command goes on from there")
+        say("stopped; finished work is kept, and the same command goes on from there")
         code = STOPPED
-    except BrokenPipeError:  # the reader has seen enough; what is still buffered would fail again at exit
+    except BrokenPipeError:  # the reader closed the pipe; flushing the buffer at exit would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
     sys.exit(code)
 
 
-def _where_to_look(mistake: click.ClickException) -> str:
-    context = mistake.ctx if isinstance(mistake, click.UsageError) else None
-    return f"See {context.command_path if context else 'transferlab'} --help."
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="transferlab")
 def app() -> None:
-    """What makes a data set good for transfer learning? A laboratory for anybody's labelled images.
+    """What makes a data set good for transfer learning? Experiments on your own labelled images.
 
     \b
     Examples:
@@ -64,61 +61,51 @@ def app() -> None:
       transferlab report lab --out report.html
 
     A SPEC names images: toy, digits, pack:DIR, or FORMAT:PATH[?key=value&...] with the formats imagefolder, wds,
-    csv, npz, torchvision and hf, or those of data sets as they are published: imagenet, tiny-imagenet, voc, coco, sun397,
+    csv, npz, torchvision and hf, or the published layout of a data set: imagenet, tiny-imagenet, voc, coco, sun397,
     places365, cifar100, omniglot and inaturalist (docs/data-sets.md).
     """
 
 
-for verb in VERBS:
-    app.add_command(verb)
+for each in COMMANDS:
+    app.add_command(each)
 
 
-def _store_option(verb: Verb) -> Verb:
-    return click.option(
-        "--store", default="lab", show_default=True, type=click.Path(path_type=Path), help="Where results are kept."
-    )(verb)
+PATH = click.Path(path_type=Path)
+STORE = click.option("--store", default="lab", show_default=True, type=PATH, help="Folder for results.")
+RUN_OPTIONS = (
+    click.option("--source", metavar="SPEC", help="Images to pre-train on."),
+    click.option("--target", "targets", metavar="SPEC", multiple=True, help="Images to transfer to; repeatable."),
+    click.option("--seeds", type=int, help="Independent repetitions of every condition; intervals need at least 3."),
+    click.option("--size", type=int, help="Side of the images in pixels (32)."),
+    click.option("--backbone", help=f"For example {', '.join(d.example for d in BACKBONES.values())}."),
+    click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
+    click.option("--protocol", metavar="NAME", help="How to measure transfer: probe (the default), knn or finetune."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    click.option("--skip-bad", is_flag=True, help="Skip and count images that cannot be read."),
+    STORE,
+)
+STUDY_OPTIONS = (
+    click.argument("study"),
+    click.option("--paper", is_flag=True, help="A built-in study at the paper's levels (or shares of the source)."),
+    click.option("--epochs", is_flag=True, help="Equal passes over each subset, instead of equal examples seen."),
+    *RUN_OPTIONS,
+)
 
 
-def _study_options(verb: Verb) -> Verb:
-    """What ``plan`` and ``run`` take: a study, its levels, and what ``_run_options`` adds."""
-    levels = (
-        click.argument("study"),
-        click.option(
-            "--paper", is_flag=True, help="A built-in study at the paper's levels, or these shares of the source."
-        ),
-        click.option("--epochs", is_flag=True, help="Equal passes over each subset, instead of equal examples seen."),
-    )
-    verb = _run_options(verb)
-    for option in reversed(levels):
-        verb = option(verb)
-    return verb
+def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """A decorator that adds options, listed by --help in this order."""
 
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
-def _run_options(verb: Verb) -> Verb:
-    options = (
-        click.option("--source", metavar="SPEC", help="Images to pre-train on."),
-        click.option("--target", "targets", metavar="SPEC", multiple=True, help="Images to transfer to; repeatable."),
-        click.option(
-            "--seeds", type=int, help="Fresh draws, each with its own trainings; 3 is the least for intervals."
-        ),
-        click.option("--size", type=int, help="Side of the images in pixels (32)."),
-        click.option("--backbone", help=f"For example {', '.join(d.example for d in BACKBONES.values())}."),
-        click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
-        click.option(
-            "--protocol", metavar="NAME", help="How transfer is measured: probe (the default), knn or finetune."
-        ),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and count them."),
-        _store_option,
-    )
-    for option in reversed(options):
-        verb = option(verb)
-    return verb
+    return add
 
 
 @app.command()
-@click.option("--store", default="demo-lab", show_default=True, type=click.Path(path_type=Path), help="Where to work.")
-@click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/report.html).")
+@click.option("--store", default="demo-lab", show_default=True, type=PATH, help="Folder for results.")
+@click.option("--out", type=PATH, help="The report's file (STORE/report.html).")
 def demo(store: Path, out: Path | None) -> None:
     """Answer three questions on the toy world, from pixels to report, in a few minutes.
 
@@ -128,13 +115,13 @@ def demo(store: Path, out: Path | None) -> None:
     """
     from transferlab.report.page import check_out
     from transferlab.runners.demo import STUDIES
-    from transferlab.runners.prepare import Wanted
+    from transferlab.runners.prepare import Request
 
     if out is not None:
         check_out(out)
     out = out or store / "report.html"
     command = shlex.join(["transferlab", "demo", "--store", str(store)])
-    done = [_run(Wanted(study, None, (), store), command) for study in STUDIES]
+    done = [_run(Request(study, None, (), store), command) for study in STUDIES]
     code = _report(store, out, "html")
     for study, (_, lines) in zip(STUDIES, done, strict=True):
         click.echo(f"\n{study.question}")
@@ -144,18 +131,18 @@ def demo(store: Path, out: Path | None) -> None:
 
 
 @app.command()
-@click.option("--source", metavar="SPEC", required=True, help="Images that are pre-trained on.")
+@click.option("--source", metavar="SPEC", required=True, help="Images to pre-train on.")
 @click.option(
-    "--target", "targets", metavar="SPEC", multiple=True, required=True, help="Images to transfer to; repeatable."
+    "--target", "targets", metavar="SPEC", multiple=True, required=True, help="Images to search for; repeatable."
 )
 @click.option("--size", type=int, default=32, show_default=True, help="Side of the images in pixels.")
-@click.option("--out", type=click.Path(path_type=Path), help="A picture of the pairs, a PNG file.")
+@click.option("--out", type=PATH, help="A PNG file for a picture of the pairs.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@_store_option
+@STORE
 def leakage(
     source: str, targets: tuple[str, ...], size: int, out: Path | None, form: Literal["text", "json"], store: Path
 ) -> None:
-    """Look for a target's images in the source, exact and near copies; STORE keeps them for the report.
+    """Search the source for exact and near copies of a target's images. Reports of STORE show what is found.
 
     \b
     Example:
@@ -171,8 +158,8 @@ def leakage(
     load_installed()
     check((source, *targets), size, out)
     with Display() as display:
-        progress = {"packing": display.packing, "looking": display.looking}
-        audits = audit(Store.open(store, create=True), source, targets, size, progress)
+        opened = Store.open(store, create=True)
+        audits = audit(opened, source, targets, size, display.packing, display.comparing)
     if out is not None:
         draw(audits, out)
     if form == "json":
@@ -184,24 +171,27 @@ def leakage(
 
 
 @app.command()
-@_study_options
+@_with(*STUDY_OPTIONS)
 def plan(study: str, **options: Any) -> None:
-    """Say what a study would train and transfer, what is done already, and how long the rest takes.
+    """Show what a study would train and transfer, what is done already, and how long the rest takes.
 
     \b
     Example:
       transferlab plan images-per-class --source toy --target "toy?task=unseen"
     """
     from transferlab.runners.estimate import describe
+    from transferlab.runners.prepare import prepare
 
-    for line in describe(_prepare(study, options)):
+    with Display() as display:
+        prepared = prepare(_requested(study, options), display.packing)
+    for line in describe(prepared):
         show(line)
 
 
 @app.command()
-@_study_options
+@_with(*STUDY_OPTIONS)
 def run(study: str, **options: Any) -> None:
-    """Run a study: a built-in question, or your own Python file. Does only what is missing; Ctrl-C loses nothing.
+    """Run a study: a built-in question or a Python file. Only missing cells are computed; Ctrl-C loses nothing.
 
     \b
     Built-in: images-per-class, class-count, coarse-to-fine, coarse-vs-fine,
@@ -212,21 +202,20 @@ def run(study: str, **options: Any) -> None:
       transferlab run images-per-class --source imagefolder:photos --target imagefolder:my-task
       transferlab run my_study.py
     """
-    words = ["transferlab", *sys.argv[1:]]
-    code, lines = _run(_wanted(study, options), shlex.join(words))
+    code, lines = _run(_requested(study, options), shlex.join(["transferlab", *sys.argv[1:]]))
     show("\n".join(lines))
     sys.exit(code)
 
 
 @app.command()
-@_run_options
-@click.option("--out", type=click.Path(path_type=Path), help="The report's file (STORE/paper.html).")
+@_with(*RUN_OPTIONS)
+@click.option("--out", type=PATH, help="The report's file (STORE/paper.html).")
 def paper(out: Path | None, **options: Any) -> None:
-    """Run all seven questions of Huh et al. (2016) at the paper's levels, and set its findings beside yours.
+    """Run all seven questions of Huh et al. (2016) at the paper's levels, and compare its findings with yours.
 
     On ImageNet the levels are the paper's, on other sources the same shares of images and classes. Networks that several
-    questions share are trained once. Where conditions differ in images, a second run compares at equal passes over the
-    subset, so that more data can be told from more training.
+    questions share are trained once. Where conditions differ in their number of images, a second run compares them at
+    equal passes over each subset, to separate the effect of more data from that of more training.
 
     \b
     Example:
@@ -237,7 +226,7 @@ def paper(out: Path | None, **options: Any) -> None:
     from transferlab.questions import QUESTIONS, findings
     from transferlab.report.gather import all_answers
     from transferlab.report.page import check_out
-    from transferlab.runners.prepare import Wanted
+    from transferlab.runners.prepare import Request
 
     store: Path = options["store"]
     out = out or store / "paper.html"
@@ -249,7 +238,7 @@ def paper(out: Path | None, **options: Any) -> None:
     left_out: list[str] = []
     for name, epochs in runs:
         try:
-            codes.append(_run(Wanted(name, paper=True, epochs=epochs, **options), command)[0])
+            codes.append(_run(Request(name, paper=True, epochs=epochs, **options), command)[0])
         except ImpossibleQuestion as reason:
             left_out.append(f"{name} cannot be asked of these images: {reason}")
             say(left_out[-1])
@@ -262,24 +251,24 @@ def paper(out: Path | None, **options: Any) -> None:
 
 
 @app.command()
-@_store_option
+@STORE
 def status(store: Path) -> None:
-    """Say for each study in a store what is done, what is missing and what failed.
+    """Show for each study of a store which cells are done, missing or failed.
 
     \b
     Example:
       transferlab status --store lab
     """
     from transferlab.outcomes.store import Store
-    from transferlab.runners.estimate import standing
+    from transferlab.runners.estimate import status_text
 
-    show(standing(Store.open(store, create=False)))
+    show(status_text(Store.open(store, create=False)))
 
 
 @app.command()
-@_store_option
+@STORE
 def verify(store: Path) -> None:
-    """Check every file of a store against its hash; broken cells are set aside and made again by the next run.
+    """Check every file of a store against its hash; the next run repeats damaged cells, which are set aside.
 
     \b
     Example:
@@ -293,18 +282,18 @@ def verify(store: Path) -> None:
     opened = Store.open(store, create=False)
     problems = [*verify_store(opened), *packs.problems(opened)]
     for problem in problems:
-        show(f"{problem.path}: {problem.what}. {problem.remedy}")
+        show(f"{problem.path}: {problem.what}. It is set aside, and the next run makes it again")
         quarantine(opened, problem)
     click.echo(f"{len(problems)} problems" if problems else "everything in the store is as it was written")
     sys.exit(SOME_FAILED if problems else DONE)
 
 
 @app.command()
-@_store_option
+@STORE
 @click.option(
     "--format", "form", type=click.Choice(["text", "csv", "json", "parquet"]), default="text", show_default=True
 )
-@click.option("--out", type=click.Path(path_type=Path), help="A file instead of standard output.")
+@click.option("--out", type=PATH, help="A file instead of standard output.")
 @click.option("--study", help="Only the studies of this name.")
 def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Path | None, study: str | None) -> None:
     """Print one row per cell and metric.
@@ -321,12 +310,12 @@ def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Pat
 
 
 @app.command()
-@click.argument("store", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The report's file.")
+@click.argument("store", type=PATH)
+@click.option("--out", type=PATH, required=True, help="The report's file.")
 @click.option("--format", "form", type=click.Choice(["html", "md", "json"]), default="html", show_default=True)
 @click.option("--study", help="Only the studies of this name.")
 def report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None) -> None:
-    """Answer each study of STORE in a sentence with an interval, on one self-contained page.
+    """Write a self-contained report that answers each study of STORE in a sentence with an interval.
 
     \b
     Example:
@@ -337,40 +326,28 @@ def report(store: Path, out: Path, form: Literal["html", "md", "json"], study: s
     sys.exit(code)
 
 
-def _wanted(study: str, options: dict[str, Any]) -> Wanted:
-    from transferlab.runners.prepare import Wanted
+def _requested(study: str, options: dict[str, Any]) -> Request:
+    from transferlab.runners.prepare import Request
 
-    return Wanted(study=study, **options)
-
-
-def _prepare(study: str, options: dict[str, Any]) -> Prepared:
-    from transferlab.runners.prepare import prepare
-
-    with Display() as display:
-        return prepare(_wanted(study, options), display.packing)
+    return Request(study=study, **options)
 
 
-def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
-    """Run a study; the exit code and the answer."""
+def _run(request: Request, command: str) -> tuple[int, list[str]]:
+    """Run a study; returns the exit code and the answer."""
     from transferlab.report.gather import answers, headline
     from transferlab.runners import drive
-    from transferlab.runners.machine import here, must_be_here
+    from transferlab.runners.machine import here, require_device
     from transferlab.runners.prepare import prepare
 
-    must_be_here(here(wanted.device))
+    require_device(here(request.device))
     with Display() as display:
-        prepared = prepare(wanted, display.packing)
+        prepared = prepare(request, display.packing)
         todo = drive.missing(prepared.plan, prepared.store)
         say(f"{prepared.plan.name}: {len(todo)} cells to do" if todo else f"{prepared.plan.name}: nothing left to do")
         prepared.store.write_note(prepared.plan.identity, {"command": command})
         try:
-            left = drive.run(
-                prepared.plan,
-                prepared.store,
-                prepared.machine,
-                display.running(len(todo)),
-                study_file=prepared.study_file,
-            )
+            progress = display.running(len(todo))
+            left = drive.run(prepared.plan, prepared.store, prepared.machine, progress, study_file=prepared.study_file)
         except drive.Stopped:
             raise KeyboardInterrupt from None
     for key, reason in drive.failures(prepared.plan, prepared.store):
@@ -380,7 +357,7 @@ def _run(wanted: Wanted, command: str) -> tuple[int, list[str]]:
 
 
 def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None = None) -> int:
-    """Write a report; the exit code."""
+    """Write a report; returns the exit code."""
     from transferlab.extensions import load_installed
     from transferlab.outcomes.store import Store
     from transferlab.report.gather import all_answers

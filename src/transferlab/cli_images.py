@@ -1,4 +1,4 @@
-"""Commands on images alone, without a study or a store: pack, sheet, taxonomy, score-detections."""
+"""Commands that work on images without a study or a store: pack, sheet, taxonomy, score-detections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transferlab.errors import UserError
 
 
 def show(text: str) -> None:
-    """Print lines on standard output, with control characters escaped."""
+    """Print text on standard output, with control characters replaced."""
     click.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
@@ -20,11 +20,11 @@ def show(text: str) -> None:
 @click.argument("spec")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
-    "--size", type=int, required=True, help="Side of the packed images in pixels; with boxes, their longer side."
+    "--size", type=int, required=True, help="Side of the packed images in pixels; with boxes, the longer side."
 )
-@click.option("--skip-bad", is_flag=True, help="Leave out images and boxes that cannot be used, and count them.")
+@click.option("--skip-bad", is_flag=True, help="Skip and count images and boxes that cannot be used.")
 def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
-    """Decode labelled images once into OUT, which then opens at once. After a kill, the same command resumes.
+    """Decode labelled images once into OUT, which then opens immediately. If interrupted, the same command resumes.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
 @click.argument("spec")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The PNG file to write.")
 def sheet(spec: str, out: Path) -> None:
-    """Make a contact sheet: a few images of each class, to see what a data set contains.
+    """Draw a contact sheet with a few images of each class.
 
     \b
     Example:
@@ -76,15 +76,13 @@ def sheet(spec: str, out: Path) -> None:
 @click.option("--merge-up", type=int, metavar="N", help="Labels after N merge passes.")
 @click.option("--balanced", type=int, metavar="N", help="N labels of similar size.")
 @click.option("--under", metavar="ID[,ID…]", help="The classes under these nodes.")
-@click.option(
-    "--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root), with or without a label set."
-)
+@click.option("--tree", metavar="NODE", help="Draw the taxonomy under a node ('' is the root); needs no label set.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> None:
     """Show the label sets of a source's taxonomy.
 
-    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc, whose classes are in WordNet. There a node is a
-    wnid, the name of a synset, a noun with one sense, or one of these lists.
+    SPEC may also be imagenet-1k, tiny-imagenet, cifar-100 or pascal-voc, whose classes are in WordNet. Their nodes are
+    named by a wnid, a synset, a noun with one sense, or one of these lists.
 
     \b
     Examples:
@@ -114,7 +112,7 @@ def taxonomy(spec: str, form: Literal["text", "json", "csv"], **asked: Any) -> N
     help="Results in COCO's JSON, or files comp?_det_<set>_<class>.txt: one of them, or their folder.",
 )  # fmt: skip
 @click.option("--metric", type=click.Choice(["voc07", "voc10", "coco"]), required=True)
-@click.option("--iou", type=float, default=0.5, show_default=True, help="Least overlap of a hit, for VOC's metrics.")
+@click.option("--iou", type=float, default=0.5, show_default=True, help="Minimum overlap of a hit, for VOC's metrics.")
 @click.option("--format", "form", type=click.Choice(["json", "text"]), default="text", show_default=True)
 def score_detections(
     truth: Path, detections: Path, metric: Literal["voc07", "voc10", "coco"], iou: float, form: Literal["json", "text"]
@@ -134,4 +132,4 @@ def score_detections(
     show(as_json(scored) if form == "json" else as_text(scored))
 
 
-VERBS = (pack, sheet, taxonomy, score_detections)
+COMMANDS = (pack, sheet, taxonomy, score_detections)

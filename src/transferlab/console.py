@@ -1,25 +1,26 @@
-"""What a person sees while the laboratory works: bars on a terminal, plain lines elsewhere, always standard error."""
+"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from transferlab.events import Done, Failed, Progressed, Report
 
-WIDE = 60  # columns from which bars have notes behind them
+WIDE = 60  # columns; bars on wider terminals are followed by notes
 
 
 def printable(text: str) -> str:
-    """Text without control and direction characters, which names from folders may hold and terminals obey."""
+    """Text without control and direction characters, which file names may contain and terminals obey."""
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def say(text: str) -> None:
-    """One line on standard error, whatever names it holds."""
+    """Print one line on standard error."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
@@ -33,8 +34,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+@dataclass
+class _Line:
+    """When a count began and was last printed (seconds, monotonic), and whether it was complete then."""
+
+    begun: float
+    printed: float = -math.inf
+    complete: bool = False
+
+
 class Display:
-    """Progress of one command; use it as a context. On a terminal it draws bars, elsewhere a line now and then."""
+    """Progress of one command, used as a context manager: bars on a terminal, elsewhere a line every ``every_seconds``."""
 
     def __init__(self, every_seconds: float = 20.0) -> None:
         self.every_seconds = every_seconds
@@ -42,7 +52,7 @@ class Display:
         self.bars: Any = None
         self.text_columns = 0
         self.tasks: dict[str, Any] = {}
-        self.told: dict[str, float] = {}
+        self.lines: dict[str, _Line] = {}
 
     def __enter__(self) -> Display:
         if sys.stderr.isatty():
@@ -68,15 +78,15 @@ class Display:
         return time.monotonic() - self.begun
 
     def packing(self, text: str, done: int, total: int | None) -> None:
-        """Images of a pack, decoded so far and in all."""
+        """Show how many images of a pack are decoded; ``total`` is None where unknown."""
         self.count(f"pack {text}", done, total, unit="images")
 
-    def looking(self, text: str, done: int, total: int | None) -> None:
-        """Images compared for likeness, so far and in all."""
+    def comparing(self, text: str, done: int, total: int | None) -> None:
+        """Show how many images are compared with others."""
         self.count(f"compare {text}", done, total, unit="images")
 
     def count(self, title: str, done: int, total: int | None, *, unit: str, note: str = "") -> None:
-        """Any count that grows; its rate and time left are worked out here."""
+        """Show a growing count, with the time left at its rate so far."""
         title, note = printable(title), printable(note)
         if self.bars is not None:
             if title not in self.tasks:
@@ -84,31 +94,27 @@ class Display:
             self.bars.update(self.tasks[title], completed=done, total=total, note=self._cut(note))
             return
         now = time.monotonic()
-        begun = self.told.setdefault(f"begin {title}", now)
-        if now - self.told.get(title, -math.inf) < self.every_seconds and (
-            done != total or self.told.get(f"end {title}")
-        ):
+        line = self.lines.setdefault(title, _Line(begun=now))
+        if now - line.printed < self.every_seconds and (done != total or line.complete):
             return
-        self.told[f"end {title}"] = float(done == total)
-        self.told[title] = now
-        rate = done / max(now - begun, 1e-6)
-        left = (
-            f", {duration((total - done) / rate)} left" if total and rate > 0 and done < total and now > begun else ""
-        )
+        line.printed, line.complete = now, done == total
+        left = ""
+        if total and 0 < done < total and now > line.begun:
+            left = f", {duration((total - done) * (now - line.begun) / done)} left"
         of = f" of {total:,}" if total else ""
         say(f"[{duration(now - self.begun)}] {title}: {done:,}{of} {unit}{left}{' · ' + note if note else ''}")
 
     def _cut(self, text: str) -> str:
-        """A third of the terminal's width at most: the bar needs room, however long names are."""
+        """Text of at most a third of the terminal's width, which leaves space for the bar."""
         return text if len(text) <= self.text_columns else f"{text[: self.text_columns - 1]}…"
 
     def running(self, n_cells: int) -> RunDisplay:
-        """The display of a run over so many missing cells."""
+        """The display of a run with this many missing cells."""
         return RunDisplay(self, n_cells)
 
 
 class RunDisplay:
-    """Progress of a run: cells done, what each worker is at, time left from the pace so far."""
+    """Progress of a run: cells done, the current work of each worker, and the time left at the rate so far."""
 
     def __init__(self, display: Display, n_cells: int) -> None:
         self.display, self.n_cells, self.n_done = display, n_cells, 0
@@ -116,10 +122,8 @@ class RunDisplay:
     def __call__(self, report: Report) -> None:
         event = report.event
         if isinstance(event, Progressed) and event.share < 1:
-            title, note = (
-                f"worker {report.worker + 1}",
-                f"loss {event.loss:.3f}, {event.images_per_second:,.0f} images/s",
-            )
+            title = f"worker {report.worker + 1}"
+            note = f"loss {event.loss:.3f}, {event.images_per_second:,.0f} images/s"
             if self.display.bars is not None:
                 note = f"{event.what} · {note}"
             else:

@@ -1,4 +1,4 @@
-"""What is told while a task is done: typed events, which travel between processes as lines of JSON."""
+"""Events that report how a task proceeds; they travel between processes as lines of JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Started:
-    """Work began on a cell, or on the training of several networks together; ``what`` says it in words."""
+    """Work began on a cell, or on several networks that are trained together; ``what`` describes it."""
 
     keys: tuple[str, ...]
     what: str
@@ -20,7 +20,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A training went on from the checkpoint of a step."""
+    """A training resumed from the checkpoint of a step."""
 
     key: str
     step: int
@@ -28,7 +28,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Progressed:
-    """How far the work that started last is: its share in 0…1, the latest loss, images per second."""
+    """Progress of the work started last: the completed share in 0…1, the latest loss, images per second."""
 
     what: str
     share: float
@@ -46,7 +46,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A cell failed: why, in one line, and the traceback."""
+    """A cell failed; ``reason`` is one line."""
 
     key: str
     what: str
@@ -56,14 +56,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Finished:
-    """The task ended, and another may start; cells that are ``left`` are not done because another process holds them."""
+    """The task ended; the cells in ``left`` were skipped because another process has locked them."""
 
     left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Crashed:
-    """What did the task died: why, in words, and the last that it wrote."""
+    """The worker died during the task: the reason, and the end of its standard error."""
 
     reason: str
     traceback: str
@@ -71,7 +71,7 @@ class Crashed:
 
 @dataclass(frozen=True)
 class Halted:
-    """No task can be done, for example because the disk is full: the parts of a UserError."""
+    """No task can be done, for example because the disk is full; the fields are those of a UserError."""
 
     what: str
     where: str
@@ -86,22 +86,22 @@ EVENTS: Mapping[str, type[Event]] = {
 
 @dataclass(frozen=True)
 class Report:
-    """An event and the number of the worker that it comes from."""
+    """An event and the number of the worker that sent it."""
 
     worker: int
     event: Event
 
 
 def to_line(message: Any) -> str:
-    """A dataclass of plain fields as one line of JSON, with its line end."""
+    """A dataclass of plain fields as one line of JSON, ending with a newline."""
     return json.dumps({"type": type(message).__name__, **vars(message)}) + "\n"
 
 
 def from_line(line: str, kinds: Mapping[str, type[T]]) -> T:
-    """What ``to_line`` was given.
+    """The inverse of ``to_line``.
 
     Raises:
-        KeyError, TypeError, ValueError: the line holds no message of these kinds.
+        KeyError, TypeError, ValueError: the line is not a message of one of these kinds.
     """
     fields = cast("dict[str, Any]", json.loads(line))
     kind = kinds[fields.pop("type")]

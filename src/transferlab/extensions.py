@@ -1,8 +1,8 @@
-"""Definitions from outside the package: what a study file defines, and what installed packages offer.
+"""Loads definitions from outside the package: those of a study file and those of installed packages.
 
-A study file is run once by the command and once by each worker; a store holds no code, so that reading one runs none.
-Installed packages offer definitions through the entry-point group ``transferlab``: an entry names a definition, a list of
-them, or a module that holds them.
+The command and each worker run a study file once. A store holds no code, so reading one runs none. Installed packages
+provide definitions through the entry-point group ``transferlab``: an entry names a definition, a list of definitions, or
+a module that contains them.
 """
 
 from __future__ import annotations
@@ -34,16 +34,14 @@ from transferlab.transfer.protocols import PROTOCOLS
 GROUP = "transferlab"
 TABLES: tuple[Table[Any], ...] = (PROTOCOLS, ORIGINS, METRICS, DESIGNS, BACKBONES, OPTIMISERS, SOURCES)
 PACKAGE = Path(__file__).parent
-STUDY = "study"  # the name that a study file gives to its study
+STUDY = "study"  # the variable that holds a study file's study
 
 
 def run_file(path: Path) -> dict[str, object]:
-    """Run a study file and take in the definitions that it makes; what it defines, by name.
-
-    Modules beside the file can be imported by it.
+    """Run a study file, register its definitions, and return its variables by name. It can import modules beside it.
 
     Raises:
-        UserError: it does not run through, with the line; or a definition has the name of another one.
+        UserError: the file fails (with the line), or a definition has the name of another one.
     """
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
@@ -65,10 +63,10 @@ def run_file(path: Path) -> dict[str, object]:
 
 
 def load_installed() -> None:
-    """Take in the definitions of installed packages.
+    """Register the definitions of installed packages.
 
     Raises:
-        UserError: a package does not load, or offers something else than definitions.
+        UserError: a package does not load or provides no definition.
     """
     from importlib.metadata import entry_points  # takes longer than the rest of --help
 
@@ -76,7 +74,7 @@ def load_installed() -> None:
         place = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         try:
             offered = entry.load()
-        except Exception as error:  # another author's package: whatever it raises is told with its name
+        except Exception as error:  # a package by another author may raise anything
             raise UserError(
                 f"the installed extension {entry.name} does not load: {error}", place, "update or remove it"
             ) from error
@@ -87,21 +85,21 @@ def load_installed() -> None:
         _bring(found, place, [])
 
 
-def must_be_here(needed: Sequence[BroughtDefinition]) -> None:
-    """Refuse to work on a plan whose definitions from outside are missing or have changed.
+def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
+    """Check that the definitions that a plan takes from outside are loaded and unchanged.
 
     Raises:
-        UserError: with the first of them.
+        UserError: naming the first that is missing or has changed.
     """
     for each in needed:
         brought = next(table for table in TABLES if table.kind == each.kind).brought(each.name)
         if brought is None or brought.code != each.code:
-            what = "is not here" if brought is None else "has changed since the study was planned"
+            what = "is missing" if brought is None else "has changed since the study was planned"
             raise UserError(f"the {each.kind} {each.name} {what}", each.place, "run the study's command again")
 
 
 def _bring(values: Iterable[object], place: str, files: Sequence[Path]) -> None:
-    """Add those values that are definitions and not ours to their tables."""
+    """Add the values that are definitions from outside to their tables."""
     for value in {id(value): value for value in values}.values():
         if isinstance(value, Definition) and not any(value is held for table in TABLES for held in table.values()):
             table = next((table for table in TABLES if isinstance(value, table.type)), None)
@@ -111,17 +109,17 @@ def _bring(values: Iterable[object], place: str, files: Sequence[Path]) -> None:
 
 
 def code_of(definition: Definition, files: Sequence[Path]) -> str:
-    """Digest of a definition's code: its version and the text of the files that it comes from.
+    """Digest of a definition's code: its version and the source of the files that define it.
 
-    Comments, layout and the study that a file defines do not count: another level of a study repeats nothing. What the
-    files import does not count either, which is what ``version`` is for.
+    Comments, layout and the file's study do not count, so that adding a level to a study repeats no work. Imported modules
+    do not count either; ``version`` is for changes in them.
     """
     held = {*files, *_files_of(definition)}
     return digest("code", definition.version, sorted(_text(path) for path in held))
 
 
 def _files_of(definition: Definition) -> Iterator[Path]:
-    """The files outside the package that a definition's functions and classes come from."""
+    """The files outside the package that define a definition's functions and classes."""
     for field in fields(definition):
         path = _file_of(getattr(definition, field.name))
         if path is not None and path.is_file() and PACKAGE not in path.resolve().parents:

@@ -1,4 +1,4 @@
-"""A plan as tasks, the units of work that are handed out, and which of them may start now; pure."""
+"""Splits a plan into tasks and selects the tasks that may start now; pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Task:
     """A unit of work: train a cohort of networks, or measure one network (its source accuracy and all its transfers).
 
     Args:
-        networks: keys of the networks that no other task may work on meanwhile.
-        cells: keys of the cells that it makes, in order; a training's are its networks.
-        needs: keys of the cells that must be done before it starts.
+        networks: keys of the networks that no other task may use at the same time.
+        cells: keys of the cells that it makes, in order; those of a training are its networks.
+        needs: keys of the cells that must be done first.
     """
 
     kind: Literal["train", "measure"]
@@ -27,13 +27,13 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a run stands: keys of cells that are done, of those that failed in this run, and of networks.
+class RunState:
+    """The state of a run: keys of the cells that are done or that failed in this run, and of networks.
 
     Args:
-        running: networks that a task of this run works on.
-        busy: networks that another process holds.
-        alone: networks to be trained by themselves, since their cohort crashed.
+        running: networks used by a task of this run.
+        busy: networks locked by another process.
+        alone: networks to train one at a time, because their cohort crashed.
     """
 
     done: set[str] = field(default_factory=set[str])
@@ -47,8 +47,8 @@ def tasks_of(plan: Plan, last: Collection[str] = ()) -> list[Task]:
     """All tasks of a plan, each cohort's training before the measurements of its networks.
 
     Args:
-        last: cells that are measured after the others of their network, for example because they failed before: they
-            may end the process that measures them.
+        last: cells to measure after the others of their network, for example because they failed before and may crash
+            the process again.
     """
     trained = {t.key for t in plan.trainings}
     groups = cohorts(plan)
@@ -65,16 +65,16 @@ def tasks_of(plan: Plan, last: Collection[str] = ()) -> list[Task]:
     return tasks
 
 
-def open_tasks(tasks: Sequence[Task], at: Standing) -> list[Task]:
+def open_tasks(tasks: Sequence[Task], at: RunState) -> list[Task]:
     """The tasks with cells that are neither done nor failed, in order."""
     return [task for task in tasks if not all(cell in at.done or cell in at.failed for cell in task.cells)]
 
 
-def next_tasks(tasks: Sequence[Task], at: Standing, most: int) -> list[Task]:
-    """The tasks that may start now, at most so many, each with only its cells that are still to be made.
+def next_tasks(tasks: Sequence[Task], at: RunState, most: int) -> list[Task]:
+    """At most ``most`` tasks that may start now, each reduced to the cells that are still missing.
 
-    Trained networks are measured before others are trained; else the order is that of ``tasks``. A task waits for what
-    it needs, so that a network whose training failed is never measured, and for networks that others work on.
+    Measurements of trained networks come before further trainings; otherwise the order is that of ``tasks``. A task waits
+    for the cells that it needs (a network whose training failed is never measured) and for networks in use.
     """
     to_measure: list[Task] = []
     others: list[Task] = []

@@ -21,7 +21,7 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.extensions import run_file
 from transferlab.images.toy import draw
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 from transferlab.specs import Pack, Recipe
 from transferlab.transfer.measure import Surroundings, measure
 from transferlab.transfer.problem import Network
@@ -97,7 +97,7 @@ def test_every_study_in_the_docs_plans(
             continue
         file = tmp_path / mark.removeprefix("study=")
         file.write_text(code)
-        prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", size=16, device="cpu"), lambda *_: None)
+        prepared = prepare(Request(str(file), None, [], tmp_path / "lab", size=16, device="cpu"), lambda *_: None)
         assert prepared.plan.contrasts and prepared.plan.trainings
         for contrast in prepared.plan.contrasts:
             assert sum(contrast.weights.values()) == 0

@@ -23,7 +23,7 @@ from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest, stream
 from transferlab.plan import Place, make_plan, source_key
 from transferlab.planned import SourceFacts
 from transferlab.specs import Augmentation, Design, Examples, Pack, Protocol, Recipe, TargetFacts
-from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.measure import Workspace, measure
 from transferlab.transfer.problem import Network
 from transferlab.transfer.protocols import PROTOCOLS
 from transferlab.transfer.targets import view
@@ -125,7 +125,7 @@ def test_a_protocol_measures_these_scores(name: str, make_pack: MakePack) -> Non
     wrong = stream("wrong labels").random(len(pack.labels)) < 0.25
     pack = replace(pack, labels=np.where(wrong, (pack.labels * 5 + 1) % 6, pack.labels).astype(np.int32))
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    metrics = measure(network, view(pack), protocol, 3, Surroundings(CPU)).metrics
+    metrics = measure(network, view(pack), protocol, 3, Workspace(CPU)).metrics
     assert {metric: metrics[metric] for metric in pinned} == pytest.approx(pinned, abs=0.025), f"{metrics}"
 
 
@@ -134,7 +134,7 @@ def test_a_detector_finds_so_much(make_scenes: MakePack) -> None:
     pack = make_scenes((40, 8, 24))
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
     protocol = detect(examples=200, lr=2e-3, proposals=40)
-    metrics = measure(network, view(pack), protocol, 3, Surroundings(CPU)).metrics
+    metrics = measure(network, view(pack), protocol, 3, Workspace(CPU)).metrics
     assert metrics == pytest.approx({"mAP": 0.634, "mAP at 11 recalls": 0.631, "AP": 0.204}, abs=0.06), f"{metrics}"
 
 

@@ -14,7 +14,7 @@ import pytest
 from transferlab.identity import ENGINE, TRANSFER, digest, plain
 from transferlab.outcomes.arrays import npz_bytes
 from transferlab.plan import cohorts
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 from transferlab.runners.shares import possible
 
 STUDY = """
@@ -58,7 +58,9 @@ def lab(tmp_path: Path) -> Path:
     np.savez(tmp_path / "made.npz", images=random.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8), labels=labels,
              split=split)  # fmt: skip
     (tmp_path / "my_study.py").write_text(STUDY.format(f"npz:{tmp_path}/made.npz"))
-    prepared = prepare(Wanted(str(tmp_path / "my_study.py"), None, (), tmp_path / "lab", device="cpu"), lambda *_: None)
+    prepared = prepare(
+        Request(str(tmp_path / "my_study.py"), None, (), tmp_path / "lab", device="cpu"), lambda *_: None
+    )
     plan, store, machine = prepared.plan, prepared.store, prepared.machine
     for t in plan.transfers:
         if t.seed < 2:

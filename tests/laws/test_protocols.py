@@ -12,7 +12,7 @@ import torch
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.specs import TEST, Augmentation, Pack, Protocol, Recipe
-from transferlab.transfer.measure import Measured, Surroundings, measure, problem_of
+from transferlab.transfer.measure import Measured, Workspace, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import PROTOCOLS, finetune, induction, knn, probe, refit
 from transferlab.transfer.targets import view
@@ -26,13 +26,13 @@ KINDS = {"probe": probe(), "knn": knn(), "finetune": finetune(examples=1600, lr=
 def problem(pack: Pack, protocol: Protocol, seed: int = 0) -> Problem:
     torch.set_num_threads(1)
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    return problem_of(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
+    return problem_of(network, view(pack), protocol, seed, Workspace(Place("cpu", "fp32")))
 
 
 def measured(pack: Pack, protocol: Protocol, seed: int = 0) -> Measured:
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
     torch.set_num_threads(1)
-    return measure(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
+    return measure(network, view(pack), protocol, seed, Workspace(Place("cpu", "fp32")))
 
 
 def test_every_protocol_is_under_these_laws() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.outcomes.files import OUTER, explain_disk_errors, write_atomically
+from transferlab.outcomes.files import EXPLAINED, explain_disk_errors, write_atomically
 
 
 def failing(number: int) -> Callable[..., Any]:
@@ -38,7 +38,7 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("number", [*OUTER, errno.ENOMEM])
+@pytest.mark.parametrize("number", [*EXPLAINED, errno.ENOMEM])
 def test_a_fault_at_any_call_leaves_the_old_file_and_nothing_else(
     call: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_fault_at_any_call_leaves_the_old_file_and_nothing_else(
     write_atomically(path, b"old")
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(number))
-        with pytest.raises(UserError if number in OUTER else OSError):
+        with pytest.raises(UserError if number in EXPLAINED else OSError):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -19,9 +19,9 @@ from transferlab.planned import restored
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
 from transferlab.runners import drive
-from transferlab.runners.estimate import describe, standing
+from transferlab.runners.estimate import describe, status_text
 from transferlab.runners.machine import Machine
-from transferlab.runners.prepare import Prepared, Wanted, prepare
+from transferlab.runners.prepare import Prepared, Request, prepare
 from transferlab.specs import Augmentation
 
 MACHINE = Machine("cpu", "fp32", 1, "test")
@@ -49,7 +49,7 @@ def study_of(classes: str, *targets: str) -> Study:
 
 
 def prepared_of(study: Study, store: Path) -> Prepared:
-    return prepare(Wanted(study, None, (), store, device="cpu"), lambda *_: None)
+    return prepare(Request(study, None, (), store, device="cpu"), lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_table_status_and_plan_know_of_it(done: Store, classes: str) -> None:
     rows = [row for row in table_rows(done) if row["protocol"] == "detect"]
     assert {row["metric"] for row in rows} == {"mAP", "mAP at 11 recalls", "AP"}
     assert len(rows) == 3 * 3 * 4
-    assert "0 missing" in standing(done)
+    assert "0 missing" in status_text(done)
     prepared = prepared_of(study_of(classes, classes, BOXES), done.path)
     assert not drive.missing(prepared.plan, prepared.store)
     lines = list(describe(prepared))

@@ -30,7 +30,7 @@ from transferlab.runners.machine import Machine
 from transferlab.runners.networks import WEIGHTS, Bench
 from transferlab.runners.packs import obtain
 from transferlab.specs import Augmentation, Examples, Protocol, Recipe
-from transferlab.tasks import Standing, Task, tasks_of
+from transferlab.tasks import RunState, Task, tasks_of
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 20), precision="fp32",
                 augmentation=Augmentation(2, False))  # fmt: skip
@@ -167,7 +167,7 @@ def test_a_crash_of_a_cohort_has_each_of_its_networks_tried_alone(lab: Callable[
 
     executor = EXECUTORS["local"].make(plan, store, Machine("cpu", "fp32", 1, "test"), None, 900.0)
     try:
-        Drive(tasks, Standing(), store, executor, kill_the_cohort).work()
+        Drive(tasks, RunState(), store, executor, kill_the_cohort).work()
     finally:
         executor.close()
     begun = [event.keys for event in told if isinstance(event, Started)]

@@ -11,7 +11,7 @@ from transferlab.errors import UserError
 from transferlab.events import Crashed, Done, Event, Failed, Finished, Halted, Report, Started
 from transferlab.outcomes.store import Store
 from transferlab.runners.drive import Drive
-from transferlab.tasks import Standing, Task
+from transferlab.tasks import RunState, Task
 
 TASKS = [Task("train", ("a", "b"), ("a", "b")), Task("measure", ("a",), ("a:0", "a:1"), ("a",)),
          Task("measure", ("b",), ("b:0", "b:1"), ("b",)), Task("measure", ("u",), ("u:0",))]  # fmt: skip
@@ -51,8 +51,8 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path / "lab", create=True)
 
 
-def driven(store: Store, play: Play) -> tuple[Standing, Player, list[Event]]:
-    at, player, told = Standing(), Player(play), list[Event]()
+def driven(store: Store, play: Play) -> tuple[RunState, Player, list[Event]]:
+    at, player, told = RunState(), Player(play), list[Event]()
     Drive(TASKS, at, store, player, lambda report: told.append(report.event)).work()
     return at, player, told
 
@@ -126,7 +126,7 @@ def test_cells_that_another_process_makes_are_waited_for(store: Store) -> None:
             store.write_cell("a", ["a"], {"metrics": {}}, {})
         return [Started(("b",), "b"), Done("b", "b"), Finished(("a",))] if "b" in task.cells else [Finished(("a",))]
 
-    at, player = Standing(), Player(play)
+    at, player = RunState(), Player(play)
     Drive(TASKS, at, store, player, lambda report: None).work()
     assert at.done == CELLS
     assert [task.cells for task in player.started][:4] == [("a", "b"), ("b:0", "b:1"), ("u:0",), ("a",)]

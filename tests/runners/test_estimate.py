@@ -14,7 +14,7 @@ from transferlab.designs import SubsetFacts
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
 from transferlab.planned import Plan, SourceFacts
-from transferlab.runners.estimate import describe, standing, why
+from transferlab.runners.estimate import describe, status_text, why
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared
 from transferlab.specs import Epochs, Examples, Pack, Recipe, TargetFacts, UntilFlat
@@ -76,4 +76,4 @@ def test_a_plan_tells_uneven_label_sets_and_what_the_study_notes(plan_of: Callab
 
 
 def test_an_empty_store_has_no_standing(tmp_path: Path) -> None:
-    assert "no study has been run" in standing(Store.open(tmp_path / "other", create=True))
+    assert "no study has been run" in status_text(Store.open(tmp_path / "other", create=True))

@@ -15,7 +15,7 @@ from transferlab.outcomes.verify import verify
 from transferlab.runners.leakage import Audit, audit, draw, pairs
 
 PX = 32
-QUIET = {"packing": lambda *_: None, "looking": lambda *_: None}
+QUIET = {"packing": lambda *_: None, "comparing": lambda *_: None}
 
 
 def pictures(n: int, seed: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def planted(tmp_path: Path) -> tuple[str, str]:
 
 def audited(tmp_path: Path, source: str, *targets: str) -> tuple[Store, list[Audit]]:
     store = Store.open(tmp_path / "lab", create=True)
-    return store, audit(store, source, targets, PX, QUIET)
+    return store, audit(store, source, targets, PX, **QUIET)
 
 
 def test_planted_copies_are_found_and_kept(tmp_path: Path, planted: tuple[str, str]) -> None:
@@ -91,7 +91,7 @@ def test_a_target_without_test_images_is_told_before_anything_is_compared(tmp_pa
     source = saved(tmp_path / "a.npz", pictures(30, 1))
     target = saved(tmp_path / "b.npz", pictures(30, 2), ("train", "val"))
     looked: list[str] = []
-    progress = {**QUIET, "looking": lambda text, *_: looked.append(text)}
+    progress = {**QUIET, "comparing": lambda text, *_: looked.append(text)}
     with pytest.raises(UserError, match="no test split .*b"):
-        audit(Store.open(tmp_path / "lab", create=True), source, [target], PX, progress)
+        audit(Store.open(tmp_path / "lab", create=True), source, [target], PX, **progress)
     assert not looked

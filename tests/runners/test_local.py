@@ -124,12 +124,12 @@ def small_plan(store: Store, pack: Pack, **changes: Any) -> Plan:
 
 
 def test_a_loss_that_is_not_finite_is_recorded_and_the_rest_goes_on(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Wanted, prepare
+    from transferlab.runners.prepare import Request, prepare
 
     file = tmp_path / "s.py"
     file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320).replace(
         "batch=16,", "batch=16, lr=1e30,"))  # fmt: skip
-    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
+    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
     told: list[Report] = []
     left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), told.append)
     assert left > 0
@@ -146,11 +146,11 @@ def worker_of_this_process() -> int:
 
 
 def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Wanted, prepare
+    from transferlab.runners.prepare import Request, prepare
 
     file = tmp_path / "s.py"
     file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=640))
-    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
+    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
     killed: list[str] = []
 
     def kill_the_first(report: Report) -> None:
@@ -171,11 +171,11 @@ def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path:
 def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
     tmp_path: Path, source: tuple[str, str]
 ) -> None:
-    from transferlab.runners.prepare import Wanted, prepare
+    from transferlab.runners.prepare import Request, prepare
 
     file = tmp_path / "s.py"
     file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
-    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
     asked: list[int] = []
     resumed: list[Resumed] = []
 
@@ -192,11 +192,11 @@ def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
 
 
 def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Wanted, prepare
+    from transferlab.runners.prepare import Request, prepare
 
     file = tmp_path / "s.py"
     file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
-    prepared = prepare(Wanted(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
     stopped: list[int] = []
 
     def freeze_the_first(report: Report) -> None:

@@ -12,12 +12,12 @@ from transferlab import Epochs, Examples, Study, UserError, compare, designs, in
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen
 from transferlab.runners.estimate import describe
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 from transferlab.specs import Recipe
 
 
 @pytest.fixture
-def wanted(tmp_path: Path) -> Wanted:
+def wanted(tmp_path: Path) -> Request:
     random = np.random.default_rng(0)
     split = np.array(["train", "val", "test"])[np.arange(60) // 3 % 3]
     np.savez(tmp_path / "made.npz", images=random.integers(0, 256, (60, 16, 16, 3)).astype(np.uint8),
@@ -25,10 +25,10 @@ def wanted(tmp_path: Path) -> Wanted:
     spec = f"npz:{tmp_path}/made.npz"
     study = Study(source=spec, targets=[spec], conditions={n: designs.images_per_class(n) for n in (2, 6)}, seeds=2,
                   contrasts=[compare("6", "2")], recipe=Recipe(image_px=16))  # fmt: skip
-    return Wanted(study, None, (), tmp_path / "lab", device="cpu")
+    return Request(study, None, (), tmp_path / "lab", device="cpu")
 
 
-def test_a_plan_that_turns_out_to_be_impossible_leaves_neither_subsets_nor_a_study(wanted: Wanted) -> None:
+def test_a_plan_that_turns_out_to_be_impossible_leaves_neither_subsets_nor_a_study(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
     too_many = {**wanted.study.conditions, "all": designs.all_images(), "400": designs.images_per_class(400)}
     with pytest.raises(UserError, match="images per class = 400"):
@@ -37,7 +37,7 @@ def test_a_plan_that_turns_out_to_be_impossible_leaves_neither_subsets_nor_a_stu
     assert not Store.open(wanted.store, create=False).studies()
 
 
-def test_sizes_are_told_without_reading_a_subset_again(wanted: Wanted) -> None:
+def test_sizes_are_told_without_reading_a_subset_again(wanted: Request) -> None:
     prepared = prepare(wanted, lambda *_: None)
     cells = {t.cell.subset for t in prepared.plan.trainings}
     assert set(prepared.subsets) == cells == {path.stem for path in wanted.store.glob("subsets/*")}
@@ -51,7 +51,7 @@ def test_sizes_are_told_without_reading_a_subset_again(wanted: Wanted) -> None:
     assert told[-1].split()[:4] == ["6", "18", "images,", "3"]
 
 
-def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wanted: Wanted) -> None:
+def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
     deep = replace(wanted.study, targets=["source"], protocols=[probe(), induction(cut=7)])
     with pytest.raises(UserError, match="no cut at depth 7 .*depths are from 0 to 1"):
@@ -59,9 +59,9 @@ def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wa
     assert not Store.open(wanted.store, create=False).studies()
 
 
-def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Wanted) -> None:
+def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
-    asked = Wanted("images-per-class", wanted.study.source, wanted.study.targets, wanted.store, seeds=1,
+    asked = Request("images-per-class", wanted.study.source, wanted.study.targets, wanted.store, seeds=1,
                    recipe="alexnet", device="cpu")  # fmt: skip
     recipe = prepare(asked, lambda *_: None).plan.recipe
     assert (recipe.backbone, recipe.image_px, recipe.schedule) == ("alexnet-caffe", 224, "steps")
@@ -69,7 +69,7 @@ def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Wanted) -
         prepare(replace(asked, size=32), lambda *_: None)
 
 
-def test_another_protocol_takes_the_place_of_the_studys_own_and_those_of_the_source_stay(wanted: Wanted) -> None:
+def test_another_protocol_takes_the_place_of_the_studys_own_and_those_of_the_source_stay(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
     both = replace(wanted.study, targets=["source", *wanted.study.targets], protocols=[probe(), knn(), refit()])
     plan = prepare(replace(wanted, study=both, protocol="finetune"), lambda *_: None).plan
@@ -77,7 +77,7 @@ def test_another_protocol_takes_the_place_of_the_studys_own_and_those_of_the_sou
     assert prepare(replace(wanted, study=both), lambda *_: None).plan.protocols == (probe(), knn(), refit())
 
 
-def test_equal_passes_are_as_many_as_the_length_is_over_the_whole_source(wanted: Wanted) -> None:
+def test_equal_passes_are_as_many_as_the_length_is_over_the_whole_source(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
     short = replace(wanted.study, recipe=replace(wanted.study.recipe, length=Examples(50)))
     plan = prepare(replace(wanted, study=short, epochs=True), lambda *_: None).plan

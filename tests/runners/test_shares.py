@@ -1,4 +1,4 @@
-"""Sharing out the cores: what is possible, what ends soonest, and that a measurement is made once and kept."""
+"""Sharing out the cores: what is possible, what ends fastest, and that a measurement is made once and kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, SourceFacts
 from transferlab.runners.machine import Machine
-from transferlab.runners.shares import WORTH_MEASURING, Share, images_per_second, possible, share, soonest
+from transferlab.runners.shares import WORTH_MEASURING, Share, fastest, images_per_second, possible, share
 from transferlab.specs import Examples, Pack, Recipe, TargetFacts
 
 MakePack = Callable[..., Pack]
@@ -40,9 +40,9 @@ def test_two_cores_can_be_two_workers_or_one_and_a_gpu_is_one_worker() -> None:
 
 def test_the_fastest_share_wins_unless_its_last_round_stands_half_empty() -> None:
     rates = {Share(2, 1): 120.0, Share(1, 2): 100.0}
-    assert soonest(8, rates) == Share(2, 1)
-    assert soonest(3, rates) == Share(1, 2)  # two rounds of 2/120 each against three of 1/100
-    assert soonest(8, {Share(2, 1): 90.0, Share(1, 2): 100.0}) == Share(1, 2)
+    assert fastest(8, rates) == Share(2, 1)
+    assert fastest(3, rates) == Share(1, 2)  # two rounds of 2/120 each against three of 1/100
+    assert fastest(8, {Share(2, 1): 90.0, Share(1, 2): 100.0}) == Share(1, 2)
 
 
 @pytest.fixture

@@ -133,12 +133,12 @@ from transferlab.outcomes.verify import verify
 from transferlab.report.gather import table_rows
 from transferlab.runners import worker
 from transferlab.runners.local import Setup
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 from transferlab.tasks import tasks_of
 
 CALLS = ("fsync", "link", "replace", "unlink")
 folder = Path(sys.argv[1])
-plan = prepare(Wanted(sys.argv[2], None, (), folder / "template", device="cpu"), lambda *_: None).plan
+plan = prepare(Request(sys.argv[2], None, (), folder / "template", device="cpu"), lambda *_: None).plan
 train, measure, *_ = tasks_of(plan)  # one network will do
 outcomes = []
 

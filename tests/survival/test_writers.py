@@ -159,10 +159,10 @@ from dataclasses import replace
 from pathlib import Path
 from transferlab.outcomes.store import Store
 from transferlab.runners.drive import run
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 
 folder = Path(sys.argv[1])
-prepared = prepare(Wanted(str(folder / "my_study.py"), None, (), folder / "lab", device="cpu"), lambda *_: None)
+prepared = prepare(Request(str(folder / "my_study.py"), None, (), folder / "lab", device="cpu"), lambda *_: None)
 store = Store.open(folder / "lab", create=False, locks=False)
 print("ready", flush=True)
 sys.stdin.readline()

@@ -12,7 +12,7 @@ from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
 from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import finetune
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import finetune as protocol
 from transferlab.transfer.targets import view
@@ -26,7 +26,7 @@ def problem(make_pack: Callable[..., Pack]) -> Problem:
     torch.set_num_threads(1)
     pack = make_pack((12,) * 4)
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    return problem_of(network, view(pack), protocol(examples=640, lr=0.05), 0, Surroundings(Place("cpu", "fp32")))
+    return problem_of(network, view(pack), protocol(examples=640, lr=0.05), 0, Workspace(Place("cpu", "fp32")))
 
 
 def test_the_network_that_it_starts_from_is_left_as_it_was(problem: Problem) -> None:

@@ -16,7 +16,7 @@ from transferlab.errors import UserError
 from transferlab.specs import Augmentation, Pack, Protocol, Recipe
 from transferlab.transfer import induction as room
 from transferlab.transfer import problem as problem_room
-from transferlab.transfer.measure import Surroundings, measure, problem_of
+from transferlab.transfer.measure import Workspace, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import induction
 from transferlab.transfer.superclasses import under_labels
@@ -34,7 +34,7 @@ def target(make_pack: Callable[..., Pack]) -> Target:
 def problem(target: Target) -> Problem:
     torch.set_num_threads(1)
     network = Network(build("small:8", 16, 1), RECIPE, target.pack.mean, target.pack.std)
-    return problem_of(network, target, induction(cut=1), 0, Surroundings(Place("cpu", "fp32")))
+    return problem_of(network, target, induction(cut=1), 0, Workspace(Place("cpu", "fp32")))
 
 
 def test_classes_and_coarse_labels_are_those_of_the_nearest_image(problem: Problem, target: Target) -> None:
@@ -48,7 +48,7 @@ def test_classes_and_coarse_labels_are_those_of_the_nearest_image(problem: Probl
         return KNeighborsClassifier(1, algorithm="brute", metric="cosine").fit(gallery[rows], of_rows).predict(asked)
 
     every = np.arange(len(known))
-    measured = measure(problem.network, target, problem.protocol, 0, Surroundings(problem.place))
+    measured = measure(problem.network, target, problem.protocol, 0, Workspace(problem.place))
     assert (measured.rows["right"] == (nearest(every, known, queries) == wanted)).all()
     assert (measured.rows["right superclass"] == (nearest(every, of[known], queries) == of[wanted])).all()
     within = np.zeros(len(wanted), bool)

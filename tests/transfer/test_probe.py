@@ -18,7 +18,7 @@ from transferlab.identity import stream
 from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import logistic as logistic_room
 from transferlab.transfer import probe as probe_room
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.metrics.top1 import top1
 from transferlab.transfer.probe import PENALTIES, fit_predict
 from transferlab.transfer.problem import Network, Problem
@@ -39,7 +39,7 @@ def problem(target: Target, precision: Literal["bf16", "fp32"]) -> Problem:
     """Few features separate these classes."""
     torch.set_num_threads(1)
     network = Network(build("small:8", 16, 1), RECIPE, target.pack.mean, target.pack.std)
-    made = problem_of(network, target, probe(), 0, Surroundings(Place("cpu", "fp32")))
+    made = problem_of(network, target, probe(), 0, Workspace(Place("cpu", "fp32")))
     for split in ("train", "val", "test"):
         made.features(split)  # the same features for both precisions
     return replace(made, place=Place("cpu", precision))

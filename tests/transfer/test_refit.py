@@ -16,7 +16,7 @@ from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import probe, refit
 from transferlab.transfer import problem as problem_room
 from transferlab.transfer.logistic import mean_loss
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import refit as protocol
 from transferlab.transfer.targets import Target, view
@@ -36,7 +36,7 @@ def target(make_pack: Callable[..., Pack]) -> Target:
 def problem(target: Target) -> Problem:
     torch.set_num_threads(1)
     network = Network(build("small:4", 16, 1), RECIPE, target.pack.mean, target.pack.std)
-    return problem_of(network, target, protocol(), 0, Surroundings(Place("cpu", "fp32")))
+    return problem_of(network, target, protocol(), 0, Workspace(Place("cpu", "fp32")))
 
 
 @pytest.fixture

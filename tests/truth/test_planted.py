@@ -13,7 +13,7 @@ from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.gather import answers
 from transferlab.runners import drive
-from transferlab.runners.prepare import Wanted, prepare
+from transferlab.runners.prepare import Request, prepare
 
 STUDY = Study(
     source="toy",
@@ -33,7 +33,9 @@ STUDY = Study(
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory: pytest.TempPathFactory) -> StudyAnswers:
-    prepared = prepare(Wanted(STUDY, None, (), tmp_path_factory.mktemp("truth") / "lab", device="cpu"), lambda *_: None)
+    prepared = prepare(
+        Request(STUDY, None, (), tmp_path_factory.mktemp("truth") / "lab", device="cpu"), lambda *_: None
+    )
     assert drive.run(prepared.plan, prepared.store, prepared.machine, lambda _: None) == 0
     return answers(prepared.store, prepared.plan.identity)
 

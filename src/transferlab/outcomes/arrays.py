@@ -1,4 +1,4 @@
-"""Arrays and subsets as npz bytes: equal arrays give equal bytes, and nothing pickled is written or read."""
+"""Arrays and subsets as npz bytes; equal arrays give equal bytes, and nothing is pickled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transferlab.specs import Subset
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Arrays as an npz, compressed unless told otherwise; it holds no time stamps."""
+    """Arrays as npz bytes without time stamps; ``method`` is one of zipfile's."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:
         for name in sorted(arrays):
@@ -32,9 +32,9 @@ def read_npz(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def subset_bytes(subset: Subset) -> bytes:
-    """A subset as npz: its rows as one bit for each image of the pack, its labels in the narrowest unsigned integers.
+    """A subset as npz: one bit for each image of the pack, and labels in the narrowest unsigned integers.
 
-    Not compressed: deflating took most of the time of planning on a million images.
+    It is not compressed: deflating took most of the time of planning with a million images.
     """
     facts = {"pack": subset.pack, "label_names": subset.label_names, "members": subset.members}
     mask = np.zeros(int(subset.rows.max(initial=-1)) + 1, bool)
@@ -47,7 +47,7 @@ def subset_bytes(subset: Subset) -> bytes:
 
 
 def read_subset(data: bytes) -> Subset:
-    """The subset of ``subset_bytes``; damaged bytes raise whatever zip, npy and JSON raise, or give another digest."""
+    """The inverse of ``subset_bytes``; damaged bytes raise any error of zip, npy or JSON, or give another digest."""
     held = read_npz(data)
     facts = json.loads(held["facts"].tobytes())
     rows, labels = np.flatnonzero(np.unpackbits(held["mask"])).astype(np.int32), held["labels"].astype(np.int32)

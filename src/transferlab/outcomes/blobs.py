@@ -1,4 +1,4 @@
-"""Blobs: bytes under names, in a folder or, one day, in a bucket; no lock and no appending, so that both can be had."""
+"""Blobs: bytes under names, stored in a folder. The interface has no locks and no appending, so that a bucket would do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from transferlab.outcomes.files import TEMPORARY, explain_disk_errors, publish_atomically, sync, write_atomically
 
-# Empty parts, one dot or two; a temporary file; characters that some disks take for a separator or an end.
+# Empty or dotted parts, temporary files, and characters that some file systems treat as separators or terminators.
 UNSAFE = re.compile(rf"(?:^|/)(?:\.{{0,2}}(?:/|\Z)|{re.escape(TEMPORARY)})|[\\\0]")
 
 
@@ -24,35 +24,35 @@ class Blobs(Protocol):
 
     Raises:
         ValueError: from every method, for an unsafe name (absolute, empty or dotted parts, a temporary file's name).
-        UserError: from the methods that write, for a full, read-only or forbidden disk.
+        UserError: from the methods that write, if the disk is full or read-only or access is denied.
     """
 
     def read(self, name: str) -> bytes | None:
-        """The bytes under a name; None where there are none."""
+        """The bytes under a name; None if it does not exist."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
-        """Write or replace a blob; a reader sees the old bytes or all of the new ones."""
+        """Write or replace a blob; a reader sees either all old or all new bytes."""
         ...
 
     def publish(self, name: str, data: bytes) -> bool:
-        """Write a blob if there is none of this name, whole, and say whether it was written."""
+        """Write a whole blob unless the name exists; returns whether it was written."""
         ...
 
     def together(self) -> AbstractContextManager[Callable[[str, bytes], None]]:
-        """Write the blobs that are given within, at its end, or none of them where it ends with an exception."""
+        """A context that yields a function to write blobs; they appear at its end, or not at all after an exception."""
         ...
 
     def listing(self, prefix: str) -> dict[str, int]:
-        """Full names of the blobs under a prefix, and how many bytes each has."""
+        """Full names and sizes in bytes of the blobs under a prefix."""
         ...
 
     def delete(self, name: str) -> None:
-        """Delete a blob, if it is there."""
+        """Delete a blob if it exists."""
         ...
 
     def clear(self, prefix: str, keep: Collection[str] = ()) -> None:
-        """Delete the blobs under a prefix except those of these full names, and what killed writers left there."""
+        """Delete the blobs under a prefix except those with these full names, and files left by killed writers."""
         ...
 
     def move(self, name: str, to: str) -> None:
@@ -81,7 +81,7 @@ class FolderBlobs:
 
     @contextlib.contextmanager
     def together(self) -> Generator[Callable[[str, bytes], None]]:
-        """Until the end the blobs wait on the disk: however many there are, memory holds one."""
+        """Blobs wait on the disk until the end, so that memory holds only one."""
         with explain_disk_errors(self.path):
             staging = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self.path))
         waiting: dict[Path, Path] = {}
@@ -107,7 +107,7 @@ class FolderBlobs:
         sizes: dict[str, int] = {}
         for name, entry in _walk(self._folder(prefix), prefix):
             if f"/{TEMPORARY}" not in f"/{name}":
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                with contextlib.suppress(FileNotFoundError):  # deleted by another process
                     sizes[name] = entry.stat().st_size
         return sizes
 
@@ -135,7 +135,7 @@ class FolderBlobs:
         return Path(self._path(name))
 
     def _path(self, name: str) -> str:
-        """Where a blob lies, as text: making a ``Path`` costs as much as reading a record."""
+        """The path of a blob as text: making a ``Path`` takes as long as reading a record."""
         if UNSAFE.search(name):
             raise ValueError(f"{name!r} is not a safe name of a blob")
         return f"{self.path}/{name}"
@@ -145,7 +145,7 @@ class FolderBlobs:
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every file below a folder, temporary ones included, with its name after ``prefix``."""
+    """All files below a folder, including temporary ones, with their names after ``prefix``."""
     todo = [(folder, prefix)]
     while todo:
         path, above = todo.pop()
@@ -156,5 +156,5 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                         todo.append((entry.path, f"{above}{entry.name}/"))
                     else:
                         yield f"{above}{entry.name}", entry
-        except FileNotFoundError:  # there is none, or it was set aside meanwhile
+        except FileNotFoundError:  # it does not exist, or was just moved to quarantine
             continue

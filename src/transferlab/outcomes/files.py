@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever ends the process; and disk errors that the user can mend, in one paragraph."""
+"""Writes files that are whole or absent even after a crash, and explains disk errors that the user can fix."""
 
 from __future__ import annotations
 
@@ -11,58 +11,57 @@ from pathlib import Path
 
 from transferlab.errors import UserError
 
-TEMPORARY = ".tmp-"  # names of files that are being written begin so; a killed process may leave some
+TEMPORARY = ".tmp-"  # prefix of files being written; a killed process may leave some
 
-OUTER = {
+EXPLAINED = {
     errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file would be too large",
     errno.EROFS: "the disk is read-only", errno.EACCES: "access is not allowed", errno.EPERM: "access is not allowed",
     errno.EIO: "the disk has a fault", errno.ENOTDIR: "a file stands where a folder should",
     errno.EEXIST: "a file stands where a folder should", errno.EISDIR: "a folder stands where a file should",
     errno.ENAMETOOLONG: "the name is too long",
 }  # fmt: skip
-NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # FAT, some network disks
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # FAT, some network file systems
 
 
 @contextlib.contextmanager
 def explain_disk_errors(path: Path) -> Generator[None]:
-    """Turn a full, read-only or forbidden disk into one paragraph; other errors pass.
+    """Turn disk errors that the user can fix into UserErrors; others pass.
 
     Raises:
-        UserError: for the errors in OUTER.
+        UserError: for the errors in EXPLAINED.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in OUTER:
+        if error.errno not in EXPLAINED:
             raise
         raise UserError(
-            OUTER[error.errno], str(path), "make room or name another place, then repeat the command; finished work is kept"
+            EXPLAINED[error.errno], str(path), "make room or name another folder, then repeat the command; finished work is kept"
         ) from error  # fmt: skip
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write or replace a file, with its folders: a reader sees the old file or the whole new one.
+    """Write or replace a file, and create its folders; a reader sees the old file or the whole new one.
 
     Raises:
-        UserError: full, read-only or forbidden disk; nothing else is touched.
+        UserError: the disk is full or read-only, or access is denied; nothing else is changed.
     """
     _write(path, data, _rename)
 
 
 def publish_atomically(path: Path, data: bytes) -> bool:
-    """Write a file if there is none of its name, and say whether it was written.
+    """Write a file unless its name exists; returns whether it was written.
 
-    Where the disk has no hard links, two processes that publish in the same instant may both be told yes; the later
-    file stays, whole.
+    Without hard links, two processes that publish at the same instant may both get True; the later file remains, whole.
 
     Raises:
-        UserError: full, read-only or forbidden disk; nothing else is touched.
+        UserError: the disk is full or read-only, or access is denied; nothing else is changed.
     """
     return _write(path, data, _link)
 
 
 def sync(path: Path) -> None:
-    """Make a file's bytes, or the names inside a folder, survive a power cut."""
+    """Flush a file's bytes, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -71,7 +70,7 @@ def sync(path: Path) -> None:
 
 
 def _write(path: Path, data: bytes, place: Callable[[Path, Path], bool], attempts: int = 3) -> bool:
-    """Write to a temporary name, fsync, give the file its own name with ``place``, fsync the folder."""
+    """Write a temporary file, fsync it, give it its name with ``place``, and fsync the folder."""
     temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
     with explain_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +80,7 @@ def _write(path: Path, data: bytes, place: Callable[[Path, Path], bool], attempt
                 file.flush()
                 os.fsync(file.fileno())
             placed = place(temporary, path)
-        except FileNotFoundError:  # another process has cleared the folder, or set it aside
+        except FileNotFoundError:  # another process cleared the folder or moved it to quarantine
             if attempts == 1:
                 raise
             return _write(path, data, place, attempts - 1)
@@ -99,7 +98,7 @@ def _rename(temporary: Path, path: Path) -> bool:
 
 
 def _link(temporary: Path, path: Path) -> bool:
-    """Give the file its own name unless that is taken, and drop the temporary name."""
+    """Give the file its name unless it exists, and remove the temporary name."""
     placed = True
     try:
         path.hardlink_to(temporary)

@@ -1,4 +1,4 @@
-"""JSON that tells when any byte of it has changed: its first field is the hash of all that follows."""
+"""JSON in which any changed byte is detected: its first field is the hash of everything after it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def checksum(data: bytes) -> str:
 
 
 def sealed(facts: Mapping[str, Any]) -> bytes:
-    """Plain data as JSON under its hash."""
+    """Plain data as JSON that begins with its hash."""
     rest = json.dumps(dict(facts), indent=1).encode()[1:]
     return _seal(rest) + rest
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
-    """What ``sealed`` was given.
+    """The inverse of ``sealed``.
 
     Raises:
-        ValueError: the bytes are not those that ``sealed`` made.
+        ValueError: the bytes have changed.
     """
     if not data.startswith(_seal(data[len(_seal(b"")) :])):
         raise ValueError("the hash does not fit")

@@ -1,15 +1,15 @@
-"""The store: cells named by the hash of all that they depend on; written whole or not at all, checked when read.
+"""The store of results. Cells are named by the hash of everything they depend on, written atomically, checked when read.
 
     lab/lab.json                    format version
-    lab/packs/<digest>/             packs; index/ says which spec gave which
+    lab/packs/<digest>/             packs; index/ maps specs to packs
     lab/subsets/<digest>.npz
     lab/labels/<name>.npz           test rows and labels of a target
     lab/studies/<identity>.json     plans
-    lab/notes/<identity>.json       circumstances of a study's latest run
+    lab/notes/<identity>.json       how a study was run last
     lab/cells/<2>/<key>/            files such as rows-<hash>.npz, then record-<number of files>.json, which names them
-    lab/failures/<key>.json         circumstances; a later success removes it
-    lab/claims/<name>               an operating-system lock held while working
-    lab/quarantine/                 what verify set aside
+    lab/failures/<key>.json         why a cell failed; deleted when it succeeds
+    lab/claims/<name>               an operating-system lock on work in progress
+    lab/quarantine/                 damaged files that verify set aside
 """  # fmt: skip
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from transferlab.specs import Subset
 
 FORMAT = 2
 CHECKPOINT = "checkpoint"
-# The number of files; successors of a damaged record are numbered from 2.
+# The number of files, and for replacements of a damaged record a number from 2.
 RECORD = re.compile(r"record-(\d+)(?:-(\d+))?\.json")
 
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store; see the module's docstring for its layout.
+    """An opened store; its layout is in the module's docstring.
 
-    Locks save double work. Without them two processes may do the same cell; the store stays right, with one record.
+    Locks avoid double work. Without them two processes may compute the same cell; the store stays correct, with one record.
     """
 
     path: Path
@@ -54,10 +54,10 @@ class Store:
 
     @staticmethod
     def open(path: Path, *, create: bool, locks: bool = True) -> Store:
-        """Open a store, or make one.
+        """Open a store, or create one.
 
         Raises:
-            UserError: no store there (without ``create``), a folder of other things, another format, a damaged mark.
+            UserError: no store (without ``create``), a folder with other files, another format, or a damaged lab.json.
         """
         mark = path / "lab.json"
         with explain_disk_errors(path):
@@ -65,10 +65,8 @@ class Store:
                 if not create:
                     raise UserError("there is no store", str(path), "name one with --store, or run a study first")
                 others = path.is_dir() and any(not p.name.startswith(TEMPORARY) for p in path.iterdir())
-                if others and not mark.is_file():  # else another process has just made it
-                    raise UserError(
-                        "this is no store, and it is not empty", str(path), "name another folder with --store"
-                    )
+                if others and not mark.is_file():  # else another process has just created it
+                    raise UserError("the folder is not empty and not a store", str(path), "name another with --store")
                 FolderBlobs(path).publish(mark.name, json.dumps({"format": FORMAT}).encode())
         _check_format(mark)
         return Store(path, locks)
@@ -83,16 +81,15 @@ class Store:
         return self.path / "packs"
 
     def cell(self, key: str) -> Path:
-        """The folder of a cell, there or not."""
+        """The folder of a cell, whether it exists or not."""
         return self.path / _folder(key)
 
     def done(self) -> set[str]:
-        """Keys of the finished cells, by one listing: no record is read.
+        """Keys of the finished cells, from one listing without reading records.
 
-        A cell is finished if its record is there with as many files as the record's name says. The number is in the name
-        because a listing shows names alone, and some cells have no file: without it, a cell that has lost its weights (an
-        interrupted copy, a clean-up by hand) would look like one that never had any. Damage is not seen; ``has`` reads
-        the record, ``verify`` reads all.
+        A cell is finished if it has a record and as many files as the record's name says. Without that number, a cell that
+        lost its weights (by an interrupted copy, say) would look like one without files. Damage is not noticed here: ``has``
+        reads the record, ``verify`` reads everything.
         """
         files: Counter[str] = Counter()
         records: dict[str, int] = {}
@@ -105,11 +102,11 @@ class Store:
         return {folder.rpartition("/")[2] for folder, n_files in records.items() if files[folder] >= n_files}
 
     def has(self, key: str) -> bool:
-        """Whether a cell is there: a record whose files have the sizes that it names."""
+        """Whether a cell is complete: its record is undamaged, and its files have the recorded sizes."""
         return self.record(key) is not None
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """A cell's record; None where there is none, where it is damaged or where its files do not fit it."""
+        """A cell's record; None if it is missing or damaged, or if its files do not fit."""
         return self._record(key)[1]
 
     def _record(self, key: str) -> tuple[str, dict[str, Any] | None]:
@@ -128,24 +125,24 @@ class Store:
     def write_cell(
         self, key: str, inputs: Sequence[object], record: Mapping[str, Any], files: Mapping[str, bytes]
     ) -> None:
-        """Keep a finished cell: its files, then its record, which names them. A cell that is there stays.
+        """Write a finished cell: its files, then its record, which names them. An existing cell is kept.
 
         Args:
-            inputs: all that the key was made from: ``key == identity.digest(*inputs)``.
-            record: plain JSON: metrics, seconds, versions. Its ``network``, where there is one, holds the inputs of a
-                network key that ``inputs`` names and that has no cell of its own.
+            inputs: everything that the key is made from: ``key == identity.digest(*inputs)``.
+            record: plain JSON: metrics, seconds, versions. ``network``, if present, holds the inputs of a network key that
+                ``inputs`` names and that has no cell of its own.
             files: contents by names such as "rows.npz".
 
         Raises:
-            UserError: full, read-only or forbidden disk; one that does not give back what was written.
+            UserError: the disk is full, read-only or forbidden, or does not return what was written.
         """
         folder = _folder(key)
         names = {name: _file_name(name, data) for name, data in files.items()}
         facts = {name: {"file": names[name], "bytes": len(data)} for name, data in files.items()}
         whole = {**record, "key": key, "inputs": plain(inputs, identity_only=True), "files": facts}
-        for _ in range(3):  # find, or write and find; once more where another process replaced the same damaged record
-            # No record is overwritten: one that is damaged, or whose files are, gets a successor of the next free name.
-            # The name is looked up first, so that a record found missing after that cannot have taken a later name.
+        for _ in range(3):  # write, then find; once more if another process replaced the same damaged record
+            # No record is overwritten; the replacement of a damaged one gets the next free name. The name is chosen before
+            # the search, so that a record written in between cannot have a later name.
             name = self._free_name(folder, len(files))
             published, held = self._record(key)
             if held is not None:
@@ -155,13 +152,13 @@ class Store:
             self.blobs.publish(name, sealed(whole))
         else:
             raise UserError("the disk does not give back what was written", str(self.cell(key)), "check the disk")
-        # What the record does not name is of no use: checkpoints, and the files of writers that came too late. Another
-        # writer that is still at work loses nothing: it will find this record when it publishes its own.
+        # Files that the record does not name are useless: checkpoints, and those of slower writers, which will find this
+        # record when they publish their own.
         self.blobs.clear(folder, {published, *(folder + f["file"] for f in held["files"].values())})
         self.blobs.delete(f"failures/{key}.json")
 
     def _free_name(self, folder: str, n_files: int) -> str:
-        """Name for a record after those that are there: ``record-<n_files>.json``, then ``record-<n_files>-2.json``."""
+        """The next name for a record: ``record-<n_files>.json``, then ``record-<n_files>-2.json``, and so on."""
         there = (RECORD.fullmatch(name.removeprefix(folder)) for name in self.blobs.listing(folder))
         latest = max((int(found[2] or 1) for found in there if found), default=0)
         return f"{folder}record-{n_files}{f'-{latest + 1}' if latest else ''}.json"
@@ -170,7 +167,7 @@ class Store:
         """A cell's file, checked against its hash.
 
         Raises:
-            UserError: the cell is not there, or the bytes are not those that were written.
+            UserError: the cell is missing, or the bytes have changed.
         """
         record = self.record(key)
         file = record["files"][name]["file"] if record else ""
@@ -184,30 +181,30 @@ class Store:
         return read_npz(self.read(key, name))
 
     def write_checkpoint(self, key: str, state: bytes) -> None:
-        """Keep the state of a training in progress; it is deleted once the cell's record is written."""
+        """Store the state of a training; it is deleted when the cell's record is written."""
         self.blobs.write(_folder(key) + CHECKPOINT, checksum(state).encode() + state)
 
     def checkpoint(self, key: str) -> bytes | None:
-        """What ``write_checkpoint`` kept last; None where nothing is, or where it is damaged."""
+        """The state stored last by ``write_checkpoint``; None if it is missing or damaged."""
         held = self.blobs.read(_folder(key) + CHECKPOINT) or b""
         return held[32:] if held[:32] == checksum(held[32:]).encode() else None
 
     def write_failure(self, key: str, info: Mapping[str, Any]) -> None:
-        """Keep why a cell failed, and when (seconds since 1970)."""
+        """Store why a cell failed, with the time (seconds since 1970)."""
         self._write_json(f"failures/{key}.json", {**info, "when": time.time()})
 
     def failures(self) -> dict[str, dict[str, Any]]:
-        """Key to circumstances of the cells that failed and have not succeeded since."""
+        """What ``write_failure`` stored, by the keys of cells that have not succeeded since."""
         return self._documents("failures/")
 
     def write_subset(self, subset: Subset) -> None:
-        """Keep a subset under its digest; a damaged one is replaced."""
+        """Store a subset under its digest; a damaged one is replaced."""
         with self.staged_subsets() as keep:
             keep(subset)
 
     @contextlib.contextmanager
     def staged_subsets(self) -> Generator[Callable[[Subset], None]]:
-        """Keep the subsets that are given within, all of them at its end, or none where it ends with an exception."""
+        """Yield a function that stores subsets; they appear at the end of the context, or not at all after an exception."""
         with self.blobs.together() as write:
 
             def keep(subset: Subset) -> None:
@@ -221,70 +218,68 @@ class Store:
         """A subset, checked against its digest.
 
         Raises:
-            UserError: it is missing or not what was written.
+            UserError: it is missing or damaged.
         """
         name = f"subsets/{digest}.npz"
         problem = UserError("a subset is missing or damaged", str(self.path / name), "run the study's command again")
         try:
             subset = read_subset(self.blobs.read(name) or b"")
-        except Exception as error:  # whatever zip, npy and JSON raise for damaged bytes: their digest decides
+        except Exception as error:  # zip, npy and JSON raise many errors for damaged bytes
             raise problem from error
         if subset.digest != digest:
             raise problem
         return subset
 
     def write_labels(self, name: str, rows: NDArray[np.int32], labels: NDArray[np.int32]) -> None:
-        """Keep a target's test rows and labels, int32 [e] each, so that answers need no pack."""
+        """Store a target's test rows and labels, int32 [e] each, so that answers need no pack."""
         data, name = npz_bytes({"rows": rows, "labels": labels}), f"labels/{name}.npz"
         if self.blobs.read(name) != data:
             self.blobs.write(name, data)
 
     def labels(self, name: str) -> dict[str, NDArray[Any]]:
-        """What ``write_labels`` kept: ``rows`` and ``labels``.
+        """``rows`` and ``labels`` as stored by ``write_labels``.
 
         Raises:
             UserError: it is missing or damaged.
         """
         try:
             return read_npz(self.blobs.read(f"labels/{name}.npz") or b"")
-        except Exception as error:  # whatever zip and npy raise for damaged bytes
-            place = str(self.path / "labels" / f"{name}.npz")
-            raise UserError(
-                "a target's test labels are missing or damaged", place, "run the study's command again"
-            ) from error
+        except Exception as error:  # as for subsets
+            what, path = "a target's test labels are missing or damaged", self.path / "labels" / f"{name}.npz"
+            raise UserError(what, str(path), "run the study's command again") from error
 
     def write_study(self, identity: str, study: Any) -> None:
-        """Keep a plan (plain JSON), and when it was run (seconds since 1970); the latest of one identity stays."""
+        """Store a plan (plain JSON) with the time (seconds since 1970), in place of one with the same identity."""
         self._write_json(f"studies/{identity}.json", {"when": time.time(), "study": study})
 
     def studies(self) -> dict[str, Any]:
-        """Identity to plan, in the order in which they were last run.
+        """Plans by identity, in the order in which they were last run.
 
         Raises:
-            UserError: one is damaged; so do ``note``, ``failures`` and ``pack_index``.
+            UserError: a file is damaged; also raised by ``note``, ``failures`` and ``pack_index``.
         """
         latest = sorted(self._documents("studies/").items(), key=lambda item: item[1]["when"])
         return {identity: document["study"] for identity, document in latest}
 
     def write_note(self, identity: str, facts: Mapping[str, Any]) -> None:
-        """Keep circumstances of a study's latest run that are no part of it (the command, the machine)."""
+        """Store facts about a study's latest run that are not part of the study, such as the command."""
         self._write_json(f"notes/{identity}.json", facts)
 
     def note(self, identity: str) -> dict[str, Any]:
-        """The circumstances of a study's latest run; empty where none are kept."""
+        """What ``write_note`` stored last; empty if nothing."""
         return self._json(f"notes/{identity}.json") or {}
 
     def write_pack_index(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Keep where a pack lies."""
+        """Store where a pack is, or another fact that saves work."""
         self._write_json(f"packs/index/{name}.json", facts)
 
     def pack_index(self, name: str) -> dict[str, Any] | None:
-        """What ``write_pack_index`` kept under this name, if anything."""
+        """What ``write_pack_index`` stored under this name, if anything."""
         return self._json(f"packs/index/{name}.json")
 
     @contextlib.contextmanager
     def claim(self, name: str, *, wait: bool = False) -> Generator[bool]:
-        """Hold an operating-system lock, which the kernel frees if this process dies; yields whether it was got."""
+        """Hold an operating-system lock, released by the kernel if the process dies; yields whether it was acquired."""
         if not self.locks:
             yield True
             return
@@ -315,7 +310,7 @@ class Store:
             ) from error  # fmt: skip
 
     def _documents(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """The JSON files under a prefix, by their names without it; one that is deleted meanwhile is left out."""
+        """The JSON files under a prefix by their names without it, except those deleted during the call."""
         names = sorted(name for name in self.blobs.listing(prefix) if name.endswith(".json"))
         found = {PurePosixPath(name).stem: self._json(name) for name in names}
         return {name: facts for name, facts in found.items() if facts is not None}
@@ -334,7 +329,7 @@ def _check_format(mark: Path) -> None:
             "name another folder with --store, where the results are computed again, or install that earlier version",
         )  # fmt: skip
     if version < FORMAT:
-        raise UserError("the store's mark is damaged", str(mark), f'write {{"format": {FORMAT}}} into it')
+        raise UserError("the store's lab.json is damaged", str(mark), f'write {{"format": {FORMAT}}} into it')
 
 
 def _folder(key: str) -> str:
@@ -342,6 +337,6 @@ def _folder(key: str) -> str:
 
 
 def _file_name(name: str, data: bytes) -> str:
-    """The name of a cell's file in the store: other bytes have another name, so that no writer replaces another's."""
+    """The name of a cell's file in the store, with its hash, so that no writer replaces different bytes."""
     path = PurePosixPath(name)
     return f"{path.stem}-{checksum(data)}{path.suffix}"

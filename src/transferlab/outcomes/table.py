@@ -1,4 +1,4 @@
-"""Tables as text, CSV, JSON or Parquet: one row per cell and metric, safe to print and to open in a spreadsheet."""
+"""Writes tables as text, CSV, JSON or Parquet, safe to print and to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Format = Literal["text", "csv", "json", "parquet"]
 
 
 def write_rows(rows: Rows, form: Format, out: Path | None) -> None:
-    """Write rows, which share their columns, to a file or to standard output.
+    """Write rows with equal columns to a file or to standard output.
 
     Raises:
-        UserError: Parquet without a file, or without the extra that it needs.
+        UserError: Parquet without ``out`` or without pyarrow.
     """
     if form == "parquet":
         if out is None:
-            raise UserError("Parquet is no text", "--format parquet", "name a file with --out")
+            raise UserError("Parquet cannot be printed", "--format parquet", "name a file with --out")
         write_atomically(out, _parquet(rows))
         return
     text = {"text": as_text, "csv": as_csv, "json": as_json}[form](rows)
@@ -47,7 +47,7 @@ def as_text(rows: Rows) -> str:
 
 
 def as_csv(rows: Rows) -> str:
-    """CSV whose texts no spreadsheet takes for a formula."""
+    """CSV in which no text can be taken for a formula."""
     lines = [list(rows[0])] if rows else []
     return "".join(_csv_line(values) for values in (*lines, *(list(row.values()) for row in rows)))
 

@@ -1,4 +1,4 @@
-"""Reads all of a store, names what is not as it was written, and sets it aside."""
+"""Checks every file of a store, and sets damaged ones aside."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from transferlab.outcomes.store import RECORD, Store
 
 @dataclass(frozen=True)
 class Problem:
-    """A file or a cell's folder in the store that is not as it was written."""
+    """A damaged file or cell's folder of the store."""
 
     path: Path
     what: str
-    remedy: str = "it is set aside, and the next run makes it again"
 
 
 def verify(store: Store) -> list[Problem]:
-    """Compare everything with its hash, and every cell's key with its inputs; a cell without a record is unfinished."""
+    """Compare all files with their hashes, and each cell's key with its inputs; cells without a record are unfinished."""
     names = sorted(store.blobs.listing("cells/"))
     keys = dict.fromkeys(name.split("/")[-2] for name in names if RECORD.fullmatch(name.rpartition("/")[2]))
     cells = [Problem(store.cell(key), what) for key in keys if (what := _fault(store, key)) is not None]
@@ -31,7 +30,7 @@ def verify(store: Store) -> list[Problem]:
 
 
 def quarantine(store: Store, problem: Problem) -> None:
-    """Set a broken cell or file aside, so that it is made again and can still be looked at."""
+    """Move a damaged cell or file to quarantine, where it can be inspected; the next run makes it again."""
     name = problem.path.relative_to(store.path).as_posix()
     taken = {other.split("/")[1] for other in store.blobs.listing("quarantine/")}
     aside, number = problem.path.name, 0
@@ -42,12 +41,12 @@ def quarantine(store: Store, problem: Problem) -> None:
 
 
 def _fault(store: Store, key: str) -> str | None:
-    """What is wrong with a cell that has a record."""
+    """What is wrong with a cell that has a record, if anything."""
     record = store.record(key)
     if record is None:
         return "its record is damaged, or a file is missing or of another size"
     if not _follows(key, record):
-        return "its key does not follow from what its record says that it was made from"
+        return "its key does not follow from the inputs in its record"
     for name in record["files"]:
         try:
             store.read(key, name)
@@ -57,7 +56,7 @@ def _fault(store: Store, key: str) -> str | None:
 
 
 def _follows(key: str, record: dict[str, Any]) -> bool:
-    """Whether a cell's key is the digest of its inputs, and a network that its record describes is one of them."""
+    """Whether a cell's key is the digest of its inputs, and they name the network that the record describes."""
     network = record.get("network")
     return digest(*record["inputs"]) == key and (network is None or digest(*network) in canonical(record["inputs"]))
 

@@ -1,4 +1,4 @@
-"""Measures how many images a second one worker trains, in a few seconds, as its own process."""
+"""A process that measures in a few seconds how many images per second one worker trains."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ N_IMAGES, N_CLASSES = 2048, 100
 
 
 class Enough(Exception):
-    """The measurement is done."""
+    """Ends the training once the measurement is done."""
 
 
 def measure(examples: Examples, recipe: Recipe, place: Place, n_networks: int, seconds: float) -> float:
-    """Images a second of training steps, of so many networks together, after a warm-up."""
+    """Training speed in images per second of ``n_networks`` together, after a warm-up."""
     seen, n_turns = [0] * n_networks, 0
     begun = base = 0
     rate = 0.0
@@ -40,7 +40,7 @@ def measure(examples: Examples, recipe: Recipe, place: Place, n_networks: int, s
     def progress(number: int, at: Progress) -> None:
         nonlocal n_turns, begun, base, rate
         seen[number], n_turns = at.n_seen, n_turns + (number == 0)
-        if n_turns < n_networks + WARM_UP:  # a network more begins with every turn of the first
+        if n_turns < n_networks + WARM_UP:  # each turn of the first network starts one more
             return
         if not begun:
             begun, base = time.perf_counter_ns(), sum(seen)
@@ -60,7 +60,7 @@ def measure(examples: Examples, recipe: Recipe, place: Place, n_networks: int, s
     return rate
 
 
-def made_up(image_px: int, n_images: int = N_IMAGES) -> Examples:
+def random_examples(image_px: int, n_images: int = N_IMAGES) -> Examples:
     """Random pixels under random labels."""
     random = stream("calibration")
     images = random.integers(0, 256, (n_images, image_px, image_px, 3)).astype(np.uint8)
@@ -77,5 +77,5 @@ if __name__ == "__main__":
     load_installed()
     if len(sys.argv) > 5:
         run_file(Path(sys.argv[5]))
-    rate = measure(made_up(wanted.image_px), wanted, place, COHORT[place.device], float(sys.argv[4]))
+    rate = measure(random_examples(wanted.image_px), wanted, place, COHORT[place.device], float(sys.argv[4]))
     print(json.dumps({"images_per_second": rate}))

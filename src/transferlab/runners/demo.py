@@ -1,4 +1,4 @@
-"""The demo: three questions on the toy world, small enough for a few minutes on two cores."""
+"""The demo: three questions on the toy world, answered in a few minutes on two cores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGES = Study(
     recipe=RECIPES["quick"],
 )
 
-# The controls that IMAGES has too are not run again: equal cells are one cell.
+# Controls that IMAGES shares are not run again: equal cells are one cell.
 LABELS = replace(
     IMAGES,
     name="coarse-vs-fine",
@@ -35,7 +35,7 @@ LABELS = replace(
     controls=("scratch", "random-features"),
 )
 
-# Networks of IMAGES again, here around a detector: nothing is pre-trained for it, and all of it takes a minute.
+# Detectors around the networks of IMAGES: nothing more is pre-trained, and it takes a minute.
 BOXES = replace(
     IMAGES,
     name="images-per-class-boxes",

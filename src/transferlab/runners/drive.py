@@ -1,4 +1,4 @@
-"""Runs a plan: hands its missing tasks to an executor, follows the events, keeps the failures."""
+"""Runs a plan: passes its missing tasks to an executor, follows the events and records failures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from transferlab.plan import networks_of_cells
 from transferlab.planned import Plan
 from transferlab.runners.executors import LOCAL, Executor
 from transferlab.runners.machine import Machine
-from transferlab.tasks import Standing, Task, next_tasks, open_tasks, tasks_of
+from transferlab.tasks import RunState, Task, next_tasks, open_tasks, tasks_of
 
-BUSY_SECONDS = 1.0  # after which a network that another process holds is tried again
+BUSY_SECONDS = 1.0  # until a network locked by another process is tried again
 
 
 class Stopped(Exception):
-    """The run was stopped by the user; what is done is kept and the same command goes on."""
+    """The user stopped the run; finished work is kept, and the same command continues."""
 
 
 def missing(plan: Plan, store: Store) -> list[str]:
@@ -40,33 +40,33 @@ def run(
     plan: Plan,
     store: Store,
     machine: Machine,
-    tell: Callable[[Report], None],
+    report: Callable[[Report], None],
     hang_seconds: float = 900.0,
     study_file: str | None = None,
 ) -> int:
-    """Do what is missing; a cell that fails is recorded and the rest goes on.
+    """Compute the missing cells; a failure is recorded, and the other cells are computed nevertheless.
 
-    Another process may work on the same store: nothing is trained twice, and this one waits for the other's cells.
+    Other processes may work on the same store: nothing is trained twice, and this process waits for their cells.
 
     Args:
-        tell: is given every event, for progress.
-        hang_seconds: a task that tells nothing for so long is ended, and its cell recorded as failed.
-        study_file: the Python file whose extensions the workers load.
+        report: receives every event.
+        hang_seconds: a task without an event for this long is killed, and its cell recorded as failed.
+        study_file: the Python file whose definitions the workers load.
 
     Returns:
-        how many cells are still missing.
+        the number of cells still missing.
 
     Raises:
-        Stopped: on Ctrl-C or SIGTERM, after the workers saved where they were.
+        Stopped: on Ctrl-C or SIGTERM, after the workers have saved their trainings.
         UserError: the disk is full or read-only.
     """
     cells = networks_of_cells(plan)
-    at = Standing(done=store.done() & set(cells))
+    at = RunState(done=store.done() & set(cells))
     if len(at.done) < len(cells):
         executor = LOCAL.make(plan, store, machine, study_file, hang_seconds)
         try:
             with _terminate_is_interrupt():
-                Drive(tasks_of(plan, store.failures()), at, store, executor, tell).work()
+                Drive(tasks_of(plan, store.failures()), at, store, executor, report).work()
         except KeyboardInterrupt:
             executor.stop()
             raise Stopped from None
@@ -76,7 +76,7 @@ def run(
 
 
 class _Running:
-    """A task under way, and what was begun of it last."""
+    """A running task and its latest ``Started``."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -84,19 +84,19 @@ class _Running:
 
 
 class Drive:
-    """One run: where it stands, and what each event changes."""
+    """The state of one run, and how each event changes it."""
 
     def __init__(
-        self, tasks: Sequence[Task], at: Standing, store: Store, executor: Executor, tell: Callable[[Report], None]
+        self, tasks: Sequence[Task], at: RunState, store: Store, executor: Executor, report: Callable[[Report], None]
     ) -> None:
-        self.tasks, self.at, self.store, self.executor, self.tell = open_tasks(tasks, at), at, store, executor, tell
+        self.tasks, self.at, self.store, self.executor, self.report = open_tasks(tasks, at), at, store, executor, report
         self.running: dict[int, _Running] = {}
         self.n_ended = 0
-        self.waited_for: set[str] = set()  # cells that another process was making
-        self.tried = 0.0  # when the first of them was found to be
+        self.waited_for: set[str] = set()  # cells that another process is computing
+        self.tried = 0.0  # when the first of them was found locked (seconds, monotonic)
 
     def work(self) -> None:
-        """Start tasks and follow them until nothing is left that can be done."""
+        """Start tasks and follow their events until no more can be done."""
         while True:
             for task in next_tasks(self.tasks, self.at, self.executor.n_free()):
                 self.running[self.executor.start(task)] = _Running(task)
@@ -112,7 +112,7 @@ class Drive:
 
     def _take(self, report: Report) -> None:
         event, running = report.event, self.running[report.worker]
-        self.tell(report)
+        self.report(report)
         if isinstance(event, Halted):
             raise UserError(event.what, event.where, event.remedy)
         if isinstance(event, Started):
@@ -135,20 +135,22 @@ class Drive:
     def _end(self, worker: int) -> None:
         self.at.running.difference_update(self.running.pop(worker).task.networks)
         self.n_ended += 1
-        if self.n_ended % 1000 == 0:  # so that the scheduler looks at few tasks that are over
+        if self.n_ended % 1000 == 0:  # so that the scheduler skips finished tasks
             self.tasks = open_tasks(self.tasks, self.at)
 
     def _crashed(self, running: _Running, worker: int, event: Crashed) -> None:
-        """The cell that was being made failed, and no other; of a cohort each network is tried alone, to tell which."""
+        """Record the failure of the current cell; a cohort is retried one network at a time, to find the cause."""
         begun = set(running.started.keys) - self.at.failed
-        self.at.done.update(key for key in begun if self.store.has(key))  # kept, and died before it said so
+        self.at.done.update(
+            key for key in begun if self.store.has(key)
+        )  # stored, but the worker died before it reported that
         left = [key for key in running.started.keys if key in begun - self.at.done]
         if len(left) > 1:
             self.at.alone.update(left)
-        elif left:  # otherwise it died between two cells, and the task goes on with the next
+        elif left:  # otherwise it died between two cells, and the task continues with the next
             failed = Failed(left[0], running.started.what, event.reason, event.traceback)
             self._fail(failed)
-            self.tell(Report(worker, failed))
+            self.report(Report(worker, failed))
 
     def _fail(self, event: Failed) -> None:
         self.store.write_failure(event.key, vars(event))
@@ -157,7 +159,7 @@ class Drive:
 
 @contextlib.contextmanager
 def _terminate_is_interrupt() -> Generator[None]:
-    """Within, SIGTERM stops like Ctrl-C (only the main thread may say so)."""
+    """Handle SIGTERM like Ctrl-C; only the main thread may set a handler."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What a plan would take: cells done and missing, time from a calibration of seconds, disk; and a store's standing."""
+"""Describes what a plan would take (cells, time, disk) and the status of a store's studies."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from transferlab.specs import Recipe
 from transferlab.transfer.protocols import definition_of
 
 A_FEW_SECONDS = 4.0  # of a probe
-BYTES_PER_CELL = 12_000  # a transfer's record and rows, about
-MOST_OF_A_NOTE = 400  # letters of it in a plan; the report has all
+BYTES_PER_CELL = 12_000  # record and rows of a transfer, about
+MAX_NOTE = 400  # characters of a note; reports show it whole
 
 
 def describe(prepared: Prepared) -> Iterator[str]:
     """The plan in lines: conditions, cells, what is done and why the rest is not, disk, and time.
 
-    Time comes last, since its rate may have to be measured first; who prints line by line shows the rest at once.
+    Time comes last, because its rate may have to be measured first.
     """
     plan, store = prepared.plan, prepared.store
-    gone = set(missing(plan, store))
+    todo = set(missing(plan, store))
     trainings = {t.key for t in plan.trainings}
     transfers = {t.key for t in plan.transfers}
     yield plan.question or plan.name
@@ -40,31 +40,29 @@ def describe(prepared: Prepared) -> Iterator[str]:
         if own:
             facts = prepared.subsets[own[0].cell.subset]
             size = f"{facts.n_images:,} images, {facts.n_labels} labels"
-            if facts.effective_labels < 0.8 * facts.n_labels:  # a label set that is far from even
+            if facts.effective_labels < 0.8 * facts.n_labels:  # far from balanced
                 size += f" ({facts.effective_labels:.1f} effective)"
         else:
             size = "untrained"
-        done = sum(t.key not in gone for t in own)
+        done = sum(t.key not in todo for t in own)
         yield f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained"
-    yield from (
-        f"  note     {note if len(note) <= MOST_OF_A_NOTE else note[:MOST_OF_A_NOTE] + '…'}" for note in plan.notes
-    )
-    failed = gone & set(store.failures())
-    yield f"  pre-trainings  {len(trainings):>5}, {len(trainings - gone)} done, {len(trainings & gone)} to do"
-    yield f"  transfers      {len(transfers):>5}, {len(transfers - gone)} done, {len(transfers & gone)} to do"
+    yield from (f"  note     {note if len(note) <= MAX_NOTE else note[:MAX_NOTE] + '…'}" for note in plan.notes)
+    failed = todo & set(store.failures())
+    yield f"  pre-trainings  {len(trainings):>5}, {len(trainings - todo)} done, {len(trainings & todo)} to do"
+    yield f"  transfers      {len(transfers):>5}, {len(transfers - todo)} done, {len(transfers & todo)} to do"
     yield f"  failed before  {len(failed):>5}, tried again by the next run"
-    if gone:
-        yield f"  disk           about {_expected_bytes(plan, gone) / 1e6:,.0f} MB"
+    if todo:
+        yield f"  disk           about {_expected_bytes(plan, todo) / 1e6:,.0f} MB"
         yield f"  why            {why(plan, prepared.earlier)}"
         where = f"on {prepared.machine.name}, {plan.precision}"
         if not prepared.machine.is_here:
             yield f"  time           unknown {where}: no GPU is visible here to measure it on"
             return
-        yield f"  time           about {duration(expected_seconds(prepared, gone))} {where}"
+        yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
 
 
 def why(plan: Plan, earlier: Sequence[Plan]) -> str:
-    """Why there is something to do: what differs from the latest earlier plan of this study, or that none was run."""
+    """Why cells are missing: the changes since the latest earlier plan of this study, or that there is none."""
     if not earlier:
         return "no study of this name has been run in this store"
     before = next((e for e in reversed(earlier) if e.identity == plan.identity), earlier[-1])
@@ -92,22 +90,22 @@ def why(plan: Plan, earlier: Sequence[Plan]) -> str:
     return f"since it was last planned: {'; '.join(changes)}" if changes else "planned before and not done yet"
 
 
-def expected_seconds(prepared: Prepared, gone: set[str]) -> float:
-    """Time for the missing cells: trainings at the calibrated rate, transfers at what such cells took so far."""
+def expected_seconds(prepared: Prepared, todo: set[str]) -> float:
+    """Time for the missing cells: trainings at the measured rate, transfers like finished ones of their kind."""
     plan, store = prepared.plan, prepared.store
     cores = share(plan, store, prepared.machine, prepared.study_file)
     rate = images_per_second(plan, store, prepared.machine, cores, prepared.study_file) / cores.n_workers
     seen = {t.key: most_seen(plan.recipe, prepared.subsets[t.cell.subset].n_images) for t in plan.trainings}
-    seconds = sum(n for key, n in seen.items() if key in gone) / rate
-    done = {_kind(t): t.key for t in plan.transfers if t.key not in gone}
-    for t in {t.key: t for t in plan.transfers if t.key in gone}.values():
+    seconds = sum(n for key, n in seen.items() if key in todo) / rate
+    done = {_kind(t): t.key for t in plan.transfers if t.key not in todo}
+    for t in {t.key: t for t in plan.transfers if t.key in todo}.values():
         record = store.record(done[_kind(t)]) if _kind(t) in done else None
         seconds += float(record["seconds"]) if record else _transfer_seconds(t, plan, rate)
     return seconds / cores.n_workers
 
 
 def _transfer_seconds(transfer: Transfer, plan: Plan, rate: float) -> float:
-    """An estimate for a transfer of a kind that has not been done yet, from pre-training's images a second."""
+    """Estimated time of a transfer whose kind has not been done yet, from the rate of pre-training in images/s."""
     protocol = transfer.cell.protocol
     definition, target = definition_of(protocol), next(t for t in plan.targets if t.digest == transfer.cell.target)
     if definition.cost is None:
@@ -116,25 +114,25 @@ def _transfer_seconds(transfer: Transfer, plan: Plan, rate: float) -> float:
 
 
 def _kind(transfer: Transfer) -> tuple[str, str]:
-    """What transfers of about equal length share: target and protocol."""
+    """Target and protocol; transfers of one kind take about equally long."""
     return transfer.cell.target, canonical(transfer.cell.protocol)
 
 
-def standing(store: Store) -> str:
-    """For each study of a store: done, missing, failed."""
+def status_text(store: Store) -> str:
+    """The numbers of done, missing and failed cells of each study, in lines."""
     lines: list[str] = []
     for plan in map(restored, store.studies().values()):
         keys = networks_of_cells(plan)
-        gone = missing(plan, store)
+        todo = missing(plan, store)
         failed = failures(plan, store)
-        lines.append(f"{plan.name}: {plan.seeds} seeds of {plan.source.name}: {len(keys) - len(gone)} of {len(keys)} "
-                     f"cells done, {len(gone)} missing, {len(failed)} of them failed")  # fmt: skip
+        lines.append(f"{plan.name}: {plan.seeds} seeds of {plan.source.name}: {len(keys) - len(todo)} of {len(keys)} "
+                     f"cells done, {len(todo)} missing, {len(failed)} of them failed")  # fmt: skip
         lines += [f"  failed {key}: {reason}" for key, reason in failed]
     return "\n".join(lines) or "no study has been run in this store"
 
 
-def _expected_bytes(plan: Plan, gone: set[str]) -> float:
+def _expected_bytes(plan: Plan, todo: set[str]) -> float:
     definition, detail = backbones.find(plan.recipe.backbone)
     weights = definition.weight_bytes(detail, plan.recipe.image_px)
-    n_trainings = len({t.key for t in plan.trainings} & gone)
-    return n_trainings * weights + (len(gone) - n_trainings) * BYTES_PER_CELL
+    n_trainings = len({t.key for t in plan.trainings} & todo)
+    return n_trainings * weights + (len(todo) - n_trainings) * BYTES_PER_CELL

@@ -1,7 +1,7 @@
-"""What does tasks: the interface between the driver and an executor, and the executors that there are.
+"""The interface between the driver and the executors that perform its tasks, and the table of executors.
 
-An executor gets tasks and gives back events, both plain enough to be sent as JSON, and shares nothing with the driver
-but the store. It knows nothing of a plan's order, and the driver nothing of processes.
+An executor receives tasks and returns events, both of which can be sent as JSON. It shares only the store with the driver.
+The driver decides the order of tasks and knows nothing of processes.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from transferlab.tasks import Task
 
 
 class Executor(Protocol):
-    """Does several tasks at a time."""
+    """Performs several tasks at a time."""
 
     def n_free(self) -> int:
         """How many more tasks may start now."""
         ...
 
     def start(self, task: Task) -> int:
-        """Begin a task; the number of the worker that does it, which is free again after ``Finished`` or ``Crashed``."""
+        """Begin a task; returns the number of its worker, which is free again after ``Finished`` or ``Crashed``."""
         ...
 
     def wait(self, seconds: float) -> Sequence[Report]:
-        """What was told since the last call; it waits for something, but no longer than this."""
+        """The events since the last call; blocks until there is one, at most for ``seconds``."""
         ...
 
     def stop(self) -> None:
-        """Have every training saved and every task given up; returns when that is done."""
+        """Save every training and abandon every task; returns when that is done."""
         ...
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """End all workers."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorKind(Definition):
-    """An executor that can be chosen by its name.
+    """An executor with a name.
 
     Args:
-        make: is given the plan, its store, the machine, the study file whose extensions the workers load (if any), and
-            after how many seconds of silence a task counts as hung.
+        make: from the plan, its store, the machine, the study file whose definitions the workers load (if any), and the
+            seconds without an event after which a task counts as hung.
     """
 
     make: Callable[[Plan, Store, Machine, str | None, float], Executor]
@@ -63,6 +63,6 @@ def _local(plan: Plan, store: Store, machine: Machine, study_file: str | None, h
 
 
 LOCAL = ExecutorKind(
-    name="local", title="this machine", explained="processes that share out its cores or GPUs", make=_local
+    name="local", title="this machine", explained="worker processes that divide its cores or GPUs", make=_local
 )
 EXECUTORS = Table("executor", ExecutorKind, [LOCAL])

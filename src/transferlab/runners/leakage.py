@@ -1,4 +1,4 @@
-"""Looks for a target's images in the source, and keeps what it found in the store, where reports read it."""
+"""Searches the source for a target's images, and stores what it finds for reports."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from transferlab.runners import packs
 from transferlab.specs import TRAIN, Pack
 from transferlab.transfer.targets import view
 
-MOST_PAIRS = 60  # drawn
+MAX_PAIRS = 60  # drawn
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found between a source and a target."""
+    """The copies found between a source and a target."""
 
     source: Pack
     target: Pack
@@ -35,15 +35,12 @@ class Audit:
 
 
 def check(specs: Sequence[str], size_px: int, out: Path | None) -> None:
-    """Refuse what no image could make right, before a store is made or any image read.
+    """Check the arguments, before a store is made or an image read.
 
     Raises:
-        UserError: a spec that is none, a path that is not there, an impossible size, a picture onto a folder.
+        UserError: an invalid spec, a missing path, an impossible size, or a folder as ``out``.
     """
-    if not 8 <= size_px <= 1024:
-        raise UserError(
-            f"images of {size_px} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64"
-        )
+    packs.check_size(size_px)
     if out is not None and out.is_dir():
         raise UserError("this is a folder", str(out), "name a file in it, for example pairs.png")
     for text in specs:
@@ -51,37 +48,32 @@ def check(specs: Sequence[str], size_px: int, out: Path | None) -> None:
 
 
 def audit(
-    store: Store, source: str, targets: Sequence[str], size_px: int, progress: dict[str, Progress]
+    store: Store, source: str, targets: Sequence[str], size_px: int, packing: Progress, comparing: Progress
 ) -> list[Audit]:
-    """Compare each target with the source's training images, and its test images with its own others.
+    """Compare each target with the source's training images, and its test images with its other images.
 
     Args:
-        progress: ``packing`` is told the spec, images done and in all; ``looking`` the target and the same.
+        packing, comparing: receive the spec or the target, images done, and all images (None where unknown).
 
     Raises:
-        UserError: whatever is wrong with a spec's images or its splits; a source without training images.
+        UserError: anything that is wrong with a spec's images or splits; a source without training images.
     """
-    if not 8 <= size_px <= 1024:
-        raise UserError(
-            f"images of {size_px} px cannot be used", "--size", "choose from 8 to 1024, for example 32 or 64"
-        )
-    known = [packs.obtain(store, text, size_px, skip_bad=False, progress=progress["packing"])[1]
-             for text in (source, *targets)]  # fmt: skip
+    known = [packs.obtain(store, text, size_px, skip_bad=False, progress=packing)[1] for text in (source, *targets)]
     if not (known[0].split == TRAIN).any():
         raise UserError("the source has no training images", source, "add a train split, or ?resplit=yes")
     for pack in known[1:]:
-        view(pack, own_classes=pack.digest == known[0].digest)  # a target without splits is told before any work
-    return [_audit(store, known[0], pack, progress["looking"]) for pack in known[1:]]
+        view(pack, own_classes=pack.digest == known[0].digest)  # refuses a target without splits before any work
+    return [_audit(store, known[0], pack, comparing) for pack in known[1:]]
 
 
-def _audit(store: Store, source: Pack, pack: Pack, looking: Progress) -> Audit:
+def _audit(store: Store, source: Pack, pack: Pack, comparing: Progress) -> Audit:
     own = pack.digest == source.digest
     target = view(pack, own_classes=own)
     of_source = np.setdiff1d(source.rows(TRAIN), target.test).astype(np.int32) if own else source.rows(TRAIN)
     others = np.sort(np.concatenate([target.train, target.val]))
     asked = {"test": (target.test, source, of_source), "train": (others[:0] if own else others, source, of_source),
              "within": (target.test, pack, others)}  # fmt: skip
-    lists = {name: _found(pack, rows, other, among, lambda done, of, name=name: looking(f"{pack.name}, {name}", done, of))
+    lists = {name: _found(pack, rows, other, among, lambda done, of, name=name: comparing(f"{pack.name}, {name}", done, of))
              for name, (rows, other, among) in asked.items()}  # fmt: skip
     findings = {"n_source": len(of_source), "alike": ALIKE, **{name: asdict(found) for name, found in lists.items()}}
     store.write_pack_index(name_of_findings(source.digest, pack.digest), findings)
@@ -97,32 +89,29 @@ def _found(
 
 
 def pairs(audits: Sequence[Audit]) -> list[dict[str, str | float | bool]]:
-    """Every pair by the names that its images have in their sets."""
-    told: list[dict[str, str | float | bool]] = []
+    """All pairs, with the names of the images in their sets."""
+    listed: list[dict[str, str | float | bool]] = []
     for each in audits:
         own, theirs = keys(each.target.path), keys(each.source.path)
         for name, found, among in (("test", each.found.test, theirs), ("train", each.found.train, theirs),
                                    ("within", each.found.within, own)):  # fmt: skip
-            told += [{"target": each.found.target, "list": name, "image": own[row], "like": among[of],
+            listed += [{"target": each.found.target, "list": name, "image": own[row], "like": among[of],
                       "likeness": likeness, "exact": exact}
                      for row, of, likeness, exact in zip(found.rows, found.of, found.likeness, found.exact, strict=True)]  # fmt: skip
-    return told
+    return listed
 
 
 def draw(audits: Sequence[Audit], out: Path) -> None:
-    """Pairs side by side with their likeness, the most alike first, spread over all where there are many, as a PNG.
+    """Write a PNG of pairs side by side, most similar first; if there are many, an even selection.
 
     Raises:
         UserError: the file cannot be written.
     """
     groups: dict[str, list[NDArray[np.uint8]]] = {}
     for each in audits:
-        for other, found in (
-            (each.source, each.found.test),
-            (each.source, each.found.train),
-            (each.target, each.found.within),
-        ):
-            for i in found.spread(MOST_PAIRS // len(audits) // 3 + 1):
+        lists = ((each.source, each.found.test), (each.source, each.found.train), (each.target, each.found.within))
+        for other, found in lists:
+            for i in found.spread(MAX_PAIRS // len(audits) // 3 + 1):
                 images = (each.target.squares[found.rows[i]], other.squares[found.of[i]])
                 own = " own" if found is each.found.within else ""
                 caption = f"{each.found.target} {found.rows[i]}{own} {found.likeness[i]:.2f}"

@@ -1,6 +1,6 @@
-"""The executor "local": worker processes on this machine, which stay and do task after task.
+"""The executor "local": worker processes on this machine, each of which performs one task after another.
 
-A worker that crashes, hangs or is killed ends the task that it does, and no other; another takes its place.
+A worker that crashes, hangs or is killed ends only its own task; a new worker replaces it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from transferlab.events import EVENTS, Crashed, Finished, Report, from_line, to_
 from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.tasks import Task
 
-STOP_SECONDS = 30.0  # for saving the trainings; who takes longer is killed
+STOP_SECONDS = 30.0  # for saving the trainings; slower workers are killed
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A worker's first line: the store's path, the study's identity there, and how it is to work.
+    """The first line that a worker reads: the store's path, the study's identity in it, and settings.
 
     Args:
-        n_threads: of each operation.
-        study_file: a Python file whose extensions the study uses.
-        checkpoint_seconds: how often trainings are saved.
-        locks: whether other processes are kept from the networks that are worked on.
+        n_threads: threads per operation.
+        study_file: a Python file whose definitions the study uses.
+        checkpoint_seconds: interval at which trainings are saved.
+        locks: whether networks in use are locked against other processes.
     """
 
     store: str
@@ -49,12 +49,12 @@ class _Worker:
     process: subprocess.Popen[str]
     errors: IO[bytes]
     heard: float
-    has_told: bool = False
+    has_reported: bool = False
     task: Task | None = None
 
 
 class Local:
-    """Up to so many workers, each started when a task first needs it."""
+    """At most ``n_workers`` worker processes, each started when first needed."""
 
     def __init__(self, setup: Setup, n_workers: int, device: str, hang_seconds: float) -> None:
         self.setup, self.n_workers, self.device, self.hang_seconds = setup, n_workers, device, hang_seconds
@@ -72,10 +72,10 @@ class Local:
         return worker.number
 
     def wait(self, seconds: float) -> list[Report]:
-        """As the interface says.
+        """The events since the last call.
 
         Raises:
-            RuntimeError: a worker died before it did anything; with its last words.
+            RuntimeError: a worker died before its first event; with the end of its standard error.
         """
         reports: list[Report] = []
         with contextlib.suppress(queue.Empty):
@@ -114,7 +114,7 @@ class Local:
         process = subprocess.Popen(
             [sys.executable, "-m", "transferlab.runners.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=errors, text=True, env=environment,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the workers in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops the workers
         )  # fmt: skip
         worker = self.workers[number] = _Worker(number, process, errors, time.monotonic())
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
@@ -130,7 +130,7 @@ class Local:
     def _heard(self, worker: _Worker, line: str | None) -> list[Report]:
         if line is None:
             return self._ended(worker)
-        worker.heard, worker.has_told = time.monotonic(), True
+        worker.heard, worker.has_reported = time.monotonic(), True
         event = from_line(line, EVENTS)
         if isinstance(event, Finished):
             worker.task = None
@@ -142,19 +142,19 @@ class Local:
             del self.workers[worker.number]
         _hang_up(worker)
         worker.errors.seek(0)
-        last_words = worker.errors.read()[-4000:].decode(errors="replace")
+        errors = worker.errors.read()[-4000:].decode(errors="replace")
         worker.errors.close()
         if worker.task is None:
             return []
-        if not worker.has_told:
-            raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{last_words}")
-        # Asked to leave by somebody else, it has saved the training at hand, and the task goes on in another worker.
-        event = Crashed(_reason(code), last_words) if code else Finished(worker.task.cells)
+        if not worker.has_reported:
+            raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{errors}")
+        # With code 0 it received SIGTERM from outside and saved its training; the task continues in another worker.
+        event = Crashed(_reason(code), errors) if code else Finished(worker.task.cells)
         return [Report(worker.number, event)]
 
 
 def _send(worker: _Worker, line: str) -> None:
-    """Write a line to a worker; the end of one that has just died is told by the thread that reads from it."""
+    """Write a line to a worker; if it has just died, the thread that reads from it reports that."""
     if worker.process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
             worker.process.stdin.write(line)
@@ -169,6 +169,6 @@ def _hang_up(worker: _Worker) -> None:
 
 def _reason(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "its process was killed: most often by the system, for want of memory, or because it hung"
+        return "its process was killed: usually by the system, because memory ran out, or because it hung"
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"its process ended with {name}"

@@ -1,4 +1,4 @@
-"""The machine at hand, as far as plans and workers need to know it; found without loading torch."""
+"""Describes this machine for plans and workers, without loading torch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from transferlab.errors import UserError
 
 @dataclass(frozen=True)
 class Machine:
-    """What computes: the device kind, the precision it prefers, how many devices (or cores), and its name.
+    """A machine: device, its faster precision, number of GPUs (or cores), and name.
 
-    ``is_here`` says whether it can be used from here; one that cannot may still be planned for.
+    Plans may be made for a machine that is not present (``is_here`` false).
     """
 
     device: Literal["cpu", "cuda"]
@@ -26,10 +26,10 @@ class Machine:
 
 
 def here(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
-    """Describe this machine, or one with a GPU where none is here: planning needs no device.
+    """Describe this machine, or for ``cuda`` without a GPU here, one with a GPU.
 
     Args:
-        device: ``auto`` is CUDA where an NVIDIA driver shows a GPU, else the CPU.
+        device: ``auto`` is CUDA if an NVIDIA driver shows a GPU, else the CPU.
     """
     n_gpus = _visible_gpus()
     if device == "cuda" and not n_gpus:
@@ -37,23 +37,23 @@ def here(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
     if n_gpus and device != "cpu":
         return Machine("cuda", "bf16", n_gpus, "CUDA GPU")
     flags, model = _processor()
-    # Autocast to bf16 pays only where the processor multiplies in it: 1.7 times the images/s there.
+    # Autocast to bf16 is faster (1.7 times the images/s) only on processors that multiply in bf16.
     precision = "bf16" if flags & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"
     return Machine("cpu", precision, usable_cores(), model)
 
 
-def must_be_here(machine: Machine) -> None:
-    """Refuse to compute on a device that is not here.
+def require_device(machine: Machine) -> None:
+    """Check that the machine's device is present.
 
     Raises:
-        UserError: CUDA asked for where no GPU is visible.
+        UserError: CUDA is requested and no GPU is visible.
     """
     if not machine.is_here:
         raise UserError("no GPU is visible here", "--device cuda", "use --device cpu, or check the NVIDIA driver")
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: affinity and a container's CPU quota counted in."""
+    """The number of cores that this process may use, given its affinity and its container's CPU quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = Path("/sys/fs/cgroup/cpu.max")
     if quota.is_file():

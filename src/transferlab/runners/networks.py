@@ -1,4 +1,4 @@
-"""Networks and what is measured on them, as they are kept in the store and come back from it."""
+"""Networks and their measurements as cells of a store: computed, written and read back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from transferlab.engine.backbone import Backbone
 from transferlab.engine.backbones import build
@@ -27,7 +27,7 @@ from transferlab.planned import Plan, RandomNetwork, Training, Transfer
 from transferlab.runners.machine import here
 from transferlab.runners.packs import find
 from transferlab.specs import TEST, VAL, Pack, PretrainCell, Subset
-from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.measure import Workspace, measure
 from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import Target, view
 
@@ -36,11 +36,11 @@ WEIGHTS = "weights.safetensors"
 
 @dataclass(eq=False)
 class Bench:
-    """What the tasks of one process share: the plan, its store, its opened packs.
+    """What the tasks of one process share: the plan, its store and its opened packs.
 
     Args:
-        checkpoint_seconds: how often a training is saved.
-        stopping: set it to have the training at hand saved and the task given up.
+        checkpoint_seconds: interval at which trainings are saved.
+        stopping: when set, the current training is saved and the task abandoned.
     """
 
     plan: Plan
@@ -60,7 +60,7 @@ class Bench:
         self.source = find(self.store, self.plan.source)
 
     def target(self, digest: str) -> Target:
-        """A target of the plan, opened once."""
+        """A target of the plan; each is opened once."""
         if digest not in self.targets:
             facts = next(t for t in self.plan.targets if t.digest == digest)
             self.targets[digest] = view(find(self.store, facts), own_classes=facts.own_classes)
@@ -68,20 +68,20 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A cell before it is kept: all that its key was made from, its record and its files."""
+class NewCell:
+    """A cell to be stored: everything that its key is made from, its record and its files."""
 
     inputs: Sequence[object]
     record: Mapping[str, Any]
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
-def keep(bench: Bench, key: str, made: Made, begun: float) -> None:
-    """Write a cell to the store, with how long it took since ``begun`` (seconds, monotonic) and what made it."""
+def keep(bench: Bench, key: str, cell: NewCell, begun: float) -> None:
+    """Write a cell to the store, with the time since ``begun`` (seconds, monotonic), versions and machine."""
     plan = bench.plan
     made_by = {**_versions(), "device": plan.device, "precision": plan.precision, "threads": torch.get_num_threads()}
-    whole = {**made.record, "seconds": time.monotonic() - begun, "made_by": made_by}
-    bench.store.write_cell(key, made.inputs, whole, made.files)
+    whole = {**cell.record, "seconds": time.monotonic() - begun, "made_by": made_by}
+    bench.store.write_cell(key, cell.inputs, whole, cell.files)
 
 
 @cache
@@ -92,37 +92,36 @@ def _versions() -> dict[str, str]:
 
 
 def member(bench: Bench, cell: PretrainCell, hooks: Hooks) -> Member:
-    """A network to be trained, as the engine takes it."""
+    """A network to be trained, as a member of a cohort."""
     subset = bench.store.read_subset(cell.subset)
     examples = Examples(bench.source.squares, subset.rows, subset.labels, len(subset.label_names), bench.source.mean,
                         bench.source.std)  # fmt: skip
     return Member(examples, cell.seed, _held_out(bench.source, subset), hooks)
 
 
-def trained(cell: PretrainCell, fitted: Fitted, n_together: int) -> Made:
-    """A trained network's weights and record; ``n_together``: how many were trained in its cohort."""
+def trained(cell: PretrainCell, fitted: Fitted, n_together: int) -> NewCell:
+    """A trained network's weights and record; ``n_together`` is the size of its cohort."""
     tensors = {f"backbone.{k}": v for k, v in fitted.backbone.state_dict().items()}
     tensors |= {f"head.{k}": v for k, v in fitted.head.state_dict().items()}
     weights = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
     history = [dict(h) for h in fitted.history]
     record: dict[str, Any] = {"kind": "pretrain", "metrics": {}, "n_seen": fitted.n_seen, "history": history}
-    record["cohort"] = n_together
-    return Made(("pretrain", ENGINE, cell), record, {WEIGHTS: weights})
+    return NewCell(("pretrain", ENGINE, cell), {**record, "cohort": n_together}, {WEIGHTS: weights})
 
 
-def transferred(transfer: Transfer, network: Network, target: Target, around: Surroundings) -> Made:
-    """A network measured on a target: metrics, what validation chose, and the rows of the test examples."""
+def transferred(transfer: Transfer, network: Network, target: Target, workspace: Workspace) -> NewCell:
+    """A network measured on a target: metrics, settings chosen on validation, and per-example results."""
     cell = transfer.cell
-    measured = measure(network, target, cell.protocol, transfer.seed, around, cell.metric)
+    measured = measure(network, target, cell.protocol, transfer.seed, workspace, cell.metric)
     record: dict[str, Any] = {"metrics": dict(measured.metrics), "chosen": dict(measured.chosen), "kind": "transfer"}
     if transfer.untrained is not None:
         record["network"] = plain(("untrained", ENGINE, transfer.untrained), identity_only=True)
     rows = npz_bytes(dict(measured.rows))
-    return Made(("transfer", TRANSFER, ENGINE, cell), record, {"rows.npz": rows})
+    return NewCell(("transfer", TRANSFER, ENGINE, cell), record, {"rows.npz": rows})
 
 
-def source_accuracy(bench: Bench, key: str, network: Network) -> Made:
-    """Top-1 on the source's held-out images of the subset's own classes, under the subset's labels."""
+def source_accuracy(bench: Bench, key: str, network: Network) -> NewCell:
+    """Top-1 accuracy on the source's held-out images of the subset's classes, under the subset's labels."""
     examples = _held_out(bench.source, bench.store.read_subset(bench.trainings[key].cell.subset))
     record: dict[str, Any] = {"kind": "source", "metrics": {}}
     if examples is not None:
@@ -131,31 +130,35 @@ def source_accuracy(bench: Bench, key: str, network: Network) -> Made:
         with torch.inference_mode():
             right = head(found).argmax(1).numpy() == examples.labels
         record["metrics"] = {"top1": float(right.mean())}
-    return Made(("source accuracy", TRANSFER, key), record)
+    return NewCell(("source accuracy", TRANSFER, key), record)
 
 
 def opened(bench: Bench, key: str, untrained: RandomNetwork | None) -> Network:
-    """A network with the weights that the store holds, or as ``untrained`` draws them."""
+    """A network with its stored weights, or with those that ``untrained`` draws."""
     recipe, source = bench.plan.recipe, bench.source
     seed = torch_seed("initialisation", untrained.seed if untrained else 0)
     backbone = build(recipe.backbone, recipe.image_px, seed)
     if untrained is None:
-        held = load(bench.store.read(key, WEIGHTS))
-        backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in held.items() if k.startswith("backbone.")})
+        backbone.load_state_dict(_weights(bench.store, key, "backbone."))
     elif prepare := untrained.origin and ORIGINS[untrained.origin].prepare:
         prepare(backbone, seed)
     return Network(backbone.to(bench.place.device).eval(), recipe, source.mean, source.std)
 
 
 def _head(store: Store, key: str, backbone: Backbone) -> nn.Linear:
-    held = load(store.read(key, WEIGHTS))
-    head = nn.Linear(backbone.n_features, held["head.weight"].shape[0])
-    head.load_state_dict({k.removeprefix("head."): v for k, v in held.items() if k.startswith("head.")})
+    weights = _weights(store, key, "head.")
+    head = nn.Linear(backbone.n_features, len(weights["weight"]))
+    head.load_state_dict(weights)
     return head
 
 
+def _weights(store: Store, key: str, prefix: str) -> dict[str, Tensor]:
+    held = load(store.read(key, WEIGHTS))
+    return {name.removeprefix(prefix): value for name, value in held.items() if name.startswith(prefix)}
+
+
 def _held_out(pack: Pack, subset: Subset) -> Examples | None:
-    """Validation rows (else test rows) of the classes in a subset, under its labels; None where there are none."""
+    """Validation rows (else test rows) of the classes in a subset, under its labels; None if there are none."""
     label_of = {leaf: label for label, leaves in enumerate(subset.members) for leaf in leaves}
     of_class = torch.tensor([label_of.get(leaf, -1) for leaf in pack.taxonomy.leaves]).numpy()
     rows = pack.rows(VAL) if len(pack.rows(VAL)) else pack.rows(TEST)
@@ -167,14 +170,14 @@ def _held_out(pack: Pack, subset: Subset) -> Examples | None:
 
 
 def save_checkpoint(store: Store, key: str, snapshot: Snapshot) -> None:
-    """Keep a training between two steps."""
+    """Store the state of a training between two steps."""
     facts = {"step": str(snapshot.step), "history": json.dumps([dict(h) for h in snapshot.history])}
     tensors = {k: v.contiguous() for k, v in snapshot.tensors.items()}
     store.write_checkpoint(key, save(tensors, metadata=facts))
 
 
 def checkpoint(store: Store, key: str) -> Snapshot | None:
-    """The training that ``save_checkpoint`` kept last; None where there is none."""
+    """The state that ``save_checkpoint`` stored last; None if there is none."""
     data = store.checkpoint(key)
     if data is None:
         return None

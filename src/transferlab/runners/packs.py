@@ -1,4 +1,4 @@
-"""Finds or makes the packs of a study: a spec becomes a pack in the store once, and is found again afterwards."""
+"""Finds or makes the packs of a study: a spec is packed into the store once and found there afterwards."""
 
 from __future__ import annotations
 
@@ -18,17 +18,28 @@ from transferlab.planned import SourceFacts
 from transferlab.specs import TRAIN, Pack, TargetFacts
 
 
+def check_size(size_px: int) -> None:
+    """Check the side of a study's images.
+
+    Raises:
+        UserError: it is not in 8…1024.
+    """
+    if not 8 <= size_px <= 1024:
+        remedy = "choose from 8 to 1024, for example 32 or 64"
+        raise UserError(f"images of {size_px} px cannot be used", "--size", remedy)
+
+
 def obtain(
     store: Store, text: str, size_px: int, *, skip_bad: bool, progress: Callable[[str, int, int | None], None]
 ) -> tuple[SourceFacts, Pack]:
-    """The pack of a spec: an external one, one made before from the unchanged source, or a new one in the store.
+    """The pack of a spec: an external pack, one made before from the unchanged source, or a new one in the store.
 
     Args:
-        size_px: side of square images; the spec may ask for another with ``?size=``. Images with boxes: ``detection_px``.
-        progress: is told the spec, images done, and images in all where known.
+        size_px: side of square images, unless the spec has ``?size=``; for images with boxes see ``detection_px``.
+        progress: receives the spec, images done, and all images (None where unknown).
 
     Raises:
-        UserError: whatever is wrong with the spec or its images.
+        UserError: anything that is wrong with the spec or its images.
     """
     spec = parse_spec(text)
     pack = spec.pack()
@@ -41,25 +52,25 @@ def obtain(
     pack = _kept(store, name)
     if pack is None:
         with store.claim(f"import-{name}", wait=True):
-            pack = _kept(store, name)  # another process may have made it meanwhile
+            pack = _kept(store, name)  # another process may have made it in the meantime
             if pack is None:
                 staging = store.packs / f"import-{name}"
                 made = write_pack(
                     source, staging, size_px, skip_bad=skip_bad, progress=lambda done, of: progress(text, done, of)
-                ).digest  # nothing more is kept of it: its files are mapped, and they move
+                ).digest  # keep nothing else: its files are mapped, and they move
                 pack = _moved(made, staging, store)
                 store.write_pack_index(name, {"digest": pack.digest})
     return _named(text, pack), pack
 
 
 def _named(text: str, pack: Pack) -> SourceFacts:
-    return SourceFacts(text, pack.digest, pack.name, int((pack.split == TRAIN).sum()), tuple(remarks(pack)))
+    return SourceFacts(text, pack.digest, pack.name, len(pack.rows(TRAIN)), tuple(remarks(pack)))
 
 
 def detection_px(size_px: int) -> int:
-    """The longer side of images with boxes, where a spec says none: four times a study's, at most 512.
+    """The default for the longer side of images with boxes: four times the study's size, at most 512.
 
-    An object that spans a quarter of its image is then as large as the pictures that the backbone has learnt from.
+    An object that spans a quarter of its image is then as large as the images that the backbone was trained on.
     """
     return max(size_px, min(4 * size_px, 512))
 
@@ -71,9 +82,9 @@ def _kept(store: Store, name: str) -> Pack | None:
 
 
 def _moved(digest_: str, staging: Path, store: Store) -> Pack:
-    """The pack under its digest's name; if one is there already, the new one is deleted.
+    """Move a new pack to the name of its digest, or delete it if that pack exists already.
 
-    It is renamed first, so that a kill in the midst of deleting leaves no half pack under a name that is used.
+    It is renamed before it is deleted, so that a kill leaves no partial pack under a name in use.
     """
     final, gone = store.packs / digest_, staging.with_name(f".{staging.name}.gone")
     with explain_disk_errors(final):
@@ -88,7 +99,7 @@ def _moved(digest_: str, staging: Path, store: Store) -> Pack:
 
 
 def problems(store: Store) -> Iterator[Problem]:
-    """Read every pack of the store and compare it with its hashes, and its manifest with what can be computed."""
+    """Check every pack of the store against its hashes and its manifest."""
     for path in sorted(store.packs.glob("[0-9a-f]*")):
         try:
             whole = open_pack(path, check=True).digest == path.name
@@ -102,14 +113,12 @@ def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
     """Open the pack that a plan names.
 
     Raises:
-        UserError: it is no longer there, or it has changed.
+        UserError: it is missing or has changed.
     """
     external = store.pack_index(reference.digest)
     path = Path(str(external["external"])) if external else store.packs / reference.digest
     if not path.is_dir():
-        raise UserError(
-            f"the pack of {reference.spec} is gone", str(path), "run the study's command again, which makes it anew"
-        )
+        raise UserError(f"the pack of {reference.spec} is missing", str(path), "run the study's command again")
     pack = open_pack(path)
     if pack.digest != reference.digest:
         raise UserError(f"the pack of {reference.spec} has changed", str(path), "run the study's command again")
@@ -117,6 +126,6 @@ def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
 
 
 def _settled(spec: Spec) -> list[str]:
-    """What names an import: its format, its full path and its options."""
+    """What identifies an import: format, full path and options."""
     path = str(Path(spec.path).resolve()) if spec.path else ""
     return [spec.format.name, path, *(f"{key}={spec.options[key]}" for key in sorted(spec.options))]

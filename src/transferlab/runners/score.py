@@ -1,4 +1,4 @@
-"""Scores detections of any detector against annotations, by the rules of PASCAL VOC or COCO."""
+"""Scores a detector's output against annotations, by the rules of PASCAL VOC or COCO."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Metric = Literal["voc07", "voc10", "coco"]
 
 @dataclass(frozen=True)
 class Scored:
-    """The numbers by their names, NaN where there is none, and sentences on what was not scored.
+    """Metrics by name (NaN if undefined), and sentences about what is not scored.
 
     Args:
         classes: average precision of each class, for VOC's metrics.
@@ -33,15 +33,15 @@ class Scored:
 def score(truth: Path, detections: Path, metric: Metric, iou: float = 0.5) -> Scored:
     """Score detections.
 
-    With VOC's metrics classes are those of the annotations and of the output; one file of the kit is scored for its
-    class alone. A class without objects that count has no value and is left out of the mean.
+    The classes of VOC's metrics are those of the annotations and the output; a single file of the kit is scored for its
+    class only. A class without objects that count has no value and is left out of the mean.
 
     Args:
-        truth: a VOC folder or a COCO JSON. detections: see ``score_found``.
-        iou: least overlap of a hit, above 0 and up to 1; COCO's metric has its own thresholds.
+        truth: a VOC folder or COCO's JSON. detections: see ``score_found``.
+        iou: minimum overlap of a hit, above 0 and up to 1; COCO's metric has its own thresholds.
 
     Raises:
-        UserError: whatever is wrong with the files.
+        UserError: anything that is wrong with the files.
     """
     if not 0 < iou <= 1:
         raise UserError(f"an overlap of {iou:g} is impossible", "--iou", "choose above 0 and up to 1")
@@ -54,17 +54,17 @@ def score(truth: Path, detections: Path, metric: Metric, iou: float = 0.5) -> Sc
     remarks: list[str] = []
     if files and not found.alone and (silent := sorted(set(known.classes) - set(found.classes))):
         remarks.append(f"no detections for {', '.join(silent)}: there is no file of that class")
-    objects, told = known.truth(classes), found.found(classes)
+    objects, detected = known.truth(classes), found.found(classes)
     if metric == "coco":
-        return Scored(coco_metrics(objects, told), {}, tuple(remarks))
-    each = average_precision(objects, told, metric, iou)
+        return Scored(coco_metrics(objects, detected), {}, tuple(remarks))
+    each = average_precision(objects, detected, metric, iou)
     if empty := [classes[c] for c, value in each.items() if math.isnan(value)]:
         remarks.append(f"left out of the mean, having no objects that count: {', '.join(empty)}")
     return Scored({"mAP": mean_of(each)}, {classes[c]: value for c, value in each.items()}, tuple(remarks))
 
 
 def as_json(scored: Scored) -> str:
-    """The numbers, and for VOC's metrics ``AP`` by class; null where there is no value."""
+    """Metrics as JSON, with ``AP`` by class for VOC's metrics; null if undefined."""
     numbers: dict[str, object] = {name: _known(value) for name, value in scored.numbers.items()}
     if scored.classes:
         numbers["AP"] = {name: _known(value) for name, value in scored.classes.items()}
@@ -72,7 +72,7 @@ def as_json(scored: Scored) -> str:
 
 
 def as_text(scored: Scored) -> str:
-    """A line for each number, classes below the mean; "-" where there is no value."""
+    """A line for each metric, and below it each class; "-" if undefined."""
     lines = {**scored.numbers, **{f"  {name}": value for name, value in scored.classes.items()}}
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {'-' if math.isnan(v) else f'{v:.4f}'}" for name, v in lines.items())

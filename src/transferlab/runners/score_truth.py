@@ -1,8 +1,8 @@
-"""Reads the ground truth that detections are scored against: a folder in PASCAL VOC's layout, or COCO's JSON."""
+"""Reads the ground truth for scoring detections: a folder in PASCAL VOC's layout, or COCO's JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,11 +21,11 @@ class GroundTruth:
     """Annotated images.
 
     Args:
-        path: as it was given, for errors.
-        images: their names without folder and ending, in order; the positions are those of ``boxes``.
-        ids: COCO's image ids to positions; empty for VOC.
-        categories: COCO's category ids to class names; empty for VOC.
-        classes: names; for VOC those that have objects.
+        path: as given by the user, for messages.
+        images: names without folder and suffix, in the order of ``boxes``.
+        ids: from COCO's image ids to positions; empty for VOC.
+        categories: from COCO's category ids to class names; empty for VOC.
+        classes: class names; for VOC those with objects.
     """
 
     path: str
@@ -36,16 +36,16 @@ class GroundTruth:
     boxes: Sequence[Sequence[Box]]
 
     def truth(self, classes: Sequence[str]) -> Truth:
-        """The objects of these classes, with their places among them as labels."""
+        """The objects of these classes, labelled by position in ``classes``."""
         index = {name: c for c, name in enumerate(classes)}
-        told = [(i, box) for i, of_image in enumerate(self.boxes) for box in of_image if box.label in index]
-        edges = np.array([box[1:5] for _, box in told], np.float64).reshape(-1, 4)
+        chosen = [(i, box) for i, of_image in enumerate(self.boxes) for box in of_image if box.label in index]
+        edges = np.array([box[1:5] for _, box in chosen], np.float64).reshape(-1, 4)
         sides = edges[:, 2:] - edges[:, :2]
-        areas = [own if box.area is None else box.area for own, (_, box) in zip(sides.prod(1), told, strict=True)]
+        areas = [own if box.area is None else box.area for own, (_, box) in zip(sides.prod(1), chosen, strict=True)]
         return Truth(
-            len(self.images), len(classes), np.array([i for i, _ in told], np.int32),
-            np.array([index[box.label] for _, box in told], np.int32), edges,
-            np.array([box.ignored for _, box in told], bool), np.array(areas, np.float64),
+            len(self.images), len(classes), np.array([i for i, _ in chosen], np.int32),
+            np.array([index[box.label] for _, box in chosen], np.int32), edges,
+            np.array([box.ignored for _, box in chosen], bool), np.array(areas, np.float64),
         )  # fmt: skip
 
 
@@ -53,11 +53,11 @@ def read_truth(path: Path, sets: Sequence[str]) -> GroundTruth:
     """Read a VOC folder or a COCO JSON.
 
     Args:
-        sets: names of lists in ``ImageSets/Main``, of which the first that is there says which images count; where none
-            is, all that are annotated do.
+        sets: names of lists in ``ImageSets/Main``; the first that exists defines which images count. If none exists, all
+            annotated images count.
 
     Raises:
-        UserError: neither of both, a file that is missing or damaged, a box with swapped corners.
+        UserError: neither a VOC folder nor COCO's JSON, a missing or damaged file, a box with swapped corners.
     """
     if path.is_dir():
         return _of_voc(path, sets)
@@ -67,7 +67,7 @@ def read_truth(path: Path, sets: Sequence[str]) -> GroundTruth:
 
 
 def stem(name: str) -> str:
-    """A file's name without folders and ending."""
+    """A file's name without folders and suffix."""
     return PurePosixPath(name).stem
 
 
@@ -75,9 +75,7 @@ def _of_voc(root: Path, sets: Sequence[str]) -> GroundTruth:
     where = f"--ground-truth {root}"
     folder = root / "Annotations"
     if not folder.is_dir():
-        raise UserError(
-            "the folder has no Annotations", where, "give a folder with Annotations/*.xml, or a JSON file of COCO"
-        )
+        raise UserError("the folder has no Annotations", where, "name one with Annotations/*.xml, or COCO's JSON")
     lists = [root / "ImageSets" / "Main" / f"{name}.txt" for name in sets]
     listed = next((file for file in lists if file.is_file()), None)
     names = _listed(listed, where) if listed else sorted(file.stem for file in folder.glob("*.xml"))
@@ -92,9 +90,7 @@ def _listed(file: Path, where: str) -> list[str]:
     try:
         names = [line.split()[0] for line in file.read_bytes().decode("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{file} cannot be read: {error}", where, "a list of image names in UTF-8 was expected"
-        ) from error
+        raise UserError(f"{file} cannot be read: {error}", where, "expected image names in UTF-8") from error
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise UserError(f"{file} names {twice} twice", where, "name every image once")
@@ -105,33 +101,32 @@ def _of_file(file: Path, listed: Path | None, where: str) -> list[Box]:
     try:
         data = file.read_bytes()
     except OSError as error:
-        told = f", which {listed} names" if listed else ""
-        raise UserError(f"{file}{told} cannot be read: {error.strerror}", where, "copy the whole data set") from error
+        item = f", which {listed} names" if listed else ""
+        raise UserError(f"{file}{item} cannot be read: {error.strerror}", where, "copy the whole data set") from error
     objects = parse(data, str(file), where).objects
     return [_checked(one, f"object {number} of {file}", where) for number, one in enumerate(objects, 1)]
 
 
-def _checked(one: VocObject, told: str, where: str) -> Box:
-    """An object's box; one without width or height counts as in the kit, where it is one pixel wide."""
+def _checked(one: VocObject, item: str, where: str) -> Box:
+    """An object's box. As in the kit, a box without width or height is one pixel wide."""
     if one.box is None:
-        raise UserError(f"{told} has no box", where, "mend the file")
+        raise UserError(f"{item} has no box", where, "correct the file")
     box = box_of(one.name, one.box, difficult=one.difficult)
-    _must_be_in_order(box, told, where)
+    _must_be_in_order(box, item, where)
     return box
 
 
-def _must_be_in_order(box: Box, told: str, where: str) -> None:
+def _must_be_in_order(box: Box, item: str, where: str) -> None:
     if box.x1 < box.x0 or box.y1 < box.y0:
-        raise UserError(f"{told} has a box with swapped corners", where, "mend the file")
+        raise UserError(f"{item} has a box with swapped corners", where, "correct the file")
 
 
 def _of_coco(file: Path) -> GroundTruth:
     where = f"--ground-truth {file}"
     held = read_set(file, where)
     boxes = [held.objects[image.id].boxes for image in held.images]
-    flaws: Iterable[str] = (flaw for image in held.images for flaw in held.objects[image.id].flaws)
-    if flaw := next(iter(flaws), ""):
-        raise UserError(f"there is an {flaw}", where, "get annotations and categories of one file")
+    if flaw := next((flaw for image in held.images for flaw in held.objects[image.id].flaws), ""):
+        raise UserError(f"there is an {flaw}", where, "use annotations and categories from one file")
     for image, of_image in zip(held.images, boxes, strict=True):
         for box in of_image:
             _must_be_in_order(box, f"an object ({box.label}) of {image.file_name}", where)

@@ -1,4 +1,4 @@
-"""How a machine's cores are shared out: so many workers of so many threads, measured once and kept in the store."""
+"""Divides a machine's cores into workers and threads, by a measurement that is made once and stored."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from transferlab.planned import Plan
 from transferlab.runners.machine import Machine
 from transferlab.specs import Epochs
 
-# glibc then keeps activations instead of returning pages to the kernel: 1.2 times the images/s on two cores.
+# With these, glibc keeps pages instead of returning them to the kernel: 1.2 times the images/s on two cores.
 WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
     "MALLOC_TOP_PAD_": "500000000",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    "CUDA_DEVICE_MAX_CONNECTIONS": "32",  # hardware queues, for the streams of a cohort; 8 where nothing is said
+    "CUDA_DEVICE_MAX_CONNECTIONS": "32",  # hardware queues for the streams of a cohort; the default is 8
 }
-SECONDS = 2.0  # of measuring: enough to choose by; benchmarks ask for more
-MOST_THREADS = 8  # a small network's step has no work for more
-WORTH_MEASURING = 1_000_000  # examples of a plan: on fewer, the better share gains less than measuring takes
+SECONDS = 2.0  # of a measurement, enough for a choice; benchmarks measure longer
+MAX_THREADS = 8  # a step of a small network cannot use more
+WORTH_MEASURING = 1_000_000  # examples of a plan; with fewer, measuring costs more than it gains
 
 
 @dataclass(frozen=True)
 class Share:
-    """Workers side by side, and threads of each; on CUDA a worker has a GPU."""
+    """The number of parallel workers, and of threads per worker; on CUDA each worker has one GPU."""
 
     n_workers: int
     n_threads: int
 
 
 def share(plan: Plan, store: Store, machine: Machine, study_file: str | None = None) -> Share:
-    """The share under which the plan's networks are done soonest, by measurement where there is a choice.
+    """The share that finishes the plan's networks first, by measurement where there is a choice.
 
-    It follows from the whole plan, not from what is left, and is kept with the store: the number of threads changes a
-    result's last bits. Small plans take one-thread workers unmeasured.
+    It depends on the whole plan, not on what is left, and its measurement is stored, because the number of threads changes
+    the last bits of a result. Small plans take one-thread workers without a measurement.
 
     Args:
         study_file: a Python file whose extensions the plan uses.
@@ -50,12 +50,11 @@ def share(plan: Plan, store: Store, machine: Machine, study_file: str | None = N
     choices = possible(n_networks, machine)
     if len(choices) == 1 or not _is_worth_measuring(plan, store):
         return choices[0]
-    rates = {choice: images_per_second(plan, store, machine, choice, study_file) for choice in choices}
-    return soonest(n_networks, rates)
+    return fastest(n_networks, {c: images_per_second(plan, store, machine, c, study_file) for c in choices})
 
 
 def _is_worth_measuring(plan: Plan, store: Store) -> bool:
-    """Whether the plan's trainings see enough examples; no more subsets are read than it takes to tell."""
+    """Whether the plan's trainings see enough examples; reads as few subsets as possible."""
     by_epochs = isinstance(plan.recipe.length, Epochs)
     seen = 0
     for training in plan.trainings:
@@ -66,24 +65,28 @@ def _is_worth_measuring(plan: Plan, store: Store) -> bool:
 
 
 def possible(n_networks: int, machine: Machine) -> list[Share]:
-    """The ways to share out a machine among so many networks, one-thread workers first."""
+    """The ways to divide a machine among ``n_networks``, one-thread workers first."""
     if machine.device == "cuda":
         return [Share(min(machine.n_units, n_networks), 4)]
     found: dict[Share, None] = {}
-    for n_threads in (2**power for power in range(MOST_THREADS.bit_length())):
+    for n_threads in (2**power for power in range(MAX_THREADS.bit_length())):
         if n_threads <= machine.n_units:
             n_workers = min(machine.n_units // n_threads, n_networks)
-            found[Share(n_workers, min(machine.n_units // n_workers, MOST_THREADS))] = None
+            found[Share(n_workers, min(machine.n_units // n_workers, MAX_THREADS))] = None
     return list(found)
 
 
-def soonest(n_networks: int, rates: dict[Share, float]) -> Share:
-    """The share that ends first with equal networks, from images a second of all its workers together."""
+def fastest(n_networks: int, rates: dict[Share, float]) -> Share:
+    """The share that finishes equal networks first.
+
+    Args:
+        rates: images per second of all workers together.
+    """
     return min(rates, key=lambda at: math.ceil(n_networks / at.n_workers) * at.n_workers / rates[at])
 
 
 def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share, study_file: str | None = None) -> float:
-    """Training speed of the plan's recipe, all workers together; takes seconds once, then the store has it."""
+    """Training speed of the plan's recipe, all workers together; measured in seconds once, then read from the store."""
     recipe = plain(plan.recipe, identity_only=True)
     key = digest("calibration", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads)
     kept = store.pack_index(f"calibration-{key}")

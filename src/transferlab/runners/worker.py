@@ -1,7 +1,7 @@
-"""One worker process: does the tasks that come as lines on standard input, and tells events on standard output.
+"""A worker process: reads tasks as lines from standard input and writes events to standard output.
 
-Started by ``runners.local`` as ``python -m transferlab.runners.worker``. The first line is its ``Setup``. SIGTERM makes
-it save the training at hand and leave.
+Started by ``runners.local`` as ``python -m transferlab.runners.worker``. The first line is its ``Setup``. On SIGTERM it
+saves the current training and exits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 
 from transferlab.errors import UserError
 from transferlab.events import Event, Halted, from_line, to_line
-from transferlab.extensions import load_installed, must_be_here, run_file
+from transferlab.extensions import load_installed, require_definitions, run_file
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, restored
 from transferlab.runners.do import do_task
@@ -25,8 +25,8 @@ from transferlab.runners.networks import Bench
 from transferlab.tasks import Task
 
 
-def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> None:
-    """Do task after task, one a line; what every task would meet as the user's error ends it."""
+def work(setup: Setup, lines: Iterable[str], emit: Callable[[Event], None]) -> None:
+    """Do the tasks, one a line, until the lines end or a UserError that concerns every task occurs."""
     torch.set_num_threads(setup.n_threads)
     try:
         load_installed()
@@ -36,7 +36,7 @@ def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> N
         plan = restored(store.studies()[setup.study])
         if not isinstance(plan, Plan):
             raise TypeError(f"{setup.study} is not a plan")
-        must_be_here(plan.brought)
+        require_definitions(plan.brought)
         bench = Bench(plan, store, setup.checkpoint_seconds)
 
         def stop(*_: object) -> None:
@@ -45,11 +45,11 @@ def work(setup: Setup, lines: Iterable[str], tell: Callable[[Event], None]) -> N
         signal.signal(signal.SIGTERM, stop)
         for line in lines:
             if not bench.stopping:
-                do_task(from_line(line, {"Task": Task}), bench, tell)
+                do_task(from_line(line, {"Task": Task}), bench, emit)
             if bench.stopping:
                 break
     except UserError as error:
-        tell(Halted(error.what, error.where, error.remedy))
+        emit(Halted(error.what, error.where, error.remedy))
 
 
 def main() -> None:
@@ -57,11 +57,11 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         events.write(to_line(event))
         events.flush()
 
-    work(from_line(sys.stdin.readline(), {"Setup": Setup}), sys.stdin, tell)
+    work(from_line(sys.stdin.readline(), {"Setup": Setup}), sys.stdin, emit)
 
 
 if __name__ == "__main__":

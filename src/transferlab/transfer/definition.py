@@ -1,4 +1,4 @@
-"""What a protocol is: how a network's transfer to a target is measured, with all facts about it; importing this loads no torch."""
+"""The definition of a protocol: how transfer is measured, and all facts about that. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 Judged = tuple[dict[str, float], dict[str, NDArray[np.generic]]]
 
 
-def as_it_is(protocol: Protocol) -> Protocol:
+def unchanged(protocol: Protocol) -> Protocol:
     """The protocol unchanged."""
     return protocol
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolDefinition(Definition):
-    """A protocol; calling it with ``shots`` and its settings gives a ``Protocol`` for a study.
+    """A protocol; calling it with ``shots`` and settings returns a ``Protocol`` for a study.
 
     Args:
-        run: trains on the problem's train and validation examples and predicts its test images.
-        boxes: it needs targets with boxes; all others need class labels.
-        many_labels: it takes targets with several labels an image.
+        run: trains on the problem's training and validation examples and predicts its test images.
+        boxes: it needs targets with boxes instead of class labels.
+        many_labels: it accepts targets with several labels per image.
         own_classes: it measures the source's own classes, so its only target is ``source``.
-        takes_shots: whether a study may limit the target's examples per class.
-        frozen: the protocol as random features are measured by it, whose layers must stay as they are; None: it trains them.
-        from_scratch: the protocol as it trains every layer from random weights; None: it trains none.
-        check: further conditions on the settings and on the target's taxonomy.
-        cost: how many images of pre-training one cell costs, from the protocol, the target and the recipe; None: a few seconds.
+        takes_shots: a study may limit the target's examples per class.
+        frozen: the protocol for random features, whose layers must not change; None if it trains them.
+        from_scratch: the protocol for training every layer from random weights; None if it trains none.
+        check: further conditions on the settings and the target's taxonomy.
+        cost: cost of a cell in images of pre-training, from settings, target and recipe; None for a few seconds.
         judge: further metrics and per-example results from scores [e, c], labels [e] and the prediction's notes.
-        leads: where it measures the source's own classes, a study's answer opens with what it says.
-        beside: names of further metrics that reports show in tables of their own.
+        leads: if it measures the source's own classes, a study's answer begins with its result.
+        beside: names of further metrics with tables of their own in reports.
     """
 
     run: Callable[[Problem], Prediction]
@@ -49,7 +49,7 @@ class ProtocolDefinition(Definition):
     many_labels: bool = False
     own_classes: bool = False
     takes_shots: bool = True
-    frozen: Callable[[Protocol], Protocol] | None = as_it_is
+    frozen: Callable[[Protocol], Protocol] | None = unchanged
     from_scratch: Callable[[Protocol], Protocol] | None = None
     check: Callable[[Mapping[str, Any], Taxonomy], object] | None = None
     cost: Callable[[Mapping[str, Any], TargetFacts, Recipe], float] | None = None
@@ -58,47 +58,45 @@ class ProtocolDefinition(Definition):
     beside: tuple[str, ...] = ()
 
     def __call__(self, *, shots: int | None = None, **settings: Any) -> Protocol:
-        """The protocol with these settings; those that are not given keep their defaults.
+        """The protocol with these settings, or defaults.
 
         Args:
-            shots: training and validation examples of each class together; None takes all.
+            shots: training and validation examples per class, together; None for all.
 
         Raises:
-            UserError: a setting that it does not have, or a value that is not allowed.
+            UserError: an unknown setting or an invalid value.
         """
         protocol = Protocol(self.name, shots, self.settings(settings))
         self.must_take(shots)
         return protocol
 
     def must_take(self, shots: int | None) -> None:
-        """Refuse shots that no target could have.
+        """Check the number of shots.
 
         Raises:
-            UserError: fewer than one shot, or a protocol that takes none.
+            UserError: fewer than one shot, or a protocol without shots.
         """
         if shots is None:
             return
         if not self.takes_shots:
-            raise UserError(
-                f"{self.name} takes no shots", self.name, "leave shots out: it uses all of a target's examples"
-            )
+            raise UserError(f"{self.name} takes no shots", self.name, "leave shots out: it uses all examples")
         if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(f"shots = {shots!r} is impossible", self.name, "choose a whole number from 1 up")
 
     def label(self, protocol: Protocol) -> str:
-        """What tables and reports call its results: "probe at 5 shots"."""
+        """The name of its results in tables and reports, such as "probe at 5 shots"."""
         rules = [f" by {name} {v}" for name, v in protocol.knobs.items() if self.parameters[name].in_label]
         return "".join([self.name, *rules, "" if protocol.shots is None else f" at {protocol.shots} shots"])
 
     def described(self, protocol: Protocol) -> str:
-        """What it does, with the settings that matter, for the report's section on the method."""
+        """A description with its settings, for the methods section of reports."""
         settings = self.settings(protocol.knobs)
-        told = [f"{self.parameters[name].means} {value}" for name, value in settings.items()]
+        values = [f"{self.parameters[name].means} {value}" for name, value in settings.items()]
         shots = [] if protocol.shots is None else [f"{protocol.shots} examples per class for training and validation"]
-        return f"{self.title or self.name}: {', '.join([self.explained, *told, *shots])}"
+        return f"{self.title or self.name}: {', '.join([self.explained, *values, *shots])}"
 
     def refusal(self, target: TargetFacts) -> str:
-        """Why it cannot measure a target, in a phrase; "" if it can."""
+        """Why it cannot measure a target, as a phrase; "" if it can."""
         if self.boxes != target.has_boxes:
             return "needs a target with boxes" if self.boxes else "needs a target with class labels"
         if target.many_labels and not self.many_labels:

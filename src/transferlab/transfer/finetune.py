@@ -1,4 +1,4 @@
-"""Fine-tuning: all layers with a new head; from random initialisation it is the scratch control."""
+"""Fine-tunes all layers with a new head. With random initial weights this is the control "scratch"."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LOWER = 4.0  # the second learning rate tried is this many times lower
 
 
 def fit_predict(problem: Problem) -> Prediction:
-    """Train on the train rows at two learning rates, keep the one with the lower validation loss, predict the test.
+    """Train at two learning rates, choose the one with the lower validation loss, and predict the test images.
 
-    The length is fixed in examples seen (knob ``examples``), whatever the target's size. With one shot there is no
-    validation, and the first rate is taken. A rate at which the loss does not stay finite loses against the other.
+    The length is the setting ``examples``, whatever the target's size. Without validation examples (at one shot) only the
+    first rate is tried. A rate with a non-finite loss is discarded.
 
     Raises:
-        TrainingFailed: at the lowest rate tried, the loss does not stay finite.
+        TrainingFailed: the loss is not finite at any rate.
     """
     rates = [float(problem.settings["lr"])]
     if len(problem.rows("val")):
@@ -48,7 +48,7 @@ def fit_predict(problem: Problem) -> Prediction:
 
 
 def recipe_of(problem: Problem, lr: float) -> Recipe:
-    """The network's own recipe with this protocol's length, rate and SGD in small batches; no label smoothing."""
+    """The network's recipe with this protocol's length and rate, SGD in small batches, and no label smoothing."""
     length = Examples(int(problem.settings["examples"]))
     own = problem.network.recipe
     batch = min(own.batch, BATCH)

@@ -1,8 +1,8 @@
-"""Induction both ways (Huh et al. 2016): classes told apart by features trained on coarse labels, and the reverse.
+"""Induction in both directions (Huh et al. 2016): fine classes from features trained on coarse labels, and the reverse.
 
-A class's score is the cosine of its nearest image, so one matrix answers all four questions: which class (top-1, top-5),
-which class once the coarse label is known, and which coarse label. The paper's layer, number of neighbours and values are
-not known; one neighbour and the transferred features are ours.
+A class's score is the cosine of its nearest image. One matrix of scores gives the class (top-1, top-5), the class given the
+coarse label, and the coarse label. The paper does not say its layer or number of neighbours; one neighbour and the
+transferred features are our choice.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ BLOCK, QUERIES = 2048, 1024  # gallery images and test images at a time: product
 
 
 def fit_predict(problem: Problem) -> Prediction:
-    """Cosines of each test image to the nearest train or validation image of each class, in bounded memory.
+    """Cosines of each test image with the nearest training or validation image of each class, in bounded memory.
 
     Nothing is chosen on validation, so validation images are neighbours too. A class without images scores -1.
 
     Raises:
-        UserError: coarse labels that the target's taxonomy does not have.
+        UserError: the target's taxonomy does not have the coarse labels.
     """
     coarse = coarse_labels(problem.settings, problem.data.taxonomy)
     scores = torch.full((len(problem.rows("test")), problem.n_classes), -1.0, device=problem.place.device)
@@ -43,9 +43,9 @@ def _queries(problem: Problem) -> Tensor:
 
 
 def _raise_to_nearest(scores: Tensor, queries: Tensor, problem: Problem, split: Split, labels: np.ndarray) -> None:
-    """Raise scores [e, c] to the cosines of the nearest images of a split, a block of images after another.
+    """Raise scores [e, c] to the cosines of the nearest images of a split, block by block.
 
-    Images come class by class, so that a block holds few classes, each as one range of columns.
+    Images are sorted by class, so that a block has few classes, each in one range of columns.
     """
     order = np.argsort(labels, kind="stable")
     for start in range(0, len(order), BLOCK):

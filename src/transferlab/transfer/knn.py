@@ -1,8 +1,4 @@
-"""Cosine nearest neighbours on frozen features, in bounded memory; k chosen on validation.
-
-On the source's own classes this tells, as the paper's induction does, classes apart by features that were trained on
-merged labels; ``transfer.induction`` tells also what is right within and among these labels.
-"""
+"""Cosine nearest neighbours on frozen features, in bounded memory; k is chosen on validation."""
 
 from __future__ import annotations
 
@@ -14,16 +10,16 @@ from transferlab.errors import UserError
 from transferlab.transfer.problem import Prediction, Problem
 
 KS = (1, 5, 20)
-BLOCK = 256  # queries at a time: against 100,000 neighbours 100 MB
+BLOCK = 256  # queries at a time: 100 MB with 100,000 neighbours
 TEMPERATURE = 0.07
 RANKED = 100
 
 
 def fit_predict(problem: Problem) -> Prediction:
-    """Votes of the k nearest train and validation examples, weighted by exp(cosine / 0.07); k by validation accuracy.
+    """Votes of the k nearest training and validation examples, weighted by exp(cosine / 0.07).
 
     Raises:
-        UserError: more neighbours than there are training images.
+        UserError: k is larger than the number of training images.
     """
     train, val, test = (F.normalize(problem.features(split)) for split in ("train", "val", "test"))
     labels, n_classes = problem.train_labels, problem.n_classes
@@ -45,7 +41,7 @@ def fit_predict(problem: Problem) -> Prediction:
 
 
 def nearest(gallery: Tensor, queries: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Cosines float32 [q, n] and indices int64 [q, n] of each query's n nearest (all, where there are fewer), in order.
+    """Cosines float32 [q, n] and indices int64 [q, n] of each query's n nearest (or all, if fewer), in order.
 
     Args:
         gallery: float32 [m, d] of unit length. queries: float32 [q, d] of unit length.
@@ -53,20 +49,19 @@ def nearest(gallery: Tensor, queries: Tensor, n: int) -> tuple[Tensor, Tensor]:
     n = min(n, len(gallery))
     values = queries.new_empty(len(queries), n)
     indices = torch.empty_like(values, dtype=torch.int64)
-    room = queries.new_empty(BLOCK, len(gallery))
+    buffer = queries.new_empty(BLOCK, len(gallery))
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
-        # The product is 85 % of the time; ranking only the best of buckets of 64 saved the rest and was not kept.
-        found = torch.mm(block, gallery.T, out=room[: len(block)]).topk(n)
+        # The product takes 85 % of the time.
+        found = torch.mm(block, gallery.T, out=buffer[: len(block)]).topk(n)
         values[start : start + BLOCK], indices[start : start + BLOCK] = found.values, found.indices
     return values, indices
 
 
 def votes_of(near: tuple[Tensor, Tensor], labels: Tensor, k: int, n_classes: int) -> Tensor:
-    """Class votes float32 [q, c] of each query's k nearest, given at least as many in order.
+    """Class votes float32 [q, c] of each query's k nearest, from at least k neighbours in order.
 
-    The next nearest order the classes that have no vote of the k: else top-5 at k = 1 would be one neighbour and four
-    classes by their index.
+    Further neighbours rank the classes without a vote; otherwise top-5 at k = 1 would be filled with the lowest indices.
     """
     weights = ((near[0] - 1) / TEMPERATURE).exp()
     weights[:, k:] *= 1e-6

@@ -1,11 +1,11 @@
-"""Logistic regression on features: the objective with its gradient by hand, and an L-BFGS in equally curved coordinates.
+"""Logistic regression on features by a preconditioned L-BFGS, with a hand-written gradient.
 
-Two matrix products an evaluation are nearly all of the work. What makes few and cheap evaluations enough:
+Nearly all of the work is two matrix products per evaluation. It needs few and cheap evaluations because of
 
-- Coordinates in which the loss is about equally curved in all directions (see ``Metric``): 25 evaluations to an excess
-  of 1e-4 of the objective where plain coordinates take hundreds.
-- Early iterations in bf16, where asked for: they steer, and fp32 has the last word.
-- An end that is told in the objective's own unit, so that choosing a penalty can be rough and the last fit exact.
+- preconditioned coordinates, in which the loss is about equally curved in all directions (see ``Metric``): 25 evaluations
+  to an excess of 1e-4 of the objective instead of hundreds;
+- early iterations in bf16, if requested, before the last ones in fp32;
+- a stopping rule in the units of the objective, so that penalties are chosen roughly and the last fit is exact.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MEMORY = 10  # pairs that the L-BFGS keeps
+MEMORY = 10  # pairs kept by the L-BFGS
 MAX_EVALUATIONS = 400
-HANDOVER = 2e-6  # expected gain, as a share of the objective, where bf16 ends: its own noise is about 1e-6 of it
-LOOK = 4  # steps after which it is asked whether to go on, and again after twice as many each time
+HANDOVER = 2e-6  # expected gain, relative to the objective, at which bf16 ends; its rounding error is about 1e-6
+LOOK = 4  # steps until ``hopeless`` is first called; the number doubles each time
 
 
 class End(NamedTuple):
-    """Where a fit ends: another step is expected to gain less than a share of the objective, or less than so much.
+    """The stopping rule: the next step is expected to gain less than ``share`` of the objective, or less than ``gain``.
 
-    What is then left to gain is 2 to 8 times as much; more where classes come apart and the objective goes to 0.
+    The excess is then 2 to 8 times that; more if classes are separable and the objective approaches 0.
     """
 
     share: float
@@ -38,7 +38,7 @@ Hopeless = Callable[[Tensor], bool]
 
 
 class Search(NamedTuple):
-    """A line search: halvings until it gives up, and by what share rounding may lift the objective."""
+    """A line search: its most halvings, and the relative rounding error of the objective that it accepts."""
 
     halvings: int
     noise: float
@@ -52,9 +52,9 @@ class Rows:
     """Labelled rows to fit.
 
     Args:
-        features: float32 [m, d], about centred.
+        features: float32 [m, d], approximately centred.
         labels: int64 [m] in 0…n_classes-1, or int8 [m, n_classes] of 1, 0, -1 (not scored).
-        rough: the features in bf16, to begin with; None for fp32 alone.
+        rough: the features in bf16 for early iterations; None for fp32 only.
     """
 
     features: Tensor
@@ -64,10 +64,10 @@ class Rows:
 
 
 class Metric(NamedTuple):
-    """The curvature of the loss at equal probabilities, but for the penalty: features' covariance / classes.
+    """The curvature of the loss at equal probabilities, without the penalty: the features' covariance / classes.
 
-    One serves all fits on about the same rows. At a penalty, M = covariance / classes + penalty · I, and with
-    M^-1 = T Tᵀ the coordinates U of W = T U have a Hessian near the identity.
+    One metric serves all fits on similar rows. With M = covariance / classes + penalty · I and M^-1 = T Tᵀ, the Hessian in
+    the coordinates U of W = T U is near the identity.
     """
 
     covariance: Tensor  # float64 [d, d]
@@ -76,11 +76,11 @@ class Metric(NamedTuple):
     def transform(self, penalty: float) -> Tensor:
         """T, float32 [d, d], from a Cholesky factor in float64.
 
-        Of a covariance computed in float32 the smallest eigenvalues may fall below -penalty where features outnumber
-        rows; the metric's ridge then grows until there is a factor. What is minimised stays the same.
+        If features outnumber rows, the smallest eigenvalues of a covariance in float32 may fall below -penalty; the
+        metric's ridge then grows until the factor exists. The objective stays the same.
 
         Raises:
-            RuntimeError: features that are not finite.
+            RuntimeError: the features are not finite.
         """
         covariance, eye = self.covariance / self.n_classes, torch.eye(len(self.covariance), dtype=torch.float64)
         eye = eye.to(covariance.device)
@@ -95,9 +95,9 @@ class Metric(NamedTuple):
 
 
 def metric_of(features: Tensor, n_classes: int) -> Metric:
-    """The metric of features float32 [m, d] that are about centred."""
+    """The metric of approximately centred features float32 [m, d]."""
     if features.device.type == "cpu":
-        # Numpy sees that the product is symmetric: 0.14 s for 0.30 (15,000 x 1,024, 1 thread).
+        # Numpy uses the symmetry of the product: 0.14 s instead of 0.30 (15,000 x 1,024, 1 thread).
         product = torch.from_numpy(features.numpy().T @ features.numpy())
     else:
         product = features.T @ features
@@ -113,15 +113,15 @@ def logistic(
 
     Args:
         penalty: per example, > 0.
-        start: weights to begin from.
-        hopeless: is shown the weights on the way, and ends the fit there if they are.
+        start: initial weights.
+        hopeless: called with intermediate weights; True ends the fit.
     """
     shape = (rows.features.shape[1] + 1, rows.n_classes)
     weights = torch.zeros(shape, device=rows.features.device) if start is None else start
     turn, stretch = metric.transform(penalty), rows.n_classes**0.5
     if rows.rough is not None:
-        # Any T will do that is one and the same throughout; products of bf16 are cheaper: the probe of 156 classes and
-        # 2,496 x 1,024 features takes 2.5 s for 3.7 (1 thread).
+        # Any fixed T is valid, and products in bf16 are cheaper: a probe with 156 classes and 2,496 x 1,024 features takes
+        # 2.5 s instead of 3.7 (1 thread).
         turn = turn.bfloat16().float()
 
     def weights_at(point: Tensor, turn: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def logistic(
             penalised = now[:-1]
             slope[:-1] += penalty * penalised
             value = loss + 0.5 * penalty * float(penalised.square().sum())
-            # As transposes: 1 ms for 4 (1,024 features, 10 classes, 1 thread).
+            # Transposed it takes 1 ms instead of 4 (1,024 features, 10 classes, 1 thread).
             inner = (slope[:-1].T.to(turned.dtype) @ turned).T.float()
             return value, torch.cat([inner, slope[-1:] * stretch])
 
@@ -161,7 +161,7 @@ def scores_of(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def mean_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy for labels int64 [m]; for int8 [m, c] of 1, 0, -1 the binary one over scored entries."""
+    """Cross-entropy for labels int64 [m]; binary cross-entropy over scored entries for int8 [m, c] of 1, 0, -1."""
     if labels.ndim == 1:
         return F.cross_entropy(scores, labels)
     scored = labels >= 0
@@ -180,13 +180,13 @@ def loss_and_gradient(features: Tensor, labels: Tensor, weights: Tensor) -> tupl
         scored = labels >= 0
         loss, n = float(mean_loss(scores, labels)), int(scored.sum().clamp(min=1))
         slope = (scores.sigmoid() - labels.clamp(min=0)) * scored
-    # The transposed product saves a copy of the features: 1.8 for 2.4 ms in bf16 (12,000 x 256, 100 classes, 1 thread).
+    # The transposed product avoids copying features: 1.8 ms instead of 2.4 in bf16 (12,000 x 256, 100 classes, 1 thread).
     products = (slope.T.to(features.dtype) @ features).T.float()
     return loss, torch.cat([products, slope.sum(0, keepdim=True)]) / n
 
 
 class _Memory(list[tuple[Tensor, Tensor, float]]):
-    """The latest steps, changes of the gradient, and their products' inverses: what an L-BFGS knows of curvature."""
+    """The latest steps, changes of the gradient, and inverses of their products, from which L-BFGS models curvature."""
 
     def keep(self, step: Tensor, change: Tensor) -> None:
         product = float((step * change).sum())
@@ -195,7 +195,7 @@ class _Memory(list[tuple[Tensor, Tensor, float]]):
             del self[:-MEMORY]
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """The inverse Hessian, as far as it is known, times the gradient (Nocedal and Wright, algorithm 7.4)."""
+        """The approximate inverse Hessian times the gradient (Nocedal and Wright, algorithm 7.4)."""
         found, shares = gradient.clone(), list[float]()
         for step, change, inverse in reversed(self):
             shares.append(inverse * float((step * found).sum()))
@@ -212,11 +212,10 @@ def _descend(
     evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, end: End, search: Search,
     given_up: Hopeless,
 ) -> tuple[Tensor, bool]:  # fmt: skip
-    """Minimise a convex function from a point; whether its end was reached, or it was given up.
+    """Minimise a convex function; returns the last point, and whether ``end`` was reached or the fit was given up.
 
-    If not, MAX_EVALUATIONS were made, or rounding hides any further descent. A step is taken by the approximate Wolfe
-    conditions of Hager and Zhang (2005): they look at slopes, which rounding hurts far less than differences of the
-    objective.
+    Otherwise MAX_EVALUATIONS were made, or rounding hides any further descent. Steps satisfy the approximate Wolfe
+    conditions of Hager and Zhang (2005), which use slopes because rounding affects them less than the objective.
     """
     value, gradient = evaluate(point)
     left, steps, look = MAX_EVALUATIONS, 0, LOOK

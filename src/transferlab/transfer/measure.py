@@ -1,4 +1,4 @@
-"""One transfer: a protocol makes every choice without test labels; then its predictions are judged by them, once."""
+"""Measures one transfer: a protocol makes all choices without test labels, then its predictions are scored once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = dict[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Metrics by name, per-example results [e, …] by name, and what validation chose."""
+    """Metrics by name, per-example results [e, …] by name, and settings chosen on validation."""
 
     metrics: Mapping[str, float]
     rows: Mapping[str, NDArray[np.generic]]
@@ -31,8 +31,8 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
-    """Where a transfer is computed, features that it may share with others of its network, and its hooks."""
+class Workspace:
+    """Where a transfer is computed, a cache of features shared by a network's transfers, and hooks of its training."""
 
     place: Place
     cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
@@ -40,22 +40,22 @@ class Surroundings:
 
 
 def measure(
-    network: Network, target: Target, protocol: Protocol, seed: int, around: Surroundings, metric: str = ""
+    network: Network, target: Target, protocol: Protocol, seed: int, workspace: Workspace, metric: str = ""
 ) -> Measured:
     """Run a protocol on a target and score its predictions.
 
     Args:
-        metric: a metric that the study asks for besides those that every cell has.
+        metric: the study's own metric, in addition to those of every cell.
 
     Raises:
-        UserError: impossible shots, or a target that the protocol cannot use.
+        UserError: impossible shots, or a target that the protocol cannot measure.
     """
-    problem = problem_of(network, target, protocol, seed, around)
+    problem = problem_of(network, target, protocol, seed, workspace)
     return judged(target, protocol, definition_of(protocol).run(problem), metric)
 
 
-def problem_of(network: Network, target: Target, protocol: Protocol, seed: int, around: Surroundings) -> Problem:
-    """What a protocol gets: the network, and of the target at most the shots asked for, without any test label.
+def problem_of(network: Network, target: Target, protocol: Protocol, seed: int, workspace: Workspace) -> Problem:
+    """The input of a protocol: the network and a target limited to the protocol's shots, without test labels.
 
     Raises:
         UserError: impossible shots or settings.
@@ -63,11 +63,11 @@ def problem_of(network: Network, target: Target, protocol: Protocol, seed: int, 
     if protocol.shots is not None:
         target = take_shots(target, protocol.shots, seed)
     settings = definition_of(protocol).settings(protocol.knobs)
-    return Problem(network, target.data, protocol, seed, around.place, around.cache, around.hooks, settings)
+    return Problem(network, target.data, protocol, seed, workspace.place, workspace.cache, workspace.hooks, settings)
 
 
 def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: str = "") -> Measured:
-    """Score predictions by the target's test labels."""
+    """Score predictions against the target's test labels."""
     if prediction.found is not None:
         metrics, rows = scored(target, prediction.found, metric)
         return Measured(metrics, rows, prediction.chosen)
@@ -80,8 +80,8 @@ def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: s
     wanted = [m for m in metrics_of(target.kind) if prediction.probabilities or not m.needs_probabilities]
     metrics = {m.name: m.of(scores, labels) for m in wanted}
     if judge := definition_of(protocol).judge:
-        more, told = judge(scores, labels.astype(np.int32), prediction.notes)
-        metrics, rows = metrics | more, rows | told
+        more, results = judge(scores, labels.astype(np.int32), prediction.notes)
+        metrics, rows = metrics | more, rows | results
     if metric:
         asked = METRICS[metric]
         metrics[metric] = asked.of(scores, labels)

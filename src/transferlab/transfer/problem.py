@@ -1,4 +1,4 @@
-"""What a protocol is given, without any test label, and what it returns."""
+"""The input of a protocol, without test labels, and its output."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from transferlab.transfer.detect.metrics import Found
 from transferlab.transfer.targets import Labelled, TargetData
 
 Split = Literal["train", "val", "test"]
-HELD_BYTES = 2**30  # features of a split that are kept whole; ImageNet's of AlexNet would take 21 GB
-AT_ONCE = 512  # images of a forward pass
+HELD_BYTES = 2**30  # largest features of a split that are held in memory; AlexNet's of ImageNet take 21 GB
+AT_ONCE = 512  # images per forward pass
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A backbone with what using it takes: its recipe (input size, augmentation), and its pixels' mean and deviation."""
+    """A backbone with its recipe (input size, augmentation) and the mean and standard deviation of its pixels."""
 
     backbone: Backbone
     recipe: Recipe
@@ -35,12 +35,12 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A network and a target's data, for one protocol and seed. No test label can be reached from here: none is in it.
+    """A network and a target's data without test labels, for one protocol and seed.
 
     Args:
-        cache: features by split and rows' bytes, shared by the protocols of one network and target.
-        hooks: progress and checkpoints of a protocol that trains for minutes.
-        settings: the protocol's settings, its defaults filled in.
+        cache: features by split and bytes of the rows, shared by the protocols of one network and target.
+        hooks: progress and checkpoints of a long training.
+        settings: the protocol's settings, including defaults.
     """
 
     network: Network
@@ -67,7 +67,7 @@ class Problem:
 
     @property
     def val_labels(self) -> Tensor:
-        """As ``train_labels``, for validation; empty at one shot."""
+        """Like ``train_labels``, for validation; empty at one shot."""
         return self._labels("val")
 
     def features(self, split: Split) -> Tensor:
@@ -80,14 +80,14 @@ class Problem:
         return self.cache[key]
 
     def holds(self, split: Split) -> bool:
-        """Whether the features of a split are few enough to be kept whole."""
+        """Whether the features of a split fit in HELD_BYTES."""
         return len(self.rows(split)) * self.network.backbone.n_features * 4 <= HELD_BYTES
 
     def features_at(self, split: Split, positions: np.ndarray) -> Tensor:
-        """Frozen features of some of a split's rows, float32 [b, d], on the problem's device; in bounded memory.
+        """Frozen features of some rows of a split, float32 [b, d], on the problem's device, in bounded memory.
 
         Args:
-            positions: int64 [b], among the split's rows.
+            positions: int64 [b], indices into the split's rows.
         """
         if self.holds(split):
             return self.features(split)[torch.from_numpy(positions)].to(self.place.device)
@@ -100,15 +100,15 @@ class Problem:
         return torch.cat(parts)
 
     def examples(self, split: Split) -> Examples:
-        """A split's images with their labels; those of the test are all 0."""
+        """A split's images with their labels; test labels are all 0."""
         data, rows = self.data, self.rows(split)
         if isinstance(data.images, Ragged):
             raise UserError("the target's images differ in size, which only detection can use", data.name,
                             "use the images with class labels, or the protocol detect")  # fmt: skip
-        train = data.train.labels
-        labels: Any = (
-            np.zeros((len(rows), *train.shape[1:]), train.dtype) if split == "test" else self._part(split).labels
-        )
+        known = data.train.labels
+        labels: Any = np.zeros((len(rows), *known.shape[1:]), known.dtype)
+        if split != "test":
+            labels = self._part(split).labels
         return Examples(data.images, rows, labels, self.n_classes, self.network.mean, self.network.std)
 
     def rows(self, split: Split) -> np.ndarray:
@@ -124,13 +124,13 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Scores of the test images, or detections in them, and what was chosen.
+    """Scores of the test images or detections in them.
 
     Args:
-        scores: float32 [e, c]: log-probabilities, unless ``probabilities`` says otherwise; None for detections.
-        chosen: settings that validation chose, and other numbers for the record.
-        notes: what the protocol's ``judge`` needs besides scores and labels.
-        found: detections in the test images, boxes in pixels of the originals.
+        scores: float32 [e, c], log-probabilities unless ``probabilities`` is false; None for detections.
+        chosen: settings chosen on validation, and other numbers for the record.
+        notes: further inputs of the protocol's ``judge``.
+        found: detections in the test images, with boxes in pixels of the originals.
     """
 
     scores: Tensor | None = None

@@ -1,8 +1,8 @@
-"""The last layer fitted anew to all classes of the source, on frozen features: the paper's column for ImageNet itself.
+"""A new last layer for all classes of the source on frozen features: the paper's column for ImageNet itself.
 
-What a network trained on some labels (half of the classes, merged ones) tells of all the source's own classes. Where the
-features can be held it is the probe. Where not, the same objective is minimised in passes over the images whose features
-are computed when they are needed, so that memory follows a batch and the number of features, not the number of images.
+It measures networks trained on some of the classes, or on merged classes, by all of the source's own classes. If the
+features fit in memory it is the probe. Otherwise the same objective is minimised in passes over the images, with features
+computed when needed, so that memory depends on the batch and the number of features, not of images.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ from torch import Tensor
 from transferlab.engine.batches import Order
 from transferlab.identity import torch_seed
 from transferlab.transfer import probe
-from transferlab.transfer.logistic import Metric, loss_and_gradient, mean_loss, scores_of
+from transferlab.transfer.logistic import Metric, loss_and_gradient, scores_of
 from transferlab.transfer.problem import Prediction, Problem, Split
 
 BATCH = 2048
-# To choose the penalty, all at once; half as many more with the one chosen: 12 million images in all, however large the
-# source. On 12,000 drawn rows x 256, 40 classes, 2,000 steps of 512 ended above the optimum by 0.01, 0.02, 0.7 and 20 %
-# of it at penalties of 1e-2, 1e-3, 1e-4, 1e-5 (it is 0.390, 0.080, 0.014 and 0.002 nats); with momentum 0.9 by 0.2 to
-# 680 % (2026-11-27).
+# Steps to choose the penalty, for all penalties at once; half as many follow with the chosen one: 12 million images in all.
+# On 12,000 random rows x 256 with 40 classes, 2,000 steps of 512 end above the optimum by 0.01, 0.02, 0.7 and 20 % at
+# penalties of 1e-2, 1e-3, 1e-4, 1e-5 (optima 0.390, 0.080, 0.014 and 0.002 nats; 2026-11-27).
 STEPS = 4000
 
 
 def fit_predict(problem: Problem) -> Prediction:
-    """Multinomial logistic regression, the penalty chosen on validation; the probe's own where features can be held.
+    """Multinomial logistic regression with a penalty chosen on validation; the probe if the features fit in memory.
 
-    Otherwise: standardise by the training features, take steps for all penalties from the same batches, each by the
-    inverse of the loss's curvature at equal probabilities (the probe's metric), at a rate that falls to 0; choose by
-    validation accuracy, then loss; go on with the chosen one on training and validation images.
+    Otherwise: standardise by the training features; for all penalties, take steps on the same batches, preconditioned by the
+    probe's metric, at a rate that falls to 0; choose by validation accuracy, then loss; continue with the chosen penalty on
+    training and validation images.
     """
     if problem.holds("train"):
         return probe.fit_predict(problem)
@@ -43,13 +42,14 @@ def fit_predict(problem: Problem) -> Prediction:
     weights = _descended(problem, scale, dict.fromkeys(penalties), ("train",))
     penalty = probe.MIDDLE
     if validates:
-        penalty = max(penalties, key=lambda p: _goodness(problem, scale, weights[p]))
+        labels = problem.val_labels
+        penalty = max(penalties, key=lambda p: probe.goodness_of(_scores(problem, scale, weights[p], "val"), labels))
         weights = _descended(problem, scale, {penalty: weights[penalty]}, ("train", "val"))
     return Prediction(F.log_softmax(_scores(problem, scale, weights[penalty], "test"), 1), {"penalty": penalty})
 
 
 class Scale(NamedTuple):
-    """How features are standardised, and the metric of the standardised ones."""
+    """The standardisation of features, and the metric of standardised features."""
 
     centre: Tensor
     spread: Tensor
@@ -60,13 +60,13 @@ class Scale(NamedTuple):
 
 
 def _scale(problem: Problem) -> Scale:
-    """Mean, deviation and covariance of the training features, in one pass; sums in float64."""
+    """Mean, standard deviation and covariance of the training features, in one pass with sums in float64."""
     n, d = len(problem.rows("train")), problem.network.backbone.n_features
     total = torch.zeros(d, dtype=torch.float64, device=problem.place.device)
     products, origin = torch.zeros(d, d, dtype=torch.float64, device=problem.place.device), None
     for start in range(0, n, BATCH):
         features = problem.features_at("train", np.arange(start, min(start + BATCH, n)))
-        # Near the mean of the first batch the sums of squares lose nothing to a large mean.
+        # Relative to the mean of the first batch, the sums of squares stay exact for large means.
         origin = features.mean(0) if origin is None else origin
         features = features - origin
         total += features.double().sum(0)
@@ -83,10 +83,10 @@ def _scale(problem: Problem) -> Scale:
 def _descended(
     problem: Problem, scale: Scale, starts: dict[float, Tensor | None], splits: tuple[Split, ...]
 ) -> dict[float, Tensor]:
-    """Weights [d + 1, c] by penalty after steps on batches of the splits; from 0 where no start is given.
+    """Weights [d + 1, c] by penalty after steps on batches of the splits, from given weights or 0.
 
-    In the metric's coordinates a batch's curvature is at most about (1 + √(d / b))² times that of all images, so that
-    steps as much shorter stay stable (the edge of Marchenko and Pastur's law).
+    In the metric's coordinates the curvature of a batch is at most about (1 + √(d / b))² times that of all images (the edge
+    of Marchenko and Pastur's law). Steps shortened by that factor are stable.
     """
     d, n_classes, device = problem.network.backbone.n_features, problem.n_classes, problem.place.device
     rows = _Rows(problem, scale, splits)
@@ -107,7 +107,7 @@ def _descended(
 
 
 class _Rows:
-    """The rows of one split or of train and validation, numbered through."""
+    """The rows of one split, or of training and validation, with consecutive numbers."""
 
     def __init__(self, problem: Problem, scale: Scale, splits: tuple[Split, ...]) -> None:
         self.problem, self.scale, self.splits = problem, scale, splits
@@ -116,7 +116,7 @@ class _Rows:
         self.n = len(self.labels)
 
     def batch(self, at: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Standardised features and labels of these rows, on the device; in the order of the splits."""
+        """Standardised features and labels of these rows on the device, in the order of the splits."""
         parts: list[Tensor] = []
         chosen: list[np.ndarray] = []
         for split, first, end in zip(self.splits, self.ends, self.ends[1:], strict=False):
@@ -129,13 +129,7 @@ class _Rows:
 
 
 def _scores(problem: Problem, scale: Scale, weights: Tensor, split: Split) -> Tensor:
-    """Scores of a split [m, c] on the CPU, batch after batch."""
+    """Scores of a split [m, c] on the CPU, computed in batches."""
     n = len(problem.rows(split))
     at = [np.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
     return torch.cat([scores_of(scale.of(problem.features_at(split, part)), weights).cpu() for part in at])
-
-
-def _goodness(problem: Problem, scale: Scale, weights: Tensor) -> tuple[float, float]:
-    """Validation accuracy, and minus the validation loss."""
-    scores, labels = _scores(problem, scale, weights, "val"), problem.val_labels
-    return float((scores.argmax(1) == labels).float().mean()), -float(mean_loss(scores, labels))

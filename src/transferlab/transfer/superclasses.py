@@ -1,4 +1,4 @@
-"""What predictions of classes say once classes are merged into coarse labels (superclasses); numpy alone."""
+"""Scores predictions of classes by coarse labels (superclasses), in numpy."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def coarse_labels(settings: Mapping[str, Any], taxonomy: Taxonomy) -> NDArray[np
     """The coarse label of each class, int32 [c].
 
     Raises:
-        UserError: neither rule or both, or a depth or pass that the taxonomy does not have.
+        UserError: not exactly one rule, or a depth or pass that the taxonomy does not have.
     """
     if len(settings) != 1:
-        raise UserError("induction needs one rule that makes coarse labels", f"induction with {dict(settings)}",
+        raise UserError("induction needs one rule for coarse labels", f"induction with {dict(settings)}",
                         "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
     if "cut" in settings:
         return taxonomy.cut(settings["cut"]).of_leaf
@@ -31,26 +31,26 @@ def coarse_labels(settings: Mapping[str, Any], taxonomy: Taxonomy) -> NDArray[np
 def under_labels(
     scores: Scores, labels: Labels, label_of_class: NDArray[np.int32]
 ) -> tuple[dict[str, float], dict[str, NDArray[np.generic]]]:
-    """What scores of classes tell once classes are merged into coarse labels.
+    """Score predictions of classes by coarse labels.
 
     Args:
         scores: [e, c]. labels: [e], the true classes. label_of_class: [c], the coarse label of each class.
 
     Returns:
-        metrics: ``superclass top1`` and ``superclass mean accuracy`` of the best-scored class's coarse label; where a
-        label has several classes, ``top1 within the superclass``: the best-scored class among those of the true coarse
-        label, over the images of such labels, and ``guessing within the superclass`` for the same images.
-        rows, [e] each: ``right in five`` and ``right superclass`` bool, ``right within`` int8 of 1, 0, and -1 for
-        images whose coarse label has one class.
+        metrics: ``superclass top1`` and ``superclass mean accuracy`` of the coarse label of the best-scored class. Over
+        the images whose coarse label has several classes: ``top1 within the superclass``, of the best-scored class of the
+        true coarse label, and ``guessing within the superclass``, its chance level.
+        rows, [e] each: ``right in five`` and ``right superclass`` bool; ``right within`` int8 of 1, 0, and -1 for images
+        whose coarse label has one class.
     """
-    wanted, told = label_of_class[labels], label_of_class[scores.argmax(1)]
+    wanted, predicted = label_of_class[labels], label_of_class[scores.argmax(1)]
     n_classes = np.bincount(label_of_class)
     within = np.full(len(labels), -1, np.int8)
     for label in np.unique(wanted):
         rows, classes = np.flatnonzero(wanted == label), np.flatnonzero(label_of_class == label)
         if len(classes) > 1:
             within[rows] = classes[scores[np.ix_(rows, classes)].argmax(1)] == labels[rows]
-    right, merged = told == wanted, within >= 0
+    right, merged = predicted == wanted, within >= 0
     found = {
         "superclass top1": float(right.mean()),
         "superclass mean accuracy": float(np.mean([right[wanted == label].mean() for label in np.unique(wanted)])),

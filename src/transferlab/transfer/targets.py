@@ -1,4 +1,4 @@
-"""Targets: a pack's rows as train, validation and test, at full size or at k shots; metric and level of guessing."""
+"""Targets: a pack's rows for training, validation and test, in full or at k shots, with a metric and its chance level."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from transferlab.errors import UserError
 from transferlab.identity import stream
 from transferlab.specs import TEST, TRAIN, VAL, Boxes, Pack, Ragged
 from transferlab.taxonomy.tree import Taxonomy
+from transferlab.transfer.detect.metrics import boxes_of
 from transferlab.transfer.metrics import LabelKind, Metric, main_metric
 
 Rows = NDArray[np.int32]
@@ -22,7 +23,7 @@ class Labelled:
     """Rows of a pack with their labels.
 
     Args:
-        rows: int32 [m]. labels: int32 [m], or int8 [m, c] of 1, 0, -1. boxes: of these rows, image i being row ``rows[i]``.
+        rows: int32 [m]. labels: int32 [m], or int8 [m, c] of 1, 0, -1. boxes: image i is row ``rows[i]``.
     """
 
     rows: Rows
@@ -32,10 +33,11 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class TargetData:
-    """A target as a protocol gets it: all images, but labels of the train and validation images only.
+    """A target for a protocol: all images, but labels of training and validation images only.
 
     Args:
-        test: int32 [e], rows of the test images. original_sizes: int32 [e, 2], their height and width before packing, with boxes.
+        test: int32 [e], rows of the test images. original_sizes: int32 [e, 2], their height and width before packing; only
+            for targets with boxes.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Target:
 
     @property
     def data(self) -> TargetData:
-        """What protocols may see of it."""
+        """The part that protocols may see."""
         pack = self.pack
         train, val = (_labelled(pack, rows) for rows in (self.train, self.val))
         sizes = None if pack.boxes is None else pack.boxes.original_sizes[self.test]
@@ -89,26 +91,15 @@ def _labelled(pack: Pack, rows: Rows) -> Labelled:
     return Labelled(rows, pack.labels[rows], None if pack.boxes is None else boxes_of(pack.boxes, rows))
 
 
-def boxes_of(boxes: Boxes, rows: Rows) -> Boxes:
-    """The annotated objects of some images, image i being row ``rows[i]``."""
-    counts = np.diff(boxes.first)[rows]
-    first = np.append(0, np.cumsum(counts)).astype(np.int64)
-    at: NDArray[np.int64] = np.arange(int(first[-1]), dtype=np.int64) + np.repeat(
-        np.asarray(boxes.first)[:-1][rows] - first[:-1], counts
-    )
-    return Boxes(first, boxes.boxes[at], boxes.labels[at], boxes.ignored[at], boxes.crowd[at], boxes.original[at],
-                 boxes.original_sizes[rows], boxes.areas[at])  # fmt: skip
-
-
 def view(pack: Pack, *, own_classes: bool = False) -> Target:
-    """A pack as a target, checked.
+    """A pack as a target.
 
     Args:
-        own_classes: the pack is the study's source itself; without a test split its validation rows are the test,
-            and validation is drawn from its train rows.
+        own_classes: the pack is the study's source. Without a test split its validation rows are the test, and validation
+            is drawn from its training rows.
 
     Raises:
-        UserError: no test, train or validation images, or a class without training images.
+        UserError: no training, validation or test images, or a class without training images.
     """
     train, val, test = (pack.rows(split) for split in (TRAIN, VAL, TEST))
     if pack.boxes is not None:
@@ -118,47 +109,46 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
         train = np.setdiff1d(train, val).astype(np.int32)
     for name, rows in (("test", test), ("train", train), ("val", val)):
         if not len(rows):
-            raise UserError(
-                f"the target has no {name} split", pack.name, f"add a {name} folder, or ?resplit=yes to divide it anew"
-            )
+            remedy = f"add a {name} folder, or ?resplit=yes to split it anew"
+            raise UserError(f"the target has no {name} split", pack.name, remedy)
     absent = np.zeros(0, int) if pack.multi_label else np.setdiff1d(pack.labels[test], pack.labels[train])
     if len(absent):
         raise UserError(
             f"some classes have test but no training images: {len(absent)}, for example "
-            f"{pack.taxonomy.leaves[int(absent[0])]!r}", pack.name, "add some, or ?resplit=yes to divide it anew"
+            f"{pack.taxonomy.leaves[int(absent[0])]!r}", pack.name, "add some, or ?resplit=yes to split it anew"
         )  # fmt: skip
     return _judged_by(pack, train, val, test)
 
 
 def _judged_by(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
-    """With the metric by which studies compare such labels."""
+    """A target with the metric that studies compare for such labels."""
     labels = pack.labels[test]
     metric = main_metric(_kind(pack), labels, pack.notes)
     return Target(pack, train, val, test, metric, metric.chance(labels))
 
 
 def _with_boxes(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
-    """For detection, which learns from train and validation images together: one of them may be absent."""
+    """A target for detection, which trains on training and validation images together; one of them may be absent."""
     for name, rows in (("test", test), ("train", np.append(train, val))):
         if not (pack.labels[rows] > 0).any():
             raise UserError(
                 f"the target has no {name} split, or no object in it that counts", pack.name,
-                "add images with boxes to it, or ?resplit=yes to divide it anew",
+                "add images with boxes to it, or ?resplit=yes to split it anew",
             )  # fmt: skip
     return _judged_by(pack, train, val, test)
 
 
 def take_shots(target: Target, shots: int, seed: int) -> Target:
-    """k examples of each class for training and validation together, nested in k; a fifth (at least one) validates.
+    """k examples of each class for training and validation together; a fifth (at least one) is for validation.
 
-    With one shot there is nothing to validate with: protocols then keep their middle choice.
+    The examples of fewer shots are among those of more. At one shot there is no validation, and protocols use their default.
 
     Raises:
-        UserError: more shots than the smallest class has, or a multi-label target.
+        UserError: more shots than the smallest class has examples, or a multi-label target.
     """
     pack = target.pack
     if pack.multi_label:
-        raise UserError("shots count examples of a class, and this target has several labels an image", pack.name,
+        raise UserError("shots count examples of a class, and this target has several labels per image", pack.name,
                         "use the whole target")  # fmt: skip
     pool = np.concatenate([target.train, target.val])
     train: list[NDArray[np.int32]] = []
@@ -172,7 +162,7 @@ def take_shots(target: Target, shots: int, seed: int) -> Target:
         members = members[np.argsort(pack.image_ids[members], kind="stable")]
         order = members[stream("shots", seed, int(label)).permutation(len(members))][:shots]
         n_val = 0 if shots == 1 else max(1, shots // 5)
-        # Validation takes every fifth from the second on, so that fewer shots lie inside more.
+        # Validation takes every fifth from the second on, so that fewer shots are a subset of more.
         of_val = np.zeros(shots, bool)
         of_val[1::5][:n_val] = True
         train.append(order[~of_val])

@@ -14,7 +14,7 @@ from transferlab.images.pack import write_pack
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.specs import Boxes, Pack, Ragged, Recipe
 from transferlab.taxonomy.tree import flat
-from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.measure import Workspace, measure
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.problem import Network
 from transferlab.transfer.protocols import detect
@@ -57,5 +57,5 @@ def test_nine_annotated_photographs_are_learnt_by_heart(real_data: Path, tmp_pat
     recipe = Recipe(backbone="small", image_px=32)
     network = Network(build("small", 32, 0), recipe, pack.mean, pack.std)
     protocol = detect(examples=5_000, lr=1e-3, batch=9, frozen=0, norms="trained")
-    metrics = measure(network, target, protocol, 0, Surroundings(Place("cpu", "fp32"))).metrics
+    metrics = measure(network, target, protocol, 0, Workspace(Place("cpu", "fp32"))).metrics
     assert metrics["mAP"] > 0.9, metrics

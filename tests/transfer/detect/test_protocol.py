@@ -15,7 +15,7 @@ from transferlab.engine.batches import Place
 from transferlab.errors import UserError
 from transferlab.specs import TEST, Boxes, Pack, Protocol, Recipe
 from transferlab.transfer.detect.detector import fit_predict
-from transferlab.transfer.measure import Measured, Surroundings, measure, problem_of
+from transferlab.transfer.measure import Measured, Workspace, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
@@ -29,12 +29,12 @@ def problem_on(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Problem
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
     network = Network(build("small:8", 16, 1), recipe, pack.mean, pack.std)
-    return problem_of(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
+    return problem_of(network, view(pack), protocol, seed, Workspace(Place("cpu", "fp32")))
 
 
 def measured(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Measured:
     network = problem_on(pack).network
-    return measure(network, view(pack), protocol, seed, Surroundings(Place("cpu", "fp32")))
+    return measure(network, view(pack), protocol, seed, Workspace(Place("cpu", "fp32")))
 
 
 def with_boxes(pack: Pack, **changes: Any) -> Pack:

@@ -12,7 +12,7 @@ import torch
 from transferlab.engine.backbones import build
 from transferlab.errors import UserError
 from transferlab.specs import Pack, Recipe
-from transferlab.transfer.detect.scenes import Scenes, Shake, batch_of, scenes_of, shake
+from transferlab.transfer.detect.scenes import Jitter, Scenes, batch_of, jitter, scenes_of
 from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import view
 
@@ -59,7 +59,7 @@ def colours_inside(batch: object, i: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("factor", [0.75, 1.0, 1.3])
 def test_boxes_follow_their_objects(scenes: Scenes, mirrored: bool, factor: float) -> None:
     plain = batch_of(scenes, range(6), 32, "cpu")
-    changed = batch_of(scenes, range(6), 32, "cpu", Shake(np.full(6, factor), np.full(6, mirrored)))
+    changed = batch_of(scenes, range(6), 32, "cpu", Jitter(np.full(6, factor), np.full(6, mirrored)))
     for i in range(6):
         assert changed.sizes[i] == pytest.approx([side * factor for side in plain.sizes[i]])
         before, after = colours_inside(plain, i), colours_inside(changed, i)
@@ -73,16 +73,16 @@ def test_boxes_follow_their_objects(scenes: Scenes, mirrored: bool, factor: floa
 
 def test_an_unchanged_shake_is_no_change(scenes: Scenes) -> None:
     plain = batch_of(scenes, range(4), 32, "cpu")
-    same = batch_of(scenes, range(4), 32, "cpu", Shake(np.ones(4), np.zeros(4, bool)))
+    same = batch_of(scenes, range(4), 32, "cpu", Jitter(np.ones(4), np.zeros(4, bool)))
     assert torch.allclose(plain.images, same.images, atol=1e-4)
 
 
 def test_what_a_step_does_follows_from_seed_and_step_alone() -> None:
-    first, again, other = shake(0.75, 8, 3, 5), shake(0.75, 8, 3, 5), shake(0.75, 8, 3, 6)
+    first, again, other = jitter(0.75, 8, 3, 5), jitter(0.75, 8, 3, 5), jitter(0.75, 8, 3, 6)
     assert np.array_equal(first.factors, again.factors)
     assert np.array_equal(first.mirrored, again.mirrored)
     assert not np.array_equal(first.factors, other.factors)
-    many = shake(0.75, 4000, 0, 0)
+    many = jitter(0.75, 4000, 0, 0)
     assert 0.75 <= many.factors.min() < 0.76
     assert 1.32 < many.factors.max() <= 1 / 0.75
     assert abs(many.mirrored.mean() - 0.5) < 0.04

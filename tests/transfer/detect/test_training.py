@@ -15,8 +15,8 @@ from transferlab.specs import Pack, Protocol, Recipe
 from transferlab.transfer.detect.detector import detector_of
 from transferlab.transfer.detect.model import Detector
 from transferlab.transfer.detect.scenes import scenes_of
-from transferlab.transfer.detect.training import NORMS, Course, train
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.detect.training import NORMS, Schedule, train
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
@@ -30,15 +30,15 @@ def problem_on(pack: Pack, protocol: Protocol = SHORT, place: Place = CPU) -> Pr
     torch.set_num_threads(1)
     recipe = Recipe(backbone="small:8", image_px=16)
     return problem_of(
-        Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack), protocol, 0, Surroundings(place)
+        Network(build("small:8", 16, 1), recipe, pack.mean, pack.std), view(pack), protocol, 0, Workspace(place)
     )
 
 
-def trained(problem: Problem, hooks: Hooks | None = None, seed: int = 0) -> tuple[Detector, Course]:
-    detector, course = detector_of(problem)
+def trained(problem: Problem, hooks: Hooks | None = None, seed: int = 0) -> tuple[Detector, Schedule]:
+    detector, schedule = detector_of(problem)
     scenes = scenes_of(problem.data, problem.data.train.rows, problem.network, problem.data.train.boxes)
-    train(detector, scenes, course, seed, problem.place, hooks or Hooks())
-    return detector, course
+    train(detector, scenes, schedule, seed, problem.place, hooks or Hooks())
+    return detector, schedule
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -62,11 +62,11 @@ def test_random_features_keep_their_backbone_and_train_what_stands_around_it(mak
 def test_fixed_parts_stay_and_norms_keep_their_averages_where_a_study_says_so(make_scenes: MakePack) -> None:
     problem = problem_on(make_scenes(), detect(examples=16, batch=4, proposals=20, frozen=2, norms="frozen"))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
-    detector, course = trained(problem)
+    detector, schedule = trained(problem)
     still = set(before) - moved(before, detector.state_dict())
     of_norms = {f"{name}.{kept}" for name, layer in detector.named_modules() if isinstance(layer, NORMS)
                 for kept in ("running_mean", "running_var", "num_batches_tracked")}  # fmt: skip
-    assert course.frozen == 2
+    assert schedule.frozen == 2
     assert still == of_norms | {name for name in before if name.startswith(("maps.parts.0.", "maps.parts.1."))}
 
 
@@ -98,9 +98,9 @@ def test_progress_is_told_after_every_step(make_scenes: MakePack) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_cell(make_scenes: MakePack) -> None:
     problem = problem_on(make_scenes())
-    detector, course = detector_of(problem)
+    detector, schedule = detector_of(problem)
     with torch.no_grad():
         detector.rpn.head.head.cls_logits.bias.fill_(float("nan"))
     scenes = scenes_of(problem.data, problem.data.train.rows, problem.network, problem.data.train.boxes)
     with pytest.raises(TrainingFailed, match="learning rate"):
-        train(detector, scenes, replace(course, n_steps=1), 0, CPU, Hooks())
+        train(detector, scenes, replace(schedule, n_steps=1), 0, CPU, Hooks())

@@ -1,1 +1,4 @@
-"""Detection: a network and a target with boxes in, boxes with scores out, and their average precision."""
+"""Detection: a network and a target with boxes come in; scored boxes and their average precision go out.
+
+It never chooses anything on test images, and changes only copies of the network it is given.
+"""

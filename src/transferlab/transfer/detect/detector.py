@@ -1,4 +1,4 @@
-"""The protocol ``detect``: fine-tune a detector around a network's backbone, then find the objects of the test images."""
+"""Runs the protocol ``detect``: fine-tunes a detector around a network's backbone and detects objects in the test images."""
 
 from __future__ import annotations
 
@@ -15,44 +15,43 @@ from transferlab.errors import UserError
 from transferlab.identity import torch_seed
 from transferlab.specs import Boxes, Examples
 from transferlab.transfer.detect.maps import maps_of
-from transferlab.transfer.detect.metrics import Found
+from transferlab.transfer.detect.metrics import Found, boxes_of
 from transferlab.transfer.detect.model import Detector
 from transferlab.transfer.detect.scenes import Scenes, batch_of, scenes_of
-from transferlab.transfer.detect.training import Course, drawing, train
+from transferlab.transfer.detect.training import Schedule, drawing, train
 from transferlab.transfer.problem import Prediction, Problem
-from transferlab.transfer.targets import Labelled, boxes_of
+from transferlab.transfer.targets import Labelled
 
 WEIGHT_DECAY, WARM_UP = 0.05, 0.1
-SCALE = 0.75  # images are enlarged by a factor of this to its inverse
-AT_ONCE = 16  # test images of a forward pass
+SCALE = 0.75  # images are scaled by a factor from this to its inverse
+AT_ONCE = 16  # test images per forward pass
 
 
 def fit_predict(problem: Problem) -> Prediction:
-    """Train on the train and validation images together, at one rate; find at most 100 objects in each test image.
+    """Train on training and validation images together, at one rate; detect at most 100 objects in each test image.
 
-    Nothing is chosen on validation, so its images are trained on too: a second rate would double a cell's time, and
-    AdamW's steps have nearly the same length under any backbone, a fresh one included.
+    Nothing is chosen on validation: a second rate would double a cell's time, and AdamW's steps have nearly the same length
+    for all backbones, also for untrained ones.
 
     Raises:
-        UserError: a target without boxes, a backbone without maps.
-        TrainingFailed: the loss does not stay finite.
+        UserError: a target without boxes, or a backbone without feature maps.
+        TrainingFailed: the loss is not finite.
     """
     data, network = problem.data, problem.network
-    learnt = _together(data.train, data.val)
-    scenes = scenes_of(data, learnt.rows, network, learnt.boxes)
+    both = _together(data.train, data.val)
+    scenes = scenes_of(data, both.rows, network, both.boxes)
     if not any(len(labels) for labels in scenes.labels):
-        raise UserError(
-            "no object can be learnt: every one is ignored or under a pixel", data.name, "use a set with larger objects"
-        )
-    detector, course = detector_of(problem)
-    n_weights = train(detector, scenes, course, torch_seed("detect", problem.seed), problem.place, problem.hooks)
+        what = "no object can be learnt: all are ignored or smaller than a pixel"
+        raise UserError(what, data.name, "use a set with larger objects")
+    detector, schedule = detector_of(problem)
+    n_weights = train(detector, scenes, schedule, torch_seed("detect", problem.seed), problem.place, problem.hooks)
     found = _found(detector, scenes_of(data, data.test, network, None), problem)
     facts = {"maps": len(detector.maps.levels), "finest stride": detector.maps.strides[0], "weights trained": n_weights}
-    return Prediction(chosen={**facts, "examples seen": course.n_steps * course.recipe.batch}, found=found)
+    return Prediction(chosen={**facts, "examples seen": schedule.n_steps * schedule.recipe.batch}, found=found)
 
 
 def _together(train: Labelled, val: Labelled) -> Labelled:
-    """Both parts' images in ascending order of their rows, with their boxes."""
+    """The images of both parts with their boxes, sorted by row."""
     assert train.boxes is not None and val.boxes is not None, "a target with boxes"
     a, b = train.boxes, val.boxes
     both = Boxes(
@@ -67,8 +66,8 @@ def _together(train: Labelled, val: Labelled) -> Labelled:
     )
 
 
-def detector_of(problem: Problem) -> tuple[Detector, Course]:
-    """A detector around a copy of the problem's backbone, its new weights drawn from the seed, and its course."""
+def detector_of(problem: Problem) -> tuple[Detector, Schedule]:
+    """A detector around a copy of the problem's backbone, with new weights drawn from the seed, and its schedule."""
     network, device = problem.network, problem.place.device
     knobs = problem.settings
     backbone = copy.deepcopy(network.backbone)
@@ -80,12 +79,12 @@ def detector_of(problem: Problem) -> tuple[Detector, Course]:
         optimiser="adamw", weight_decay=WEIGHT_DECAY, schedule="cosine", warmup=WARM_UP, ema=None,
     )  # fmt: skip
     frozen = len(maps.parts) if knobs["frozen"] == "all" else int(knobs["frozen"])
-    course = Course(recipe, steps_of(recipe, 1), frozen, str(knobs["norms"]), SCALE)
-    return detector.to(device).to(memory_format=cast(Any, torch.channels_last)), course
+    schedule = Schedule(recipe, steps_of(recipe, 1), frozen, str(knobs["norms"]), SCALE)
+    return detector.to(device).to(memory_format=cast(Any, torch.channels_last)), schedule
 
 
 def _found(detector: Detector, scenes: Scenes, problem: Problem) -> Found:
-    """Detections of all scenes in the contract's form: image by image, the best first."""
+    """Detections in all scenes, image by image, the best first."""
     sizes = problem.data.original_sizes
     assert sizes is not None, "a target with boxes"
     parts: list[tuple[np.ndarray, ...]] = []
@@ -94,8 +93,8 @@ def _found(detector: Detector, scenes: Scenes, problem: Problem) -> Found:
             positions = np.arange(start, min(start + AT_ONCE, len(scenes.rows)))
             batch = batch_of(scenes, positions, detector.stride, problem.place.device)
             for at, (height, width), found in zip(positions, batch.sizes, detector.detections(batch), strict=True):
-                grown = np.array([sizes[at, 1] / width, sizes[at, 0] / height] * 2, np.float32)
-                boxes = _numpy(found["boxes"]) * grown
+                scale = np.array([sizes[at, 1] / width, sizes[at, 0] / height] * 2, np.float32)
+                boxes = _numpy(found["boxes"]) * scale
                 parts.append((np.full(len(boxes), at, np.int32), _numpy(found["labels"]).astype(np.int32) - 1,
                               _numpy(found["scores"]), boxes.astype(np.float32)))  # fmt: skip
     image, label, score, box = (np.concatenate(part) for part in zip(*parts, strict=True))

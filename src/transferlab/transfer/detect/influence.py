@@ -1,10 +1,9 @@
-"""What each test image does to mean average precision, so that its interval speaks of other images too; numpy alone.
+"""Jackknife values of mean average precision per test image, for intervals that generalise to other images; numpy only.
 
-Average precision is no mean over images, but it has a jackknife (Tukey 1958): with T the score and T[i] the score without
-image i, value[i] = T + (n - 1) · (mean of T[·] - T[i]) is a number for each image whose mean is T and whose variance over
-images, divided by n, is about that of T. These numbers are crossed with seeds as whether an image was right is for an
-accuracy. Matching happens within an image, so leaving one out changes only counts along the ranking. How well it covers
-is tested in ``tests/truth/test_detection.py``; derivatives by the images' weights in its place covered less.
+With T the score and T[i] the score without image i (Tukey 1958), value[i] = T + (n - 1) · (mean of T[·] - T[i]). The mean of
+these values is T, and their variance over images, divided by n, is about that of T. They are combined with seeds like the
+correctness of images for an accuracy. Matching happens within an image, so leaving one out changes only counts along the
+ranking. The coverage of the intervals is tested in ``tests/truth/test_detection.py``.
 """
 
 from __future__ import annotations
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 from transferlab.transfer.detect.metrics import Matches
 
 Floats = NDArray[np.float64]
-AT_ONCE = 2**21  # numbers of a block: images left out, times detections of a class
+AT_ONCE = 2**21  # elements of a block: images left out times detections of a class
 
 
 def values_of(matched: Matches, score: float) -> Floats:
-    """A number for each image, float64 [n], whose mean is the score; see above.
+    """The jackknife values, float64 [n], whose mean is the score.
 
-    The mean is over the classes that have an object, and over the thresholds of ``matched``, every point of recall;
-    COCO's 101 recalls approach that.
+    They use average precision at every point of recall, which COCO's 101 recalls approximate.
 
     Args:
         score: mean average precision of all images, 0…1.
@@ -32,7 +30,7 @@ def values_of(matched: Matches, score: float) -> Floats:
 
 
 def without_each(matched: Matches) -> Floats:
-    """Mean average precision without image i, float64 [n]; a class whose objects are all in it is left out there."""
+    """Mean average precision without image i, float64 [n], over the classes with an object in other images."""
     n_images = len(matched.counts)
     total, n_classes = np.zeros(n_images), np.zeros(n_images)
     for c in np.flatnonzero(matched.counts.sum(0)):
@@ -49,19 +47,19 @@ def _without(image: NDArray[np.int32], hit: NDArray[np.bool_], n_left: NDArray[n
     """One class's average precision without each image in turn, [n].
 
     Args:
-        image, hit: of its detections, [d], the best score first. n_left: objects that the other images have, [n].
+        image, hit: of its detections, [d], the best score first. n_left: number of objects in the other images, [n].
     """
     found = np.full(len(n_left), _area(hit[None], np.ones((1, len(hit)), bool))[0])
-    concerned = np.unique(image)  # without another image only the number of objects changes
+    concerned = np.unique(image)  # leaving out other images only changes the number of objects
     step = max(1, AT_ONCE // max(1, len(image)))
     for start in range(0, len(concerned), step):
-        gone = concerned[start : start + step]
-        found[gone] = _area(hit[None], image[None] != gone[:, None])
+        left_out = concerned[start : start + step]
+        found[left_out] = _area(hit[None], image[None] != left_out[:, None])
     return found / np.maximum(n_left, 1)
 
 
 def _area(hit: NDArray[np.bool_], kept: NDArray[np.bool_]) -> Floats:
-    """The sum over hits of the best precision at their recall or a higher one, [b]; hit [1, d], kept [b, d]."""
+    """The sum over hits of the best precision at the same or a higher recall, [b]; hit [1, d], kept [b, d]."""
     hits = np.cumsum(hit & kept, 1, dtype=np.int32)
     precision = hits / np.maximum(np.cumsum(kept, 1, dtype=np.int32), 1)
     best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]

@@ -1,4 +1,4 @@
-"""A backbone's feature maps, from fine to coarse: the layers of any trunk that still see where things are."""
+"""The feature maps of a backbone's layers, from fine to coarse."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from transferlab.engine.backbone import Backbone
 from transferlab.engine.backbones import find
 from transferlab.errors import UserError
 
-FINEST, COARSEST = 4, 32  # strides of the maps that a detector looks at; finer ones cost most and see little
-LEAST_SHARE = 0.5  # of a trunk's weights that must lie before its maps end
-PROBE_PX = 128  # at least, so that no stage ends in a single cell
+FINEST, COARSEST = 4, 32  # strides of a detector's maps; finer ones cost most and help little
+MIN_SHARE = 0.5  # of a trunk's weights that must precede the end of its maps
+PROBE_PX = 128  # minimum, so that no stage ends in a single cell
 
 
 class Maps(nn.Module):
-    """A trunk's layers in order, in parts that each end where the next one makes the maps smaller.
+    """A trunk's layers in order, in parts; each new part begins with a smaller map.
 
     Args:
-        parts: the stem and the stages; each takes the map before it.
-        levels: the parts whose maps are given, ascending. channels, strides: of these maps; strides in input pixels.
-        connected: fully connected layers behind the last map that are transferred too (AlexNet's fc6 and fc7), which take
-            ``n_cells`` × ``n_cells`` cells of it; None where there are none.
+        parts: the stem and the stages; each takes the previous map.
+        levels: the parts whose maps are returned, ascending. channels, strides: of these maps; strides in input pixels.
+        connected: transferred fully connected layers behind the last map (AlexNet's fc6 and fc7), which take ``n_cells`` ×
+            ``n_cells`` cells of it; None if there are none.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Maps(nn.Module):
         self.connected, self.n_cells = connected or (None, 0)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """float [b, 3, h, w] to one map a level, float [b, channels, about h / stride, about w / stride]."""
+        """From images float [b, 3, h, w] to one map per level, float [b, channels, about h / stride, about w / stride]."""
         found: list[Tensor] = []
         at = images
         for number, part in enumerate(self.parts):
@@ -48,13 +48,13 @@ class Maps(nn.Module):
 
 
 def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
-    """The maps of a backbone, whose layers they share (copy it first to leave it as it is).
+    """The maps of a backbone, whose layers they share.
 
     Args:
-        image_px: side that the backbone was made for. name: of the backbone.
+        image_px: input size of the backbone. name: of the backbone.
 
     Raises:
-        UserError: a network that is no sequence of layers with maps, such as a transformer.
+        UserError: the network is not a sequence of layers with maps, for example a transformer.
     """
     trunk = backbone.trunk
     was_training = trunk.training
@@ -63,13 +63,12 @@ def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
     split = find(name)[0].split
     layers, connected = split(trunk) if split else (_layers(trunk), None)
     parts, shapes = _parts(layers, torch.zeros(1, 3, probe_px, probe_px, device=device))
-    fits = _n_weights(parts) >= LEAST_SHARE * _n_weights(layers if split else [trunk]) and _are_its_own(
-        trunk, parts, image_px
-    )
+    enough = _n_weights(parts) >= MIN_SHARE * _n_weights(layers if split else [trunk])
+    fits = enough and _are_its_own(trunk, parts, image_px)
     trunk.train(was_training)
     if not fits:
         raise UserError(
-            "the backbone has no feature maps that a detector could use", name,
+            "the backbone has no feature maps for a detector", name,
             "choose a convolutional network, for example small, alexnet-caffe or torchvision:resnet18",
         )  # fmt: skip
     strides = [2 ** round(math.log2(probe_px / shape[-1])) for shape in shapes]
@@ -84,7 +83,7 @@ def maps_of(backbone: Backbone, image_px: int, name: str) -> Maps:
 
 
 def _layers(trunk: nn.Module) -> list[nn.Module]:
-    """A trunk's layers in their order; lists of stages, blocks and features are opened, one level deep."""
+    """A trunk's layers in order; sequences among them are replaced by their layers, one level deep."""
     found: list[nn.Module] = []
     for child in trunk.children():
         found += list(child.children()) if isinstance(child, (nn.Sequential, nn.ModuleList)) else [child]
@@ -92,7 +91,7 @@ def _layers(trunk: nn.Module) -> list[nn.Module]:
 
 
 def _parts(layers: list[nn.Module], probe: Tensor) -> tuple[list[nn.Sequential], list[torch.Size]]:
-    """Layers grouped by the size of their maps, and the maps' shapes; ends where there are no maps any more."""
+    """Layers grouped by the size of their maps, and the maps' shapes, up to the first layer without a map."""
     groups: list[list[nn.Module]] = []
     shapes: list[torch.Size] = []
     at = probe
@@ -100,7 +99,7 @@ def _parts(layers: list[nn.Module], probe: Tensor) -> tuple[list[nn.Sequential],
         for layer in layers:
             try:
                 at = layer(at)
-            # What torch and timm raise at inputs that a layer is not for: the trunk's maps end before it.
+            # torch and timm raise these for inputs that a layer does not accept: the maps end before it.
             except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
                 break
             if not isinstance(at, Tensor) or at.ndim != 4 or at.shape[-1] != at.shape[-2] or at.shape[-1] < 2:
@@ -110,7 +109,7 @@ def _parts(layers: list[nn.Module], probe: Tensor) -> tuple[list[nn.Sequential],
                 shapes.append(at.shape)
             groups[-1].append(layer)
             shapes[-1] = at.shape
-    while groups and not _n_weights(groups[-1]):  # a pool that nothing follows
+    while groups and not _n_weights(groups[-1]):  # a pool at the end
         groups.pop()
         shapes.pop()
     return [nn.Sequential(*group) for group in groups], shapes
@@ -121,7 +120,7 @@ def _n_weights(modules: Sequence[nn.Module]) -> int:
 
 
 def _are_its_own(trunk: nn.Module, parts: Sequence[nn.Sequential], image_px: int) -> bool:
-    """Whether the trunk itself calls these layers one after another: each part ends in what the trunk makes there."""
+    """Whether the trunk calls these layers in sequence: each part's output equals that in the trunk."""
     if not parts:
         return False
     random = torch.Generator().manual_seed(0)
@@ -129,7 +128,7 @@ def _are_its_own(trunk: nn.Module, parts: Sequence[nn.Sequential], image_px: int
     of_trunk: dict[int, Tensor] = {}
 
     def keep(module: nn.Module, _: object, output: Tensor) -> None:
-        of_trunk[id(module)] = output.clone()  # what follows may work in place
+        of_trunk[id(module)] = output.clone()  # later layers may work in place
 
     hooks = [part[-1].register_forward_hook(keep) for part in parts]
     with torch.no_grad():

@@ -1,13 +1,12 @@
-"""Average precision of detections by the rules of PASCAL VOC and COCO; numpy alone, but for COCO's official numbers.
+"""Average precision of detections by the rules of PASCAL VOC and COCO, in numpy; COCO's twelve from faster-coco-eval.
 
-VOC: the development kits' VOCevaldet.m and VOCap.m (host.robots.ox.ac.uk/pascal/VOC, 2007 and 2012). Detections of a class
-are taken by falling score, equal ones in the order in which they are given. Each goes to the object of its class in its
-image that it overlaps most (boxes include their last pixel); with an overlap of at least the threshold it is a hit if that
-object is not yet found, else a false positive. Difficult objects are neither found nor missed: what goes to one counts
-nowhere, however often.
+VOC: VOCevaldet.m and VOCap.m of the development kits (host.robots.ox.ac.uk/pascal/VOC, 2007 and 2012). Detections of a class
+are processed by decreasing score, equal ones in the given order. Each is assigned to the object of its class and image that
+it overlaps most (boxes include their last pixel). If the overlap reaches the threshold, it is a hit unless that object was
+found before, and otherwise a false positive. Detections assigned to difficult objects are ignored.
 
-COCO: cocoapi's cocoeval.py. A detection goes to the free object that it overlaps most; crowds can be met by many, measured
-by the share of the detection that lies inside; at most 100 detections an image and class.
+COCO: cocoapi's cocoeval.py. A detection is assigned to the free object that it overlaps most. Crowds accept many, with the
+share of the detection inside as overlap. At most 100 detections count per image and class.
 """
 
 from __future__ import annotations
@@ -19,16 +18,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.specs import Pack
+from transferlab.specs import Boxes, Pack
 
 Rule = Literal["voc07", "voc10", "coco"]
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 COCO_NAMES = ("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge",
               "AR1", "AR10", "AR100", "ARsmall", "ARmedium", "ARlarge")  # fmt: skip
-MOST = 100  # detections of an image and class that COCO looks at
-ELEVEN = np.arange(11) * 0.1  # as in the kit, where a recall of 3/10 lies below 0.1 times 3, in doubles
+MOST = 100  # detections that COCO uses per image and class
+ELEVEN = np.arange(11) * 0.1  # as in the kit, where a recall of 3/10 is below 0.1 times 3 in float64
 RECALLS = np.linspace(0, 1, 101)
-FALSE, HIT, IGNORED = 0, 1, 2  # what becomes of a detection
+FALSE, HIT, IGNORED = 0, 1, 2  # outcomes of a detection
+
+
+def boxes_of(boxes: Boxes, rows: NDArray[np.integer[Any]]) -> Boxes:
+    """The annotated objects of some images; image i is row ``rows[i]``."""
+    counts = np.diff(boxes.first)[rows]
+    first = np.append(0, np.cumsum(counts)).astype(np.int64)
+    starts = np.repeat(np.asarray(boxes.first)[:-1][rows] - first[:-1], counts)
+    at: NDArray[np.int64] = np.arange(int(first[-1]), dtype=np.int64) + starts
+    return Boxes(first, boxes.boxes[at], boxes.labels[at], boxes.ignored[at], boxes.crowd[at], boxes.original[at],
+                 boxes.original_sizes[rows], boxes.areas[at])  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +60,11 @@ class Truth:
     @classmethod
     def of(cls, pack: Pack, rows: Sequence[int] | NDArray[np.integer[Any]]) -> Truth:
         """The objects in these rows of a pack with boxes; image i is row ``rows[i]``."""
-        held = pack.boxes
-        assert held is not None, "a pack with boxes"
-        counts = np.diff(held.first)[rows]
-        starts = np.asarray(held.first)[:-1][rows]
-        image = np.repeat(np.arange(len(rows), dtype=np.int32), counts)
-        places = np.arange(len(image)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
-        return cls(
-            len(rows), len(pack.taxonomy.leaves), image, held.labels[places], held.original[places],
-            held.ignored[places], held.areas[places],
-        )  # fmt: skip
+        assert pack.boxes is not None, "a pack with boxes"
+        held = boxes_of(pack.boxes, np.asarray(rows))
+        image = np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(held.first))
+        n_classes = len(pack.taxonomy.leaves)
+        return cls(len(rows), n_classes, image, held.labels, held.original, held.ignored, held.areas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +79,13 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """What became of each detection, ready for any list of images.
+    """The outcome of each detection.
 
     Args:
-        image: int32 [d]; all arrays are sorted by class, and in it by falling score.
+        image: int32 [d]; all arrays are sorted by class, and within a class by decreasing score.
         first: int64 [k + 1]; class c has the detections first[c] to first[c + 1].
-        hit, ignored: bool [t, d], t thresholds; what is neither is a false positive.
-        counts: int64 [n, k], objects that count, by image and class.
+        hit, ignored: bool [t, d] at t thresholds; detections that are neither are false positives.
+        counts: int64 [n, k], objects that are not ignored, by image and class.
     """
 
     image: NDArray[np.int32]
@@ -97,7 +101,7 @@ def average_precision(truth: Truth, found: Found, rule: Literal["voc07", "voc10"
     Args:
         rule: ``voc07``, the mean of the best precision at eleven recalls; ``voc10``, the area under the best precision
             at each recall or a higher one.
-        iou: least overlap of a hit, 0…1.
+        iou: minimum overlap of a hit, 0…1.
     """
     return ap_of(matches(truth, found, iou), np.arange(truth.n_images), rule)
 
@@ -114,14 +118,14 @@ def matches(truth: Truth, found: Found, iou: float) -> Matches:
 
 
 def coco_matches(truth: Truth, found: Found) -> Matches:
-    """Match by COCO's rule at its ten thresholds, objects of every size; detections beyond 100 are left out."""
+    """Match by COCO's rule at its ten thresholds, for objects of all sizes; detections beyond 100 are left out."""
     return _matched(truth, found, COCO_IOUS, _by_coco, MOST)
 
 
 def ap_of(matched: Matches, images: NDArray[np.integer[Any]], rule: Rule) -> dict[int, float]:
-    """As ``average_precision``, over any list of image positions, in which one may occur twice.
+    """Like ``average_precision``, over any list of image positions, which may repeat.
 
-    Cheap beside matching, so that images can be drawn anew many times.
+    It is fast compared with matching, for resampling images many times.
 
     Args:
         rule: ``coco`` for ``coco_matches``: the mean over ten thresholds of precision at 101 recalls.
@@ -144,10 +148,10 @@ def _area(rule: Rule, hits: NDArray[np.int64], misses: NDArray[np.int64], n_obje
     """Average precision from running counts of hits and false positives, [d] each."""
     if not n_objects or not len(hits) or not hits[-1]:
         return 0.0
-    kept = hits + misses > 0  # before the first there is no precision
+    kept = hits + misses > 0  # precision is undefined before the first
     hits, misses = hits[kept], misses[kept]
     recall = hits / n_objects
-    best = np.maximum.accumulate((hits / (hits + misses))[::-1])[::-1]  # at this recall or a higher one
+    best = np.maximum.accumulate((hits / (hits + misses))[::-1])[::-1]  # at the same or a higher recall
     if rule == "voc10":
         return float((np.diff(recall, prepend=0) * best).sum())
     at = np.searchsorted(recall, ELEVEN if rule == "voc07" else RECALLS)
@@ -161,7 +165,7 @@ def _matched(
     match: Callable[[_Pair, float, NDArray[np.int8]], None],
     most: int | None,
 ) -> Matches:
-    """Match each image's detections of each class with its objects, by one rule at several thresholds."""
+    """Match the detections of each image and class to its objects, by one rule at several thresholds."""
     n = np.arange(len(found.score))
     ties = (n,) if most is None else (n, found.image)  # COCO takes image after image
     order = np.lexsort((*ties, -found.score.astype(np.float64), found.label))
@@ -173,9 +177,9 @@ def _matched(
         detections = detections[:most]
         pair = _paired(box[detections], truth.box[objects], truth.ignored[objects])
         for of_iou, iou in zip(fate, ious, strict=True):
-            told = of_iou[detections]
-            match(pair, iou, told)
-            of_iou[detections] = told
+            outcome = of_iou[detections]
+            match(pair, iou, outcome)
+            of_iou[detections] = outcome
     counts = np.zeros((truth.n_images, truth.n_classes), np.int64)
     np.add.at(counts, (truth.image[~truth.ignored], truth.label[~truth.ignored]), 1)
     first = np.searchsorted(label[kept], np.arange(truth.n_classes + 1))
@@ -185,7 +189,7 @@ def _matched(
 def _groups(
     truth: Truth, image: NDArray[np.int32], label: NDArray[np.int32]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Detections, in their order, and objects of each image and class that has detections; as positions."""
+    """Positions of the detections, in order, and of the objects, for each image and class with detections."""
     of_found = label.astype(np.int64) * truth.n_images + image
     of_truth = truth.label.astype(np.int64) * truth.n_images + truth.image
     detections, objects = np.argsort(of_found, kind="stable"), np.argsort(of_truth, kind="stable")
@@ -218,8 +222,8 @@ def _paired(found: NDArray[np.float64], objects: NDArray[np.float64], ignored: N
     return _Pair(shared, area[:, None] + of_objects - shared, area, ignored)
 
 
-def _by_voc(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
-    """Write what becomes of each detection: the object that it overlaps most decides, whether it is free or not."""
+def _by_voc(pair: _Pair, iou: float, outcome: NDArray[np.int8]) -> None:
+    """Write the outcome of each detection, which depends on the object that it overlaps most, free or not."""
     if not len(pair.ignored):
         return
     overlap = np.divide(pair.shared, pair.union, out=np.full_like(pair.shared, -np.inf), where=pair.shared > 0)
@@ -227,14 +231,14 @@ def _by_voc(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
     taken = np.zeros(len(pair.ignored), bool)
     for i in np.flatnonzero(overlap.max(1) >= iou).tolist():
         if pair.ignored[best[i]]:
-            told[i] = IGNORED
+            outcome[i] = IGNORED
         elif not taken[best[i]]:
-            told[i], taken[best[i]] = HIT, True
+            outcome[i], taken[best[i]] = HIT, True
 
 
-def _by_coco(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
-    """Write what becomes of each detection: the free object that it overlaps most, one that counts before ignored ones."""
-    told[pair.area < 0] = IGNORED  # swapped corners: as COCO has it, outside of every range of sizes
+def _by_coco(pair: _Pair, iou: float, outcome: NDArray[np.int8]) -> None:
+    """Write the outcome of each detection, which depends on the free object that it overlaps most, ignored ones last."""
+    outcome[pair.area < 0] = IGNORED  # swapped corners: in COCO outside of every range of sizes
     if not len(pair.ignored):
         return
     whole = np.where(pair.ignored, pair.area[:, None], pair.union)
@@ -244,16 +248,16 @@ def _by_coco(pair: _Pair, iou: float, told: NDArray[np.int8]) -> None:
     least = min(iou, 1 - 1e-10)
     for i in np.flatnonzero(overlap.max(1) >= least).tolist():
         if len(counting) and free[i].max() >= least:
-            told[i] = HIT
-            free[:, len(counting) - 1 - free[i, ::-1].argmax()] = -1  # of equal ones COCO takes the last
+            outcome[i] = HIT
+            free[:, len(counting) - 1 - free[i, ::-1].argmax()] = -1  # COCO takes the last of equal ones
         elif len(ignored) and overlap[i, ignored].max() >= least:
-            told[i] = IGNORED  # a crowd can be met again
+            outcome[i] = IGNORED  # a crowd stays free
 
 
 def coco_metrics(truth: Truth, found: Found) -> dict[str, float]:
-    """COCO's twelve numbers by COCO_NAMES, in 0…1, from faster-coco-eval; NaN where no object counts.
+    """COCO's twelve metrics by COCO_NAMES, in 0…1, from faster-coco-eval; NaN if no object counts.
 
-    Objects that are ignored are crowds there.
+    Ignored objects are its crowds.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -267,16 +271,16 @@ def coco_metrics(truth: Truth, found: Found) -> dict[str, float]:
         ],
     })  # fmt: skip
     detections = zip(found.image, found.label, _corner_and_size(found.box), found.score, strict=True)
-    told = known.loadRes([
+    detected = known.loadRes([
         {"image_id": int(i) + 1, "category_id": int(c) + 1, "bbox": b, "score": float(s)} for i, c, b, s in detections
     ])  # fmt: skip
-    scored = COCOeval_faster(known, told, "bbox")
+    scored = COCOeval_faster(known, detected, "bbox")
     scored.run()
     values: list[float] = np.asarray(scored.stats, np.float64).tolist()
     return {name: value if value >= 0 else float("nan") for name, value in zip(COCO_NAMES, values, strict=True)}
 
 
 def _corner_and_size(edges: NDArray[np.floating[Any]]) -> list[list[float]]:
-    """Boxes as COCO writes them. Sizes are rounded to what was written: 10.1 + 20 - 10.1 is not 20 in doubles."""
+    """Boxes in COCO's format. Sizes are rounded because 10.1 + 20 - 10.1 is not 20 in float64."""
     held = edges.astype(np.float64)
     return np.hstack([held[:, :2], np.round(held[:, 2:] - held[:, :2], 9)]).tolist()

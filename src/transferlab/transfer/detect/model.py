@@ -1,8 +1,7 @@
 """Faster R-CNN around a transferred backbone: torchvision's parts, with anchors and sizes for small images.
 
-A network with stages gets a feature pyramid over them (Lin et al. 2017); AlexNet its last map and its own connected
-layers, as Fast R-CNN has it (Girshick 2015). What torchvision's own model does besides, resizing and normalising image by
-image, is left to ``detect.scenes``.
+A network with stages gets a feature pyramid over them (Lin et al. 2017). AlexNet gets its last map and its own connected
+layers, as in Fast R-CNN (Girshick 2015). ``detect.scenes`` resizes and normalises images in batches.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from torch import Tensor, nn
 from transferlab.transfer.detect.maps import Maps
 from transferlab.transfer.detect.regions import Regions
 
-MOST_CHANNELS = 256  # of the pyramid; else as many as its finest map has
-HIDDEN = 256  # of the two new layers that judge a region, where the backbone brings none
+MAX_CHANNELS = 256  # of the pyramid, if its finest map does not have fewer
+HIDDEN = 256  # width of the two new layers that classify a region, if the backbone has none
 CELLS = 7  # a region is pooled to 7 × 7 cells
 RATIOS = (0.5, 1.0, 2.0)  # height over width of anchors
-REGIONS = 64  # a training image's that the second stage learns from; torchvision's default is 512, for images of 800 px
-ANCHORS = 128  # a training image's that the first stage learns from
-LEAST_SCORE = 0.01  # of a detection
-OVERLAP = 0.5  # IoU from which the worse of two detections of a class is suppressed
-MOST = 100  # detections an image
+REGIONS = 64  # per training image, for the second stage; torchvision's default is 512, for images of 800 px
+ANCHORS = 128  # per training image, for the first stage
+MIN_SCORE = 0.01  # of a detection
+OVERLAP = 0.5  # IoU above which the worse of two detections of a class is suppressed
+MOST = 100  # detections per image
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ class Batch:
     Args:
         images: float32 [b, 3, h, w], normalised, 0 where padded; h and w are multiples of the detector's coarsest stride.
         sizes: height and width of each image without its padding, pixels.
-        boxes: float32 [m, 4] for each image, edges in pixels; labels: int64 [m], 1…k; empty lists for the test.
+        boxes: float32 [m, 4] per image, edges in pixels; labels: int64 [m], 1…k; empty lists for test images.
     """
 
     images: Tensor
@@ -47,11 +46,12 @@ class Batch:
 
 
 class Detector(nn.Module):
-    """A backbone's maps, a pyramid over them, proposals, and what judges them.
+    """A backbone's maps, a pyramid over them, and the two stages of Faster R-CNN.
+
+    New weights are drawn from torch's global generator: build it inside ``training.drawing``.
 
     Args:
-        maps: the transferred layers. n_classes: k. proposals: regions an image that the second stage looks at.
-        new weights are drawn from torch's global generator: build it inside ``training.drawing``.
+        maps: the transferred layers. n_classes: k. proposals: regions per image for the second stage.
     """
 
     def __init__(self, maps: Maps, n_classes: int, proposals: int) -> None:
@@ -65,7 +65,7 @@ class Detector(nn.Module):
         self.stride = strides[-1]
         anchors = Anchors(strides)
         self.rpn = RegionProposalNetwork(
-            cast(Any, anchors), _Exact(RPNHead(n_channels, anchors.n_at_a_place)), 0.7, 0.3, ANCHORS, 0.5,
+            cast(Any, anchors), _Exact(RPNHead(n_channels, anchors.n_per_cell)), 0.7, 0.3, ANCHORS, 0.5,
             {"training": 2 * proposals, "testing": 2 * proposals}, {"training": proposals, "testing": proposals}, 0.7,
         )  # fmt: skip
         if maps.connected is None:
@@ -75,18 +75,18 @@ class Detector(nn.Module):
             n_hidden = [layer for layer in maps.connected.modules() if isinstance(layer, nn.Linear)][-1].out_features
         self.heads = RoIHeads(
             cast(Any, Regions(maps.strides, n_cells)), head, _Exact(FastRCNNPredictor(n_hidden, n_classes + 1)),
-            0.5, 0.5, REGIONS, 0.25, None, LEAST_SCORE, OVERLAP, MOST,
+            0.5, 0.5, REGIONS, 0.25, None, MIN_SCORE, OVERLAP, MOST,
         )  # fmt: skip
 
     def losses(self, batch: Batch) -> Tensor:
-        """The sum of both stages' losses, float32 []; torchvision's samplers draw from torch's global generator."""
+        """The sum of both stages' losses, float32 []; torchvision samples with torch's global generator."""
         proposals, first, maps = self._proposals(batch)
         targets = [{"boxes": boxes, "labels": labels} for boxes, labels in zip(batch.boxes, batch.labels, strict=True)]
         _, second = self.heads(maps, proposals, batch.sizes, targets)
         return torch.stack([loss.float() for loss in (*first.values(), *second.values())]).sum()
 
     def detections(self, batch: Batch) -> list[Mapping[str, Tensor]]:
-        """For each image ``boxes`` float32 [d, 4], ``labels`` int64 [d] of 1…k and ``scores`` float32 [d], best first."""
+        """Per image: ``boxes`` float32 [d, 4], ``labels`` int64 [d] of 1…k and ``scores`` float32 [d], best first."""
         proposals, _, maps = self._proposals(batch)
         found, _ = self.heads(maps, proposals, batch.sizes)
         return found
@@ -103,18 +103,18 @@ class Detector(nn.Module):
 
 
 def neck_of(maps: Maps) -> tuple[nn.Module, int, list[int]]:
-    """What makes maps of equal depth of a backbone's, their depth, and their strides; one map stays as it is."""
+    """A module that gives a backbone's maps equal depth, that depth, and the strides; a single map is unchanged."""
     from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
     if len(maps.strides) == 1:
         return nn.Identity(), maps.channels[0], maps.strides
-    n_channels = min(MOST_CHANNELS, maps.channels[0])
+    n_channels = min(MAX_CHANNELS, maps.channels[0])
     pyramid = FeaturePyramidNetwork(maps.channels, n_channels, LastLevelMaxPool())
     return pyramid, n_channels, [*maps.strides, 2 * maps.strides[-1]]
 
 
 class _Exact(nn.Module):
-    """A head whose outputs are fp32 whatever precision it computes in: in bf16 pixel 201 is pixel 200."""
+    """A head whose outputs are fp32 even if it computes in bf16, which cannot distinguish pixels 200 and 201."""
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()
@@ -128,9 +128,9 @@ class _Exact(nn.Module):
 
 
 class Anchors(nn.Module):
-    """Boxes of three shapes around the centre of every cell of every map, in the place of torchvision's.
+    """Boxes of three shapes around the centre of every cell of every map, in place of torchvision's anchors.
 
-    Theirs stand on cells' corners, at a stride that is guessed from the padded image. Sizes suit small images: 3 and 4.2
+    Those are at the corners of cells, with a stride guessed from the padded image. Sizes are for small images: 3 and 4.2
     strides on each map of a pyramid (12 to 136 px over strides of 4 to 32); on a single map 2, 4, 8, … strides up to 256 px.
     """
 
@@ -140,13 +140,12 @@ class Anchors(nn.Module):
         if len(strides) > 1:
             self.sizes = tuple((3.0 * stride, 3 * 2**0.5 * stride) for stride in strides)
         else:
-            self.sizes = (
-                tuple(float(size) for i in range(1, 9) if (size := strides[0] * 2**i) <= max(256, 2 * strides[0])),
-            )
-        self.n_at_a_place = len(self.sizes[0]) * len(RATIOS)
+            largest = max(256, 2 * strides[0])
+            self.sizes = (tuple(float(size) for i in range(1, 9) if (size := strides[0] * 2**i) <= largest),)
+        self.n_per_cell = len(self.sizes[0]) * len(RATIOS)
 
     def forward(self, images: Any, maps: Sequence[Tensor]) -> list[Tensor]:
-        """For each image the anchors of all maps, float32 [m, 4]: place by place in rows, then anchors of a place."""
+        """The anchors of all maps for each image, float32 [m, 4]: cell by cell in rows, then the anchors of a cell."""
         found = [
             _anchors(tuple(at.shape[-2:]), stride, sizes, at.device)
             for at, stride, sizes in zip(maps, self.strides, self.sizes, strict=True)
@@ -154,7 +153,7 @@ class Anchors(nn.Module):
         return [torch.cat(found)] * len(images.image_sizes)
 
 
-@lru_cache(256)  # as many sizes of padded batches
+@lru_cache(256)  # sizes of padded batches
 def _anchors(shape: tuple[int, int], stride: int, sizes: tuple[float, ...], device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # they outlive the call
         scale, ratio = torch.tensor(sizes)[:, None], torch.tensor(RATIOS).sqrt()

@@ -1,8 +1,8 @@
 """Regions of maps pooled to a few cells (RoIAlign, He et al. 2017) by matrix products.
 
-Where each cell is the mean of 2 × 2 bilinear samples, a region is pooled by one matrix over rows and one over columns. As
-matrix products 64 regions of a 24 × 24 × 64 map take 1.4 ms forward and backward in bf16, 2.5 in fp32, torchvision's operator 8.1
-(one thread, shared machine, 2026-11-27), which was half of a whole training step.
+Each cell is the mean of 2 × 2 bilinear samples, so a region is pooled by one matrix over rows and one over columns. For 64
+regions of a 24 × 24 × 64 map the products take 1.4 ms forward and backward in bf16 and 2.5 in fp32; torchvision's operator
+takes 8.1, half of a training step (one thread, shared machine, 2026-11-27).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-SAMPLES = 2  # a cell and axis
-COARSER = 8  # strides of a map: a region with a side of so many or more is pooled from a coarser one
+SAMPLES = 2  # per cell and axis
+COARSER = 8  # strides of a map: regions with a side of at least this are pooled from a coarser map
 
 
 class Regions(nn.Module):
-    """Pools each region from the map that suits its size: a side of under 8 strides of a map is pooled from that map.
+    """Pools each region from the finest map of which its side is under 8 strides.
 
-    Positions are those of ``torchvision.ops.roi_align(…, sampling_ratio=2, aligned=True)``; samples beyond a map's
-    outermost cells take their values.
+    Sampling positions are those of ``torchvision.ops.roi_align(…, sampling_ratio=2, aligned=True)``; samples outside a map
+    take the values of its outermost cells.
 
     Args:
-        strides: of the maps, pixels, from fine to coarse, each twice the one before. n_cells: a side.
+        strides: of the maps in pixels, from fine to coarse, each twice the previous. n_cells: per side.
     """
 
     def __init__(self, strides: Sequence[int], n_cells: int) -> None:
@@ -34,8 +34,8 @@ class Regions(nn.Module):
         """Regions in order, image by image, float [m, c, n_cells, n_cells].
 
         Args:
-            maps: "0", "1", … to float [b, c, h, w]; others are not looked at. boxes: float32 [·, 4] an image, edges in pixels.
-            sizes: of the images; torchvision's pooling guesses strides by them, which are known here.
+            maps: "0", "1", … to float [b, c, h, w]; others are ignored. boxes: float32 [·, 4] per image, edges in pixels.
+            sizes: of the images; not used, since the strides are known.
         """
         pieces: list[Tensor] = []
         places: list[Tensor] = []
@@ -68,7 +68,7 @@ class Regions(nn.Module):
         return over_columns[:, None] @ rows
 
     def _shares(self, low: Tensor, high: Tensor, n: int, stride: int) -> Tensor:
-        """What each of a map's n cells along an axis adds to each cell of each region, [m, n_cells, n]."""
+        """The weight of each of a map's n cells along an axis in each cell of each region, [m, n_cells, n]."""
         n_samples = self.n_cells * SAMPLES
         middles = (torch.arange(n_samples, device=low.device) + 0.5) / n_samples
         at = ((low[:, None] + (high - low)[:, None] * middles) / stride - 0.5).clamp(0, n - 1)

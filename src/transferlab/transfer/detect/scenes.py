@@ -1,4 +1,4 @@
-"""Annotated images in batches: padded to one size, normalised, mirrored and scaled with their boxes, all at once."""
+"""Batches of annotated images: padded, normalised, mirrored and scaled together with their boxes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from transferlab.transfer.detect.model import Batch
 from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import TargetData
 
-LEAST_PX = 1.0  # side of a box, in the stored image, from which it is learnt
+MIN_PX = 1.0  # side of a box in the stored image; smaller ones are not learnt
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Rows of a detection pack, as a detector sees them.
+    """Rows of a pack with boxes, for a detector.
 
     Args:
-        images: the pack's. rows: int32 [m], which of them.
-        boxes: for each row float32 [·, 4], edges in pixels of the stored image; labels: int64 [·], 1…k. Without ignored
-            objects and those under a pixel wide or high; empty for the test.
-        mean, std: float32 [3], in 0…1, of the network's own source.
+        images: of the pack. rows: int32 [m].
+        boxes: per row float32 [·, 4], edges in pixels of the stored image; labels: int64 [·], 1…k. Ignored objects and
+            those smaller than a pixel are left out; empty for test images.
+        mean, std: float32 [3], in 0…1, of the network's source.
     """
 
     images: Ragged
@@ -42,51 +42,50 @@ class Scenes:
 
 
 def scenes_of(data: TargetData, rows: NDArray[np.int32], network: Network, annotated: Boxes | None) -> Scenes:
-    """Some rows of a target, with their annotated objects or without (None).
+    """Some rows of a target, with their annotated objects or none.
 
     Raises:
         UserError: a target without boxes.
     """
     if not isinstance(data.images, Ragged):
-        raise UserError(
-            "detection needs images with boxes", data.name, "give a detection set, for example voc:PATH?task=detection"
-        )
+        remedy = "name a detection set, for example voc:PATH?task=detection"
+        raise UserError("detection needs images with boxes", data.name, remedy)
     boxes = [np.zeros((0, 4), np.float32) for _ in rows]
     labels = [np.zeros(0, np.int64) for _ in rows]
     for i in range(0 if annotated is None else len(rows)):
         assert annotated is not None
         part = slice(int(annotated.first[i]), int(annotated.first[i + 1]))
         found = np.asarray(annotated.boxes[part], np.float32)
-        counts = ~annotated.ignored[part] & (found[:, 2:] - found[:, :2] >= LEAST_PX).all(1)
+        counts = ~annotated.ignored[part] & (found[:, 2:] - found[:, :2] >= MIN_PX).all(1)
         boxes[i], labels[i] = found[counts], annotated.labels[part][counts].astype(np.int64) + 1
     return Scenes(data.images, rows, boxes, labels, network.mean, network.std)
 
 
 @dataclass(frozen=True)
-class Shake:
-    """How a step's images are changed, functions of the seed and the step alone.
+class Jitter:
+    """The augmentation of a step's images, a function of seed and step only.
 
     Args:
-        factors: float64 [b], by which each image is enlarged. mirrored: bool [b].
+        factors: float64 [b], by which images are scaled. mirrored: bool [b].
     """
 
     factors: NDArray[np.float64]
     mirrored: NDArray[np.bool_]
 
 
-def shake(scale: float, batch: int, seed: int, step: int) -> Shake:
-    """Half of the images mirrored, each enlarged by a factor of ``scale`` to 1 / ``scale``, its logarithm uniform."""
+def jitter(scale: float, batch: int, seed: int, step: int) -> Jitter:
+    """Half of the images mirrored, each scaled by a factor from ``scale`` to 1 / ``scale`` with uniform logarithm."""
     random = stream("shake", seed, step)
-    return Shake(scale ** random.uniform(-1, 1, batch), random.random(batch) < 0.5)
+    return Jitter(scale ** random.uniform(-1, 1, batch), random.random(batch) < 0.5)
 
 
 def batch_of(
-    scenes: Scenes, positions: Sequence[int] | NDArray[np.int64], multiple: int, device: str, how: Shake | None = None
+    scenes: Scenes, positions: Sequence[int] | NDArray[np.int64], multiple: int, device: str, how: Jitter | None = None
 ) -> Batch:
-    """Some of the scenes as one batch; as they are where ``how`` is None.
+    """Some of the scenes as one batch, not augmented if ``how`` is None.
 
     Args:
-        positions: [b], among the rows. multiple: of pixels that height and width are padded to.
+        positions: [b], indices into the rows. multiple: height and width are padded to a multiple of it, in pixels.
     """
     images = [scenes.images[scenes.rows[at]] for at in positions]
     heights, widths = np.array([image.shape[0] for image in images]), np.array([image.shape[1] for image in images])
@@ -111,7 +110,7 @@ def _upwards(side: float, multiple: int) -> int:
 
 
 def _normalised(images: Sequence[NDArray[np.uint8]], scenes: Scenes, multiple: int, device: str) -> Tensor:
-    """float32 [b, 3, h, w], 0 outside of each image."""
+    """Normalised images float32 [b, 3, h, w], 0 in the padding."""
     high = _upwards(max(image.shape[0] for image in images), multiple)
     wide = _upwards(max(image.shape[1] for image in images), multiple)
     mean = np.round(scenes.mean * 255).astype(np.uint8)
@@ -124,11 +123,11 @@ def _normalised(images: Sequence[NDArray[np.uint8]], scenes: Scenes, multiple: i
     return (pixels - shift) * scale
 
 
-def _resampled(inputs: Tensor, widths: NDArray[np.int64], how: Shake, side: tuple[int, int]) -> Tensor:
-    """Each image enlarged by its factor from its upper left corner, mirrored ones within their own width; bilinear.
+def _resampled(inputs: Tensor, widths: NDArray[np.int64], how: Jitter, side: tuple[int, int]) -> Tensor:
+    """Each image scaled by its factor from its upper left corner, and mirrored within its own width; bilinear.
 
-    One gather for the whole batch: pixel x of the result lies at (x + 1/2) / factor of the image, or that far from its
-    right edge. Beyond an image lies what its padding holds, then 0.
+    One gather serves the whole batch: pixel x of the result is at (x + 1/2) / factor in the image, or at that distance from
+    its right edge. Outside an image are its padding, then 0.
     """
     device, (high, wide) = inputs.device, side
     factors = torch.from_numpy(how.factors).float().to(device)[:, None]

@@ -1,4 +1,4 @@
-"""What a cell keeps of detections: metrics, each detection with whether it hit, and each test image's part in the score."""
+"""The metrics and arrays of a cell with detections."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from transferlab.transfer.targets import Target
 
 
 def scored(target: Target, found: Found, metric: str = "") -> tuple[dict[str, float], dict[str, NDArray[np.generic]]]:
-    """Metrics in 0…1 by name, and what is kept of the test images.
+    """Metrics in 0…1 by name, and arrays by name.
 
     Args:
-        found: detections in the test rows, in pixels of the originals.
+        found: detections in the test images, in pixels of the originals.
 
     Returns:
         metrics: ``mAP`` (every point, IoU 0.5), ``mAP at 11 recalls``, COCO's ``AP``.
-        rows: ``image`` int32, ``label`` int32, ``score`` float32, ``box`` float32 [d, 4] of each detection, class by class,
-            the best first; ``hit`` int8 at IoU 0.5: 1 found an object, 0 did not, -1 counts nowhere. ``value`` float64 [e]:
-            a number for each test image whose mean is the target's metric, and whose spread is that of the metric over
-            images (see ``detect.influence``).
+        rows: ``image`` int32, ``label`` int32, ``score`` float32 and ``box`` float32 [d, 4] of each detection, class by
+            class, the best first; ``hit`` int8 at IoU 0.5: 1 for a hit, 0 for a false positive, -1 if ignored. ``value``
+            float64 [e]: a number per test image, whose mean is the target's metric (see ``detect.influence``).
     """
-    order = np.lexsort((np.arange(len(found.score)), -found.score.astype(np.float64), found.label))  # as metrics has it
+    order = np.lexsort(
+        (np.arange(len(found.score)), -found.score.astype(np.float64), found.label)
+    )  # the order of Matches
     found = Found(found.image[order], found.label[order], found.score[order], found.box[order])
     truth = Truth.of(target.pack, target.test)
     metrics = {m.name: m.of(found, truth) for m in metrics_of("boxes")}

@@ -1,4 +1,4 @@
-"""Trains a detector: which layers move, how their norms are treated, the schedule; resumable to the bit."""
+"""Trains a detector; a resumed training gives identical bits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed, le
 from transferlab.identity import torch_seed
 from transferlab.specs import Recipe
 from transferlab.transfer.detect.model import Detector
-from transferlab.transfer.detect.scenes import Scenes, batch_of, shake
+from transferlab.transfer.detect.scenes import Scenes, batch_of, jitter
 
-MOST_GRADIENT = 10.0  # norm of all gradients together; longer ones are shortened to it
+MAX_GRADIENT = 10.0  # norm of all gradients together, to which longer ones are clipped
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
-class Course:
-    """How a detector is trained: the knobs of its protocol.
+class Schedule:
+    """How a detector is trained, from the settings of its protocol.
 
     Args:
         recipe: length in examples seen, batch, AdamW's rate and decay, warm-up and schedule.
-        frozen: parts of the backbone (the stem and the stages) that stay as they are, from the first on.
-        norms: ``frozen``: batch norms keep the averages that they came with, their scale and shift are trained;
-            ``trained``: they use each batch's own, as in pre-training.
-        scale: images are enlarged by a factor of ``scale`` to 1 / ``scale``.
+        frozen: the number of frozen parts of the backbone (stem and stages), from the first on.
+        norms: ``frozen``: batch norms keep their averages, while their scale and shift are trained; ``trained``: they use
+            the statistics of each batch, as in pre-training.
+        scale: images are scaled by a factor from ``scale`` to 1 / ``scale``.
     """
 
     recipe: Recipe
@@ -42,9 +42,9 @@ class Course:
 
 @contextlib.contextmanager
 def drawing(device: str, *names: object) -> Generator[None]:
-    """Within, torch's global generator is set from these names; afterwards it is as it was.
+    """Seed torch's global generator from these names, and restore it at the end.
 
-    torchvision's samplers of anchors and regions, and the first weights of its layers, are drawn from no other.
+    torchvision draws anchors, regions and initial weights from it.
     """
     devices = [torch.cuda.current_device()] if device == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -52,61 +52,58 @@ def drawing(device: str, *names: object) -> Generator[None]:
         yield
 
 
-def freeze(detector: Detector, course: Course) -> list[tuple[str, nn.Parameter]]:
-    """Fix the first parts of the backbone, and say what is trained: names and weights.
-
-    Nothing before the first trained layer takes part in the backward pass.
-    """
-    for part in list(detector.maps.parts)[: course.frozen]:
+def freeze(detector: Detector, schedule: Schedule) -> list[tuple[str, nn.Parameter]]:
+    """Freeze the first parts of the backbone; returns names and weights of what is trained."""
+    for part in list(detector.maps.parts)[: schedule.frozen]:
         part.requires_grad_(False)
-    if course.frozen >= len(detector.maps.parts) and detector.maps.connected is not None:
+    if schedule.frozen >= len(detector.maps.parts) and detector.maps.connected is not None:
         detector.maps.connected.requires_grad_(False)
     return [(name, weights) for name, weights in detector.named_parameters() if weights.requires_grad]
 
 
-def set_training(detector: Detector, course: Course) -> None:
-    """Training mode, but for frozen parts, and for batch norms that keep their averages."""
+def set_training(detector: Detector, schedule: Schedule) -> None:
+    """Set training mode, except for frozen parts and for batch norms that keep their averages."""
     detector.train()
     parts = list(detector.maps.parts)
     for number, part in enumerate(parts):
-        if number < course.frozen:
+        if number < schedule.frozen:
             part.eval()
-        elif course.norms == "frozen":
+        elif schedule.norms == "frozen":
             for layer in part.modules():
                 if isinstance(layer, NORMS):
                     layer.eval()
 
 
-def train(detector: Detector, scenes: Scenes, course: Course, seed: int, place: Place, hooks: Hooks) -> int:
-    """Train in place; returns how many weights moved. Order, augmentation and samples follow from seed and step alone.
+def train(detector: Detector, scenes: Scenes, schedule: Schedule, seed: int, place: Place, hooks: Hooks) -> int:
+    """Train in place; returns the number of trained weights. Randomness depends on seed and step only.
 
     Raises:
         TrainingFailed: the loss is not finite.
     """
-    trained = freeze(detector, course)
-    groups = [{"params": [w for _, w in trained if w.ndim >= 2], "weight_decay": course.recipe.weight_decay},
+    trained = freeze(detector, schedule)
+    groups = [{"params": [w for _, w in trained if w.ndim >= 2], "weight_decay": schedule.recipe.weight_decay},
               {"params": [w for _, w in trained if w.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
-    optimiser = torch.optim.AdamW(groups, lr=course.recipe.lr, fused=True)
+    optimiser = torch.optim.AdamW(groups, lr=schedule.recipe.lr, fused=True)
     step = 0 if hooks.resume is None else _restore(detector, optimiser, dict(trained), hooks.resume)
-    order, batch, loss = Order(len(scenes.rows), seed), course.recipe.batch, math.nan
-    set_training(detector, course)
-    while step < course.n_steps:
+    order, batch, loss = Order(len(scenes.rows), seed), schedule.recipe.batch, math.nan
+    set_training(detector, schedule)
+    while step < schedule.n_steps:
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(course.recipe, step, course.n_steps)
+            group["lr"] = learning_rate(schedule.recipe, step, schedule.n_steps)
         positions = order.positions(step * batch, (step + 1) * batch)
-        seen = batch_of(scenes, positions, detector.stride, place.device, shake(course.scale, batch, seed, step))
+        seen = batch_of(scenes, positions, detector.stride, place.device, jitter(schedule.scale, batch, seed, step))
         with drawing(place.device, "detect", seed, step), place.autocast():
             total = detector.losses(seen)
         loss = float(total.detach())
         if not math.isfinite(loss):
-            raise TrainingFailed(f"the detector's loss is {loss}: lower its learning rate ({course.recipe.lr})")
+            raise TrainingFailed(f"the detector's loss is {loss}: lower its learning rate ({schedule.recipe.lr})")
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # pyright: ignore[reportUnknownMemberType]
-        nn.utils.clip_grad_norm_([w for _, w in trained], MOST_GRADIENT)
+        nn.utils.clip_grad_norm_([w for _, w in trained], MAX_GRADIENT)
         optimiser.step()
         step += 1
-        hooks.progress(Progress(step, course.n_steps, step * batch, loss))
-        if hooks.due(step) and step < course.n_steps:
+        hooks.progress(Progress(step, schedule.n_steps, step * batch, loss))
+        if hooks.due(step) and step < schedule.n_steps:
             hooks.save(_snapshot(detector, optimiser, dict(trained), step))
     detector.eval().zero_grad(set_to_none=True)
     return sum(weights.numel() for _, weights in trained)

@@ -1,4 +1,4 @@
-"""The metrics, one file each; numpy alone. A target is compared by the first whose ``main`` says so."""
+"""The metrics, one file each, in numpy. Studies compare a target by the first metric whose ``main`` is true for it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ METRICS = Table("metric", Metric, [
 
 def main_metric(kind: LabelKind, labels: NDArray[Any], notes: Mapping[str, object]) -> Metric:
     """The metric by which studies compare a target, from its kind of labels, its test labels and its pack's notes."""
-    return next(
-        m for m in METRICS.values() if m.labels == kind and METRICS.brought(m.name) is None and m.main(labels, notes)
-    )
+    return next(m for m in metrics_of(kind) if m.main(labels, notes))
 
 
 def metrics_of(kind: LabelKind) -> list[Metric]:
-    """Our metrics of targets with such labels, in order; every cell has them all."""
+    """The built-in metrics of targets with such labels, in order; every cell has all of them."""
     return [m for m in METRICS.values() if m.labels == kind and METRICS.brought(m.name) is None]

@@ -12,10 +12,7 @@ from transferlab.transfer.metrics.definition import Metric, Scores
 
 
 def average_precision(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
-    """Area under precision over recall as a step function; equal scores count as one step. [e] each.
-
-    NaN where nothing is relevant.
-    """
+    """Area under precision over recall as a step function, [e] each; NaN if nothing is relevant. Ties are one step."""
     if not relevant.any():
         return float("nan")
     order = np.argsort(-scores, kind="stable")
@@ -27,10 +24,7 @@ def average_precision(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) 
 
 
 def mean_average_precision(scores: Scores, labels: NDArray[np.int8]) -> float:
-    """Mean over classes of average precision; scores [e, c], labels [e, c] of 1, 0 and -1 (not scored).
-
-    Classes without a relevant example are left out.
-    """
+    """Mean over classes with a relevant example; scores [e, c], labels [e, c] of 1, 0 and -1 (not scored)."""
     each = [average_precision(scores[labels[:, c] >= 0, c], labels[labels[:, c] >= 0, c] > 0)
             for c in range(labels.shape[1])]  # fmt: skip
     known = [value for value in each if not np.isnan(value)]
@@ -45,11 +39,8 @@ def _again(rows: Mapping[str, NDArray[Any]], examples: NDArray[np.int64]) -> flo
     return mean_average_precision(rows["scores"][examples].astype(np.float32), rows["labels"][examples])
 
 
-def _main(labels: NDArray[np.int8], notes: Mapping[str, object]) -> bool:
-    return True
-
-
 MEAN_AVERAGE_PRECISION = Metric(
     name="mean average precision", title="mean average precision", explained="average precision of each class, averaged over classes",
-    labels="many", of=mean_average_precision, again=_again, chance=_chance, main=_main,
+    labels="many", of=mean_average_precision, again=_again, chance=_chance,
+    main=lambda labels, notes: True,
 )  # fmt: skip

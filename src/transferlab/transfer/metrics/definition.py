@@ -1,4 +1,4 @@
-"""What a metric is: how predictions of a target's test images become a number, with all facts about it; numpy alone."""
+"""The definition of a metric: how predictions of test images become a number, and all facts about that; numpy only."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from transferlab.definitions import Definition
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
 Labels = NDArray[np.int32]
-UNBALANCED = 1.5  # largest over smallest test class from which a target counts as unbalanced
+UNBALANCED = 1.5  # largest over smallest test class above which a target is unbalanced
 LabelKind = Literal["one", "many", "boxes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Definition):
-    """A metric of a target's test images; more is better.
+    """A metric of a target's test images; larger is better.
 
     Args:
-        labels: which targets have it: those with one label per image, with several, or with boxes.
-        of: the metric, usually 0…1. One label: scores float32 [e, c] and labels int32 [e]; several: labels int8 [e, c] of 1,
-            0 and -1 (not scored); boxes: the detections and the annotated objects (``detect.metrics.Found`` and ``Truth``).
-        each: from the same arguments a number for each test image, float or bool [e], whose weighted mean is the metric; None where
-            there is none, and intervals then speak of these test images only.
-        weights: from the test labels the weights of that mean, float64 [e], summing to 1; None weighs all alike.
-        rows: the array of a cell in which these numbers are kept.
-        again: the metric on redrawn test images, from what a cell keeps and int64 [e]; for metrics that are no mean over images.
+        labels: the targets that have it: with one label per image, with several, or with boxes.
+        of: the metric, usually in 0…1. One label: of scores float32 [e, c] and labels int32 [e]; several: labels int8 [e, c] of
+            1, 0 and -1 (not scored); boxes: detections and annotated objects (``detect.metrics.Found`` and ``Truth``).
+        each: from the same arguments a number per test image, float or bool [e], whose weighted mean is the metric; if None,
+            intervals are about these test images only.
+        weights: from the test labels the weights of that mean, float64 [e], which sum to 1; None for equal weights.
+        rows: the name of a cell's array with these numbers.
+        again: the metric of resampled test images, from a cell's arrays and int64 [e]; for metrics without ``each``.
         chance: the metric of a constant guess, from the test labels.
         main: whether studies compare a target by it, from the test labels and the notes of its pack.
-        needs_probabilities: it is defined for log-probabilities only.
+        needs_probabilities: it is defined only for log-probabilities.
     """
 
     labels: LabelKind
@@ -53,7 +53,7 @@ def right(scores: Scores, labels: Labels) -> NDArray[np.bool_]:
 
 
 def unbalanced(labels: Labels) -> bool:
-    """Whether the largest of the classes that occur has over 1.5 times the images of the smallest."""
+    """Whether the largest class that occurs has more than 1.5 times the images of the smallest."""
     seen = np.bincount(labels)
     seen = seen[seen > 0]
     return bool(seen.max() > UNBALANCED * seen.min())

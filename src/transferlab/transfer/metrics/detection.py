@@ -1,6 +1,6 @@
 """Metrics of detections: ``mAP`` (PASCAL VOC 2010 and later), ``mAP at 11 recalls`` (VOC 2007), and COCO's ``AP``.
 
-The three share their matching of detections to objects, so they share this file.
+They share the matching of detections to objects.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from transferlab.transfer.detect.influence import values_of
 from transferlab.transfer.detect.metrics import Found, Matches, Rule, Truth, ap_of, coco_matches, matches, mean_of
 from transferlab.transfer.metrics.definition import Floats, Metric
 
-IOU = 0.5  # the least overlap of a hit, by VOC's rules
+IOU = 0.5  # minimum overlap of a hit by VOC's rules
 
 
 @lru_cache(maxsize=4)
 def matched(found: Found, truth: Truth, by_coco: bool) -> Matches:
-    """Which detection meets which object, by VOC's rules or by COCO's; kept for the metrics of one cell."""
+    """Match detections to objects by VOC's or COCO's rules; cached for the metrics of one cell."""
     return coco_matches(truth, found) if by_coco else matches(truth, found, IOU)
 
 
@@ -31,7 +31,7 @@ def mean_ap(rule: Rule, found: Found, truth: Truth) -> float:
 
 
 def values(rule: Rule, found: Found, truth: Truth) -> Floats:
-    """A number for each test image, float64 [e], whose mean is the metric (``detect.influence``)."""
+    """A number per test image, float64 [e], whose mean is the metric (``detect.influence``)."""
     return values_of(matched(found, truth, rule == "coco"), mean_ap(rule, found, truth))
 
 
@@ -43,12 +43,9 @@ def _coco_asked(labels: NDArray[Any], notes: Mapping[str, object]) -> bool:
     return notes.get("metric") == AP.name
 
 
-def _not_coco(labels: NDArray[Any], notes: Mapping[str, object]) -> bool:
-    return not _coco_asked(labels, notes)
-
-
 MAP = Metric(name="mAP", title="mAP", explained="mean average precision at an overlap of 0.5, every point of recall (VOC 2010)",
-             labels="boxes", of=partial(mean_ap, "voc10"), each=partial(values, "voc10"), chance=_chance, main=_not_coco)  # fmt: skip
+             labels="boxes", of=partial(mean_ap, "voc10"), each=partial(values, "voc10"), chance=_chance,
+             main=lambda labels, notes: not _coco_asked(labels, notes))  # fmt: skip
 MAP_2007 = Metric(name="mAP at 11 recalls", title="mAP at 11 recalls", explained="mean average precision at 11 recalls (VOC 2007)",
                   labels="boxes", of=partial(mean_ap, "voc07"), each=partial(values, "voc07"), chance=_chance)  # fmt: skip
 AP = Metric(name="AP", title="COCO's AP", explained="COCO's average precision over overlaps from 0.5 to 0.95", labels="boxes",

@@ -1,4 +1,4 @@
-"""``negative log-likelihood``: the mean of -log p(label), natural logarithm; less is better, and no study compares by it."""
+"""``negative log-likelihood``: the mean of -log p(label) with the natural logarithm. Smaller is better; no study compares it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from transferlab.transfer.metrics.definition import Labels, Metric, Scores, right, unbalanced
@@ -18,9 +16,6 @@ def _chance(labels: Labels) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def _main(labels: Labels, notes: Mapping[str, object]) -> bool:
-    return not unbalanced(labels)
-
-
 TOP1 = Metric(name="top1", title="top-1 accuracy", explained="share of test images whose best-scored class is right", labels="one",
-              of=top1, each=right, rows="right", chance=_chance, main=_main)  # fmt: skip
+              of=top1, each=right, rows="right", chance=_chance,
+              main=lambda labels, notes: not unbalanced(labels))  # fmt: skip

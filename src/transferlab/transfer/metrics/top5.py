@@ -1,4 +1,4 @@
-"""``top5``: the share of test images whose class is among the five best-scored (all, where there are fewer)."""
+"""``top5``: the share of test images whose class is among the five best-scored (of all classes, if fewer)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from transferlab.transfer.metrics.definition import Labels, Metric, Scores
 def in_five(scores: Scores, labels: Labels) -> NDArray[np.bool_]:
     """Whether the label of each example is among its five best-scored classes, bool [e].
 
-    Equal scores rank in the order of the classes, as in ``top1``: where five neighbours vote for two classes, the others must
-    not all be third.
+    Equal scores rank in the order of the classes, as in ``top1``; otherwise all classes without a vote would be third when
+    five neighbours vote for two classes.
     """
     own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)
     order = np.arange(scores.shape[1], dtype=np.int32)

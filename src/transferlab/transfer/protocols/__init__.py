@@ -1,4 +1,4 @@
-"""The protocols by which transfer is measured, one file each; importing them loads no torch."""
+"""The protocols that measure transfer, one file each; importing them loads no torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PROTOCOLS = Table("protocol", ProtocolDefinition, [probe, knn, finetune, refit, 
 
 
 def definition_of(protocol: Protocol) -> ProtocolDefinition:
-    """The definition that a study's protocol names.
+    """The definition of a study's protocol.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: an unknown name.
     """
     return PROTOCOLS.find(protocol.kind, f"Protocol({protocol.kind!r})")

@@ -1,4 +1,4 @@
-"""``detect``: a Faster R-CNN around the backbone, for targets with boxes, at a fixed number of examples seen."""
+"""``detect``: a Faster R-CNN around the backbone, trained on a fixed number of examples of a target with boxes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def _run(problem: Problem) -> Prediction:
 
 
 def _frozen(protocol: Protocol) -> Protocol:
-    """The backbone stays as it was drawn; only the layers around it are trained."""
+    """The backbone keeps its weights; only the layers around it are trained."""
     return replace(protocol, knobs={**protocol.knobs, "frozen": "all", "norms": "frozen"})
 
 
 def _from_scratch(protocol: Protocol) -> Protocol:
-    """Every layer is trained, and batch norms use each batch's own statistics."""
+    """All layers are trained, and batch norms use the statistics of each batch."""
     return replace(protocol, knobs={**protocol.knobs, "frozen": 0, "norms": "trained"})
 
 
@@ -38,9 +38,9 @@ def _cost(settings: Mapping[str, Any], target: TargetFacts, recipe: Recipe) -> f
     return seen * COST * target.pixels / recipe.image_px**2
 
 
-# Defaults: on the toy world's detection task after 800 images seen, one network, 60 test images, mAP was 25.1 with all layers
-# and norms trained, 24.4 with the stem fixed, 22.0 with stem and first stage fixed; with the backbone's norms kept 20.9 (all
-# layers trained) and 18.3 (stem and first stage fixed); in batches of 4 instead of 8 27.7 (all trained).
+# Why these defaults: mAP on the toy world's detection task after 800 images seen (one network, 60 test images) was 25.1 with
+# all layers and norms trained, 24.4 with the stem frozen, 22.0 with stem and first stage frozen; with frozen norms 20.9 (all
+# layers trained) and 18.3 (stem and first stage frozen); in batches of 4 instead of 8, 27.7 (all trained).
 detect = ProtocolDefinition(
     name="detect",
     title="detection",

@@ -1,4 +1,4 @@
-"""``finetune``: all layers and a new head trained on the target, at a fixed number of examples seen."""
+"""``finetune``: all layers and a new head, trained on a fixed number of the target's examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transferlab.definitions import Parameter
 from transferlab.specs import Recipe, TargetFacts
-from transferlab.transfer.definition import ProtocolDefinition, as_it_is
+from transferlab.transfer.definition import ProtocolDefinition, unchanged
 
 if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
@@ -29,16 +29,12 @@ finetune = ProtocolDefinition(
     explained="fine-tuning of all layers",
     parameters={
         "examples": Parameter(means="training examples seen", default=60_000, low=1, high=10**9, whole=True),
-        "lr": Parameter(
-            means="peak learning rate (validation chooses between it and a quarter of it)",
-            default=0.02,
-            low=1e-9,
-            high=1e6,
-        ),
+        "lr": Parameter(means="peak learning rate (validation chooses between it and a quarter of it)", default=0.02,
+                        low=1e-9, high=1e6),
     },
     run=_run,
     many_labels=True,
     frozen=None,
-    from_scratch=as_it_is,
+    from_scratch=unchanged,
     cost=_cost,
-)
+)  # fmt: skip

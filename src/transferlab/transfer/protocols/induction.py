@@ -1,7 +1,4 @@
-"""``induction``: the source's own classes by nearest neighbours, among all classes and within coarse labels (Huh et al. 2016).
-
-It measures every network of a study, whatever labels the network was trained on.
-"""
+"""``induction``: the source's own classes by nearest neighbours, among all classes and within coarse labels (Huh et al. 2016)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``probe``: multinomial logistic regression on frozen features, its penalty chosen on validation examples."""
+"""``probe``: multinomial logistic regression on frozen features, with a penalty chosen on validation examples."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""``refit``: a new last layer for all of the source's own classes on frozen features (Huh et al. 2016, the ImageNet column).
-
-Where the features of all images fit in memory it equals ``probe``; where they do not, it is fitted in passes over the images.
-"""
+"""``refit``: a new last layer for all of the source's own classes on frozen features (Huh et al. 2016, the ImageNet column)."""
 
 from __future__ import annotations
 
