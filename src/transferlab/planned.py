@@ -200,6 +200,11 @@ class Plan:
     notes: Sequence[str] = ()
     brought: Sequence[BroughtDefinition] = ()
 
+    @property
+    def floor(self) -> NamedCondition | None:
+        """The control over which gains are reported, if there is one."""
+        return next((c for c in self.conditions if c.is_floor), None)
+
 
 _STORED: dict[str, type[Any]] = {
     tag_of(noun): noun

@@ -22,7 +22,7 @@ from transferlab.answers.published import (
     minus,
     over_targets,
     share,
-    surely_better,
+    significantly_better,
     targets_of,
 )
 from transferlab.answers.study import StudyAnswers
@@ -70,13 +70,13 @@ def finding(study: StudyAnswers) -> Finding:
     whole, few = all_and_few_labels(study)
     best = over_targets(study, whole.name)
     loss = share(minus(best, over_targets(study, few.name)), minus(best, over_targets(study, floor_of(study))))
-    better = [name for name in targets_of(study) if surely_better(study, few.name, whole.name, name)]
+    better = [name for name in targets_of(study) if significantly_better(study, few.name, whole.name, name)]
     return finding_on(
         "F2", "An eighth of the labels costs little against the gain over a random start; on some task fewer are better.",
         "127 instead of 1,000 labels cost 2.8 points of detection mAP (project page); on at least one task fewer are better.",
         loss, (-np.inf, SMALL_LOSS),
         f"{few.n_labels} labels (in effect {few.effective_labels:.1f}) instead of {whole.n_labels} cost {{}} % of the gain over "
-        f"random features; fewer are surely better on {', '.join(better) or 'no target'}",
+        f"random features; fewer are significantly better on {', '.join(better) or 'no target'}",
     )  # fmt: skip
 
 

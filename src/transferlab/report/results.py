@@ -1,4 +1,4 @@
-"""One target's results as contrasts take them: scores and per-example values of the cells that are compared."""
+"""One target's results in the form that contrasts need: scores and per-example results of the cells that are compared."""
 
 from __future__ import annotations
 
@@ -10,23 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.answers.contrast import Results
+from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
-from transferlab.planned import Plan
-from transferlab.specs import TargetFacts
+from transferlab.planned import Plan, SourceFacts
+from transferlab.runners.packs import find
+from transferlab.specs import Pack, TargetFacts
 from transferlab.transfer.metrics import METRICS
 
 Records = Mapping[str, dict[str, Any] | None]
 
 
+def pack_of(store: Store, facts: SourceFacts | TargetFacts) -> Pack | None:
+    """The pack of a source or target; None if it no longer exists."""
+    try:
+        return find(store, facts)
+    except UserError:
+        return None
+
+
 def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
-    """A cell's metrics by name; none where there is no cell."""
+    """A cell's metrics by name; none if there is no cell."""
     return {} if record is None else cast("dict[str, float]", record["metrics"])
 
 
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
-    """Scores and per-example values of one target, under the protocols by which its conditions are compared.
+    """Scores and per-example results of one target, under the protocols by which its conditions are compared.
 
-    A metric from outside that is not at hand keeps its scores; intervals then speak of these test images only.
+    A metric from outside that is not available here has its scores only, and intervals then hold for these test images.
     """
     metric = METRICS.get(target.metric)
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
@@ -40,9 +50,7 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
         if metric is not None and metric.again is not None:
             kept[t.condition, t.seed] = store.arrays(t.key)
         elif metric is not None and metric.each is not None:
-            rows[t.condition][t.seed] = store.arrays(t.key)[
-                metric.rows
-            ]  # a byte an example, where it is right or wrong
+            rows[t.condition][t.seed] = store.arrays(t.key)[metric.rows]
 
     def again(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
         assert metric is not None and metric.again is not None
