@@ -77,7 +77,7 @@ def test_few_labels_are_judged_by_the_gain_over_random_features(few: float, says
     scores = probed({"2 labels": 0.25, "13 labels": few, "49 labels": 0.6, "100 classes": 0.6, "random-features": 0.2})
     found = only(study("class-count", sizes, scores))
     assert (found.name, found.says) == ("F2", says)
-    assert "13 labels (in effect 6.5) instead of 100" in found.here
+    assert "13 labels (6.5 effective) instead of 100" in found.here
     assert "no target" in found.here
 
 
