@@ -73,6 +73,6 @@ def _known(name: str, what: str, conditions: Sequence[str], controls: Sequence[s
     if name not in (*conditions, *controls):
         among = f"; its controls are {', '.join(controls)}" if controls else ""
         raise UserError(
-            f"{what} names {name!r}, which is no condition and no control of the study", "study",
+            f"{what} names {name!r}, which is neither a condition nor a control of the study", "study",
             f"its conditions are {', '.join(conditions)}{among}",
         )  # fmt: skip
