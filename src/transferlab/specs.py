@@ -184,10 +184,7 @@ class Epochs:
 
 @dataclass(frozen=True)
 class UntilFlat:
-    """Training length: until the validation loss has not fallen for ``patience`` checks, at most ``max_examples``.
-
-    A check is made every ``check_every`` examples.
-    """
+    """Training length: until ``patience`` checks, one every ``check_every`` examples, find no lower validation loss."""
 
     TAG: ClassVar[str] = "UntilFlat"
 
