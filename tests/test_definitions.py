@@ -59,10 +59,10 @@ def test_a_table_finds_ours_and_what_is_brought_and_names_what_comes_close() -> 
 
 def test_a_second_definition_of_one_name_is_refused() -> None:
     table = Table("cake", Definition, [CAKE])
-    with pytest.raises(UserError, match="of transferlab already"):
+    with pytest.raises(UserError, match="transferlab already has"):
         table.bring(Definition(name="cake"), Brought("my.py", ""))
     table.bring(Definition(name="pie"), Brought("my.py", ""))
-    with pytest.raises(UserError, match=r"of my\.py already"):
+    with pytest.raises(UserError, match=r"my\.py already has"):
         table.bring(Definition(name="pie"), Brought("other.py", ""))
     with pytest.raises(ValueError, match="share a name"):
         Table("cake", Definition, [CAKE, CAKE])

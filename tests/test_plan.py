@@ -127,7 +127,7 @@ def test_a_protocol_of_the_source_needs_the_source_as_target_and_another_before_
 ) -> None:
     pack, other = make_pack(), make_pack(seed=1)
     own, foreign = TargetFacts("source", pack.digest, "own", own_classes=True), TargetFacts("t", other.digest, "t")
-    with pytest.raises(UserError, match='the source is no target .*add "source"'):
+    with pytest.raises(UserError, match='the source is not a target .*add "source"'):
         planned(pack, [foreign], [probe(), protocol])
     with pytest.raises(UserError, match="first protocol"):
         planned(pack, [own, foreign], [protocol, probe()])

@@ -30,8 +30,8 @@ WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "a design": ({"conditions": {2: Design("imges_per_class", {"n": 2})}}, "no design"),
     "a design's setting": ({"conditions": {2: Design("images_per_class", {"m": 2})}}, "images_per_class"),
     "an optimiser": ({"recipe": Recipe(optimiser="mun")}, "no optimiser 'mun' .*muon"),
-    "a contrast": ({"contrasts": [compare("4", "3")]}, "names '3', which is no condition and no control .*2, 4"),
-    "a base": ({"contrasts": against("3")}, "names '3', which is no condition and no control"),
+    "a contrast": ({"contrasts": [compare("4", "3")]}, "names '3', which is neither a condition nor a control .*2, 4"),
+    "a base": ({"contrasts": against("3")}, "names '3', which is neither a condition nor a control"),
     "a control that is not there": (
         {"contrasts": [compare("4", "scratch")], "controls": ["a/a"]},
         "its controls are a/a",
@@ -62,11 +62,11 @@ def target(**facts: Any) -> TargetFacts:
 
 IMAGES: dict[str, tuple[dict[str, Any], TargetFacts, str]] = {
     "boxes without a detector": ({}, target(has_boxes=True), "has boxes"),
-    "a detector without boxes": ({"protocols": [detect()]}, target(), "class labels"),
+    "a detector without boxes": ({"protocols": [detect()]}, target(), "no boxes"),
     "neighbours of several labels": ({"protocols": [knn()]}, target(many_labels=True), "one label per image"),
     "a metric of boxes": ({"metric": "mAP"}, target(), "has no metric 'mAP' .*top1, top5"),
     "a metric of one label": ({"metric": "top5"}, target(many_labels=True), "has no metric 'top5'"),
-    "the source's classes": ({"protocols": [probe(), induction(cut=1)]}, target(), "the source is no target"),
+    "the source's classes": ({"protocols": [probe(), induction(cut=1)]}, target(), "the source is not a target"),
     "a cut that is not there": ({"protocols": [induction(cut=7)]}, target(own_classes=True), "depths are from 0 to 2"),
 }
 
@@ -84,5 +84,7 @@ def test_it_comes_before_any_image_is_decoded(wrong: str, tmp_path: Path, folder
     changes, told = WORDS[wrong]
     study = replace(STUDY, source=f"imagefolder:{tmp_path}/photos", targets=["digits"], **changes)
     with pytest.raises(UserError, match=told):
-        prepare(Request(study, None, (), tmp_path / "lab", device="cpu"), lambda *_: pytest.fail("an image was decoded"))
+        prepare(
+            Request(study, None, (), tmp_path / "lab", device="cpu"), lambda *_: pytest.fail("an image was decoded")
+        )
     assert not (tmp_path / "lab").exists()

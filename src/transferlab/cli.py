@@ -150,7 +150,7 @@ def leakage(
     """
     import json
 
-    from transferlab.answers.sentences import leaked
+    from transferlab.answers.sentences import leakage_in_words
     from transferlab.extensions import load_installed
     from transferlab.outcomes.store import Store
     from transferlab.runners.leakage import audit, check, draw, pairs
@@ -165,7 +165,7 @@ def leakage(
     if form == "json":
         click.echo(json.dumps(pairs(audits), indent=1))
         return
-    show("\n".join(line for each in audits for line in leaked(each.found)))
+    show("\n".join(line for each in audits for line in leakage_in_words(each.found)))
     if out is not None:
         show(str(out))
 

@@ -1,4 +1,4 @@
-"""Contrasts that a study declares before it runs: rules over its conditions, or single pairs."""
+"""Contrasts that a study declares before it runs: rules over its conditions, and single pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def steps(margin: float = 0.01) -> ContrastRule:
     """Each condition against the one before it.
 
     Args:
-        margin: in 0…1; within it two conditions count as the same.
+        margin: in 0…1; differences within it count as none.
     """
     return ContrastRule("steps", margin)
 
@@ -35,10 +35,10 @@ def compare(condition: str, base: str, margin: float = 0.01) -> Contrast:
 def resolve(
     contrasts: Sequence[Contrast] | ContrastRule, conditions: Sequence[str], controls: Sequence[str] = ()
 ) -> tuple[Contrast, ...]:
-    """The contrasts that a rule makes of the conditions, or the given ones, checked; both may name controls.
+    """The contrasts, given or made by a rule, checked; they may name controls.
 
     Raises:
-        UserError: weights that do not sum to 0, a name of neither a condition nor a control, an impossible margin.
+        UserError: weights that do not sum to 0, an unknown condition or control, a margin out of range.
     """
     if isinstance(contrasts, ContrastRule):
         contrasts = _by_rule(contrasts, conditions, controls)
@@ -46,10 +46,14 @@ def resolve(
         for name in contrast.weights:
             _known(name, f"the contrast {contrast.name!r}", conditions, controls)
         if abs(sum(contrast.weights.values())) > 1e-9 or not any(contrast.weights.values()):
-            raise UserError(f"the weights of {contrast.name!r} do not sum to 0", "study", "write for example a - b")
+            raise UserError(
+                f"the weights of {contrast.name!r} do not sum to 0",
+                "study",
+                "for example 1 for one condition and -1 for another",
+            )
         if not 0 <= contrast.margin < 1:
             raise UserError(
-                f"the margin {contrast.margin} is impossible", "study", "choose from 0 to 1; 0.01 is a point"
+                f"the margin {contrast.margin} is impossible", "study", "choose from 0 to 1; 0.01 is one point"
             )
     return tuple(contrasts)
 
@@ -62,13 +66,13 @@ def _by_rule(rule: ContrastRule, conditions: Sequence[str], controls: Sequence[s
         "ends": [(conditions[-1], conditions[0])] if len(conditions) > 1 else [],
         "against": [(name, str(rule.base)) for name in conditions if name != rule.base],
     }[rule.kind]
-    return [Contrast(f"{a} against {b}", {a: 1.0, b: -1.0}, rule.margin) for a, b in pairs]
+    return [compare(condition, base, rule.margin) for condition, base in pairs]
 
 
 def _known(name: str, what: str, conditions: Sequence[str], controls: Sequence[str]) -> None:
     if name not in (*conditions, *controls):
         among = f"; its controls are {', '.join(controls)}" if controls else ""
         raise UserError(
-            f"{what} names {name!r}, which is no condition and no control of the study", "study",
+            f"{what} names {name!r}, which is neither a condition nor a control of the study", "study",
             f"its conditions are {', '.join(conditions)}{among}",
         )  # fmt: skip

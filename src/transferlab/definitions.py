@@ -1,7 +1,7 @@
-"""Definitions: one object that holds all facts of one protocol, origin, metric, design, …, and the tables that find it by name.
+"""Definitions: one object with all facts of a protocol, origin, metric, design, …, and the tables that find it by name.
 
-A definition comes from this package, from a study file or from an installed package (``extensions``). Whoever needs a fact
-of it asks the definition; nobody else compares its name.
+A definition comes from this package, from a study file or from an installed package (see ``extensions``). Code that needs a
+fact reads it from the definition; only the definition's own file may depend on its name.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Value = int | float | str | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One setting that a study may give to a definition.
+    """One setting of a definition.
 
     Args:
         means: what it sets, a phrase with its unit.
-        default: the value where a study gives none; None leaves the choice to the definition.
+        default: the value if a study gives none; None leaves the choice to the definition.
         required: whether a study must give it.
-        low, high: allowed range of a number, both ends included; ``whole`` numbers only, if so.
-        words: allowed words, instead of numbers or beside them.
-        names: whether it takes a sequence of names rather than one value.
-        in_label: whether the label of a result states it.
+        low, high: range of numbers, both ends included. whole: whether only whole numbers are allowed.
+        words: allowed words, instead of numbers or in addition to them.
+        names: whether it takes a list of names rather than one value.
+        in_label: whether the labels of results include it.
     """
 
     means: str
@@ -47,18 +47,13 @@ class Parameter:
         if self.names:
             return "a list of names"
         kind = "a whole number" if self.whole else "a number"
-        span = f"{kind} {self._span}".strip()
-        return " or ".join([*([span] if self._takes_numbers else []), *self.words])
+        if self.low is not None:
+            kind += f" from {self.low:g} up" if self.high is None else f" from {self.low:g} to {self.high:g}"
+        return " or ".join([*([kind] if self._takes_numbers else []), *self.words])
 
     @property
     def _takes_numbers(self) -> bool:
         return not self.words or self.low is not None
-
-    @property
-    def _span(self) -> str:
-        if self.low is not None and self.high is not None:
-            return f"from {self.low:g} to {self.high:g}"
-        return "" if self.low is None else f"from {self.low:g} up"
 
     def allows(self, value: object) -> bool:
         """Whether a study may give this value."""
@@ -75,14 +70,14 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What every definition has.
+    """What all definitions have.
 
     Args:
-        name: how studies, commands and keys call it: lower-case letters, digits, "-", "_", "/" and blanks.
-        title: how reports call it.
-        explained: a phrase that says what it is.
+        name: its name in studies, commands and keys: lower-case letters, digits, "-", "_", "/" and blanks.
+        title: its name in reports.
+        explained: a phrase that describes it.
         parameters: its settings by name.
-        version: raised by hand whenever what it computes changes; it counts towards the keys of what is brought from outside.
+        version: increase it whenever what it computes changes; it is part of keys if the definition is from outside the package.
     """
 
     name: str
@@ -92,10 +87,10 @@ class Definition:
     version: int = 0
 
     def settings(self, given: Mapping[str, object]) -> dict[str, Value]:
-        """The given settings over the defaults, checked; those without a value are left out.
+        """The given settings and the defaults of the others, checked; settings without a value are left out.
 
         Raises:
-            UserError: an unknown setting, a missing one, or a value that is not allowed.
+            UserError: a setting that is unknown, missing or not allowed.
         """
         if unknown := [name for name in given if name not in self.parameters]:
             known = ", ".join(self.parameters) or "none"
@@ -130,10 +125,10 @@ D = TypeVar("D", bound=Definition)
 
 
 class Table(Mapping[str, D], Generic[D]):
-    """The definitions of one kind, by name; ours first, in order.
+    """The definitions of one kind, by name: built-in ones in order, then those from outside.
 
     Args:
-        kind: the kind in words, singular: "protocol".
+        kind: the kind in words, singular, for example "protocol".
         type_: the class of its definitions.
     """
 
@@ -160,7 +155,7 @@ class Table(Mapping[str, D], Generic[D]):
         """The definition of this name.
 
         Raises:
-            UserError: there is none, with the names that come close.
+            UserError: there is none; the message has a similar name.
         """
         if name in self._all:
             return self._all[name]
@@ -169,10 +164,10 @@ class Table(Mapping[str, D], Generic[D]):
         raise UserError(f"there is no {self.kind} {name!r}", where, f"{hint}known are {', '.join(self._all)}")
 
     def bring(self, definition: D, brought: Brought) -> None:
-        """Add a definition from outside; bringing it again replaces it.
+        """Add a definition from outside, or replace one from the same place.
 
         Raises:
-            UserError: a name that cannot stand in commands, or that one of ours or one from elsewhere has.
+            UserError: a name that cannot be used in commands; a built-in definition, or one from another place, has it.
         """
         if not re.fullmatch(r"[a-z0-9][a-z0-9 /_-]*", definition.name):
             raise UserError(
@@ -182,12 +177,10 @@ class Table(Mapping[str, D], Generic[D]):
         before = self._brought.get(definition.name)
         if definition.name in self._all and (before is None or before.place != brought.place):
             of = before.place if before else "transferlab"
-            raise UserError(
-                f"there is a {self.kind} {definition.name!r} of {of} already", brought.place, "choose another name"
-            )
+            raise UserError(f"{of} already has a {self.kind} {definition.name!r}", brought.place, "choose another name")
         self._all[definition.name] = definition
         self._brought[definition.name] = brought
 
     def brought(self, name: str) -> Brought | None:
-        """Where a definition comes from; None for ours."""
+        """Where a definition comes from; None if it is built in."""
         return self._brought.get(name)

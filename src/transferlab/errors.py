@@ -1,15 +1,15 @@
-"""The one exception for what a user can get wrong; everything else is our fault and ends in a traceback."""
+"""The exception for mistakes that a user can fix; any other error is ours and ends in a traceback."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """A mistake that the user can mend, told in one paragraph; the command line exits with code 2.
+    """A mistake that the user can fix, reported in one paragraph; the command line exits with code 2.
 
     Args:
-        what: the fault, one sentence without a full stop.
-        where: the file, option or name that it concerns, with the value got.
-        remedy: what to do, one sentence without a full stop, with the allowed range where there is one.
+        what: the problem, one sentence without a full stop.
+        where: the file, option or name that it concerns, with the value given.
+        remedy: what to do, one sentence without a full stop, with the allowed range if there is one.
     """
 
     def __init__(self, what: str, where: str, remedy: str) -> None:
@@ -21,4 +21,4 @@ class UserError(Exception):
 
 
 class ImpossibleQuestion(UserError):
-    """A built-in question that these images leave no room for: too few classes, a flat taxonomy, nothing in common."""
+    """A built-in question that cannot be asked of these images: too few classes, a flat taxonomy, no shared classes."""

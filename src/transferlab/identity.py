@@ -1,4 +1,4 @@
-"""Canonical text, digests and named random streams: what is the same work, and where chance comes from."""
+"""Canonical text, digests and named random streams: the keys of all work, and its only source of randomness."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-# Code counts towards a key through these integers. Raise one in the commit that changes what its room computes.
+# Code is part of keys through these integers. Increase one in the commit that changes what its package computes.
 DESIGN = 1
 ENGINE = 2
 TRANSFER = 3
 
-# Made once: json.dumps with these options makes one at every call.
+# Made once: json.dumps with these options would make one at every call.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def canonical(value: object) -> str:
     """Canonical JSON of plain data: sorted keys, no spaces, dataclasses as objects with their ``TAG`` as type.
 
-    Fields that a dataclass lists in ``NOT_IDENTITY`` are left out, and those in ``ADDED_LATER`` at their default, so that
-    what was done before they were there keeps its key. Dictionary keys must be strings; floats are
-    written in full (``repr``), so equal text means equal value.
+    Fields in a dataclass's ``NOT_IDENTITY`` are left out, and so are those in ``ADDED_LATER`` that have their default value, so
+    that earlier results keep their keys. Dictionary keys must be strings; floats are written in full (``repr``), so equal
+    text means equal values.
 
     Raises:
         TypeError: a value that has no canonical form (arrays, sets, NaN, paths).
@@ -37,7 +37,7 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
     """Dictionaries, lists and scalars for JSON; dataclasses carry their ``TAG`` (``planned.restored`` inverts it).
 
     Args:
-        identity_only: leave out what a dataclass lists in ``NOT_IDENTITY``, and defaults of ``ADDED_LATER``.
+        identity_only: leave out fields as ``canonical`` does.
 
     Raises:
         TypeError: a value that has no canonical form (arrays, sets, NaN, paths).
@@ -48,7 +48,7 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
         if value != value or value in (float("inf"), float("-inf")):
             raise TypeError(f"{value} has no canonical form")
         return value
-    if isinstance(value, (list, tuple)):  # before the slower questions: lists are most of what is hashed
+    if isinstance(value, (list, tuple)):  # before the slower checks: most of what is hashed are lists
         return [plain(item, identity_only=identity_only) for item in cast("Sequence[object]", value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         left_out = _left_out(value) if identity_only else frozenset[str]()
@@ -66,10 +66,10 @@ def plain(value: object, *, identity_only: bool = False) -> Any:
 
 
 def tag_of(noun: type) -> str:
-    """The name under which a noun is hashed and stored, whatever its class is called.
+    """The name under which a data type is hashed and stored; renaming its class changes nothing.
 
     Raises:
-        TypeError: a class without a tag, which is neither hashed nor stored.
+        TypeError: a class without a tag.
     """
     tag = vars(noun).get("TAG")
     if not isinstance(tag, str):
@@ -78,20 +78,20 @@ def tag_of(noun: type) -> str:
 
 
 def _left_out(value: Any) -> frozenset[str]:
-    """Names of the fields of a dataclass that do not count."""
+    """The fields of a dataclass that are not part of its identity."""
     listed = vars(cast("type[object]", type(value)))
-    harmless = cast("frozenset[str]", listed.get("NOT_IDENTITY", frozenset[str]()))
+    left_out = cast("frozenset[str]", listed.get("NOT_IDENTITY", frozenset[str]()))
     if "ADDED_LATER" not in listed:
-        return harmless
+        return left_out
     defaults = {f.name: f.default for f in dataclasses.fields(value)}
     later = cast("frozenset[str]", listed["ADDED_LATER"])
-    return harmless | {name for name in later if getattr(value, name) == defaults[name]}
+    return left_out | {name for name in later if getattr(value, name) == defaults[name]}
 
 
 def digest(*parts: object) -> str:
     """128-bit BLAKE2b as 32 hexadecimal digits, over bytes, arrays and canonical data, in order.
 
-    Arrays count with dtype and shape. Each part is preceded by its length, so parts cannot run into each other.
+    Arrays are hashed with dtype and shape. Each part is preceded by its length, so that parts cannot be confused.
     """
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -111,7 +111,7 @@ def _bytes_of(part: object) -> tuple[bytes, bytes | memoryview]:
 
 
 def stream(*names: object) -> np.random.Generator:
-    """A random generator that depends on its names alone, never on the order of calls.
+    """A random generator that depends only on its names, not on the order of calls.
 
     Args:
         names: strings and integers, for example ``("images", seed, class_id)``.
@@ -120,5 +120,5 @@ def stream(*names: object) -> np.random.Generator:
 
 
 def torch_seed(*names: object) -> int:
-    """A 63-bit seed that depends on its names alone, for ``torch.Generator().manual_seed``."""
+    """A 63-bit seed that depends only on its names, for ``torch.Generator().manual_seed``."""
     return int(digest("stream", list(names)), 16) >> 65

@@ -1,4 +1,4 @@
-"""A study and its packs become cells, each named by the hash of all that its result depends on; pure."""
+"""From a study and its packs to cells, each with a key: the hash of everything that its result depends on."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS, definition_of
 from transferlab.validate import validate
 
-# Networks trained at once on one device. On the CPU they would share the cores that one fills. On CUDA each has a
-# stream, of which torch has 32 apart; sixteen leave room for those that copy.
+# Networks trained at once on one device. On the CPU one network uses all cores. On CUDA each has a stream; torch has 32
+# streams, and sixteen leave enough for copies.
 COHORT = {"cpu": 1, "cuda": 16}
-REPLICATE_SEED = 1_000_000  # of a twin: other classes and images, another initialisation and order
+REPLICATE_SEED = 1_000_000  # added to a twin's seed: other classes and images, another initialisation and order
 
 
 @dataclass(frozen=True)
 class Place:
-    """The kind of device that cells are planned for; part of their identity."""
+    """The kind of device that cells are planned for, which is part of their keys."""
 
     device: Literal["cpu", "cuda"]
     precision: Literal["bf16", "fp32"]
@@ -71,10 +71,10 @@ def make_plan(
     Args:
         source: the source's facts and its opened pack.
         targets: in the study's order.
-        keep: is given every subset drawn, for example to store it.
+        keep: is called with every subset drawn, for example to store it.
 
     Raises:
-        UserError: an impossible level, an unknown name, no condition, no target.
+        UserError: as ``validate``; a level that the source does not allow.
     """
     validate(study, source[1].taxonomy, targets)
     if study.recipe.precision != "auto":
@@ -132,15 +132,8 @@ class _Cells:
         """The transfers of a network that is not pre-trained."""
         prepared = condition.name if ORIGINS[condition.name].prepare is not None else ""
         used = [*_of_recipe(self.study.recipe), *([(ORIGINS, prepared)] if prepared else [])]
-        network = RandomNetwork(
-            self.study.recipe,
-            seed,
-            self.source[0].digest,
-            self.place.device,
-            self.place.precision,
-            prepared,
-            _codes(used),
-        )
+        place, source = self.place, self.source[0].digest
+        network = RandomNetwork(self.study.recipe, seed, source, place.device, place.precision, prepared, _codes(used))
         self._transfer(condition, digest("untrained", ENGINE, network), seed, network)
 
     def _transfer(self, condition: NamedCondition, network: str, seed: int, untrained: RandomNetwork | None) -> None:
@@ -156,7 +149,7 @@ class _Cells:
                 self.transfers.append(Transfer(key, condition.name, seed, cell, untrained, label, protocol == compared))
 
     def _measured(self, condition: NamedCondition, asked: Protocol) -> Protocol | None:
-        """The protocol by which a condition's networks are measured where the study asks for one."""
+        """The protocol by which a condition's networks are measured if the study asks for this one; None if they are not."""
         if not condition.is_control:
             return asked
         n_examples = most_seen(self.study.recipe, len(self.source[1].rows(TRAIN)))
@@ -164,7 +157,7 @@ class _Cells:
 
 
 def suits(protocol: Protocol, target: TargetFacts) -> bool:
-    """Whether a plan measures a target by a protocol: by its labels or boxes, and the source's classes where they are asked for."""
+    """Whether a plan measures a target by a protocol."""
     definition = definition_of(protocol)
     if definition.boxes != target.has_boxes:
         return False
@@ -172,12 +165,12 @@ def suits(protocol: Protocol, target: TargetFacts) -> bool:
 
 
 def first_of(protocols: Sequence[Protocol], target: TargetFacts) -> Protocol:
-    """The protocol by which the conditions are compared on a target: the study's first that suits it."""
+    """The protocol by which conditions are compared on a target: the study's first that suits it."""
     return next(p for p in protocols if suits(p, target))
 
 
 def _apart(study: Study, targets: Sequence[TargetFacts]) -> list[TargetFacts]:
-    """The targets, with the source set apart where it is a target among others for protocols of its own classes."""
+    """The targets, with the source set apart if it is one of several, for protocols of its own classes."""
     own = [d for p in study.protocols if (d := definition_of(p)).own_classes]
     apart = len(targets) > 1 and bool(own)
     return [replace(t, apart=apart, leads=apart and own[0].leads) if t.own_classes else t for t in targets]
@@ -196,7 +189,7 @@ Used = tuple[Table[Any], str]
 
 
 def _codes(used: Sequence[Used]) -> tuple[str, ...]:
-    """Digests of the code of those definitions that come from outside the package; they count towards keys."""
+    """Digests of the code of definitions from outside the package, which are part of keys."""
     found = [table.brought(name) for table, name in used]
     return tuple(sorted(b.code for b in found if b is not None))
 
@@ -219,7 +212,7 @@ def _brought(study: Study, conditions: Sequence[NamedCondition]) -> Iterator[Bro
 
 
 def reference_of(study: Study) -> str:
-    """The condition that controls are built from: the declared one, else the last."""
+    """The condition that controls are built from: the declared one or, by default, the last."""
     return study.reference or str(list(study.conditions)[-1])
 
 
@@ -233,7 +226,7 @@ def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
     for origin in (ORIGINS[name] for name in study.controls):
         design = None if origin.design is None or at_reference is None else origin.design(at_reference)
         named.append(NamedCondition(
-            origin.name, design, True, None, origin.title, origin.explained, origin.colour, tuple(origin.dash), origin.is_floor,
+            origin.name, design, True, None, origin.title or origin.name, origin.explained, origin.colour, tuple(origin.dash), origin.is_floor,
         ))  # fmt: skip
     return tuple(named)
 
@@ -253,7 +246,7 @@ def _with_sizes(condition: NamedCondition, subset: Subset, taxonomy: Taxonomy) -
 
 
 def _display_names(labels: Sequence[str], taxonomy: Taxonomy) -> list[str]:
-    """Labels by the first of their names; one with other labels below it is what they leave of its node."""
+    """Each label's first name; a label with others below it holds the rest of its node."""
     above = {node for label in labels for node in taxonomy.chain(label)[1:]}
     return [taxonomy.names[label].split(",")[0] + (" (the rest)" if label in above else "") for label in labels]
 
@@ -264,16 +257,16 @@ def source_key(network: str) -> str:
 
 
 def networks_of_cells(plan: Plan) -> dict[str, str]:
-    """The key of every cell of the plan, in order, to the key of the network that it belongs to."""
+    """Each cell's key, in order, to the key of its network."""
     trained = {t.key: t.key for t in plan.trainings}
     return {**trained, **{source_key(key): key for key in trained}, **{t.key: t.cell.network for t in plan.transfers}}
 
 
 def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
-    """Network keys in groups that are claimed and trained together; they follow from the plan alone.
+    """Network keys in groups that are claimed and trained together; they depend on the plan alone.
 
-    All networks of a plan share its recipe, so any may be trained together: they are taken in order, in groups of
-    one size for each kind of device. Networks that are not trained are alone.
+    All networks of a plan have its recipe, so any may be trained together: they are taken in order, in groups whose size
+    depends on the kind of device. Untrained networks are groups of one.
     """
     order = {key: i for i, key in enumerate(dict.fromkeys(t.cell.network for t in plan.transfers))}
     trained = sorted(dict.fromkeys(t.key for t in plan.trainings), key=lambda key: order.get(key, len(order)))
@@ -284,7 +277,7 @@ def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
 
 
 def most_seen(recipe: Recipe, n_images: int) -> int:
-    """The most examples that a recipe shows a network on a set of so many images."""
+    """The most examples that a network sees under a recipe, given the number of images."""
     length = recipe.length
     if isinstance(length, Epochs):
         return round(length.n * n_images)

@@ -1,4 +1,4 @@
-"""A study turned into cells: the nouns of a plan, and how stored nouns come back from plain data."""
+"""The data types of a plan, and how stored data become these types again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from transferlab.specs import (
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """A source as a plan keeps it: the spec that it came from, its pack's digest, its name, and remarks on its images."""
+    """A source in a plan: its SPEC, its pack's digest, its name, and remarks on its images."""
 
     TAG: ClassVar[str] = "SourceFacts"
 
@@ -50,12 +50,12 @@ class Training:
 
 @dataclass(frozen=True)
 class RandomNetwork:
-    """An untrained network, normalised like the source: what controls without pre-training transfer.
+    """An untrained network, with the source's normalisation, for controls without pre-training.
 
-    The whole recipe counts: training it from scratch on a target takes the recipe's batch, decay and augmentation.
+    All of the recipe is part of its identity, because training from scratch uses its batch, decay and augmentation.
 
     Args:
-        origin: the control, where it changes the network's initial weights; "" where it leaves them.
+        origin: the control, if it changes the network's initial weights; else "".
         brought: digests of the code of the definitions from outside the package that it uses.
     """
 
@@ -76,9 +76,9 @@ class Transfer:
     """One transfer of a plan.
 
     Args:
-        untrained: what describes the network, where it is not pre-trained.
-        label: what tables and reports call its protocol.
-        compared: whether contrasts use it: each condition has one such transfer for each target and seed.
+        untrained: the network, if it is not pre-trained.
+        label: the name of its protocol in tables and reports.
+        compared: whether contrasts use it; each condition has one such transfer for each target and seed.
     """
 
     TAG: ClassVar[str] = "Transfer"
@@ -98,26 +98,15 @@ class NamedCondition:
 
     Args:
         design: None for controls without pre-training. factor: its place on a numeric axis, if it has one.
-        title, explained, colour, dash: how reports show it. is_floor: scores are read as gains over it.
-        n_images, n_labels, effective_labels, largest_share: sizes of its first seed's subset; 0 without pre-training.
-        shares: of a label set that merges classes, each label's name with its share of the images, 0…1, the largest first.
+        title, explained, colour, dash: for reports. is_floor: whether scores are also reported as gains over it.
+        n_images, n_labels, effective_labels, largest_share: of its first seed's subset; 0 without pre-training.
+        shares: for labels that merge classes, each label's name and share of the images, 0…1, the largest first.
     """
 
     TAG: ClassVar[str] = "NamedCondition"
-    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset(
-        {
-            "title",
-            "explained",
-            "colour",
-            "dash",
-            "is_floor",
-            "n_images",
-            "n_labels",
-            "effective_labels",
-            "largest_share",
-            "shares",
-        }
-    )
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({
+        "title", "explained", "colour", "dash", "is_floor", "n_images", "n_labels", "effective_labels", "largest_share", "shares",
+    })  # fmt: skip
 
     name: str
     design: Design | None
@@ -137,12 +126,12 @@ class NamedCondition:
 
 @dataclass(frozen=True)
 class PlannedProtocol:
-    """A protocol of a plan with what reports say of it.
+    """A protocol of a plan, with what reports show about it.
 
     Args:
-        label, explained: what tables call it; what it does, in words.
+        label, explained: its name in tables, and a description.
         boxes, own_classes: which targets it measures.
-        beside: further metrics of its cells that reports show in tables of their own.
+        beside: other metrics of its cells, which reports show in tables of their own.
     """
 
     TAG: ClassVar[str] = "PlannedProtocol"
@@ -157,7 +146,7 @@ class PlannedProtocol:
 
 @dataclass(frozen=True)
 class BroughtDefinition:
-    """A definition from outside the package that a plan uses: its kind and name, where it comes from, its code's digest."""
+    """A definition from outside the package that a plan uses: kind, name, where it comes from, digest of its code."""
 
     TAG: ClassVar[str] = "BroughtDefinition"
 
@@ -169,12 +158,12 @@ class BroughtDefinition:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study turned into cells: all that running and answering need, plain enough to be kept as JSON.
+    """A study's cells, with everything that running and answering it need; stored as JSON.
 
     Args:
-        identity: names the question with its data and recipe, whatever the number of seeds: running again with more seeds
-            goes on with the same study.
-        code: DESIGN, ENGINE and TRANSFER of ``identity`` as they were.
+        identity: digest of the question, data and recipe but not of the number of seeds: a run with more seeds continues the
+            same study.
+        code: DESIGN, ENGINE and TRANSFER of ``identity`` when it was planned.
         brought: the definitions from outside the package that it uses.
     """
 
@@ -200,6 +189,11 @@ class Plan:
     notes: Sequence[str] = ()
     brought: Sequence[BroughtDefinition] = ()
 
+    @property
+    def floor(self) -> NamedCondition | None:
+        """The control over which gains are reported, if there is one."""
+        return next((c for c in self.conditions if c.is_floor), None)
+
 
 _STORED: dict[str, type[Any]] = {
     tag_of(noun): noun
@@ -211,7 +205,7 @@ _STORED: dict[str, type[Any]] = {
 
 
 def restored(stored: Any) -> Any:
-    """The noun that ``identity.plain`` made this plain data from.
+    """The value from which ``identity.plain`` made this data.
 
     Raises:
         UserError: a type or a field that this version does not know.

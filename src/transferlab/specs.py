@@ -1,4 +1,4 @@
-"""The nouns: every frozen dataclass that is hashed or stored; those of a plan are in ``planned``.
+"""The data types that are hashed or stored; those of a plan are in ``planned``.
 
 Shapes: n images of a pack, m rows of a subset or boxes, s side in pixels, K seeds, e test examples, c classes.
 """
@@ -131,7 +131,7 @@ class Pack:
 
 @dataclass(frozen=True)
 class Design:
-    """A rule that takes a subset, by its name in ``designs.DESIGNS`` and its knobs (plain data)."""
+    """A rule that draws a subset: its name in ``designs.DESIGNS``, and its settings."""
 
     TAG: ClassVar[str] = "Design"
 
@@ -150,8 +150,7 @@ class Subset:
         rows: int32 [m], ascending and unique, all of them train rows.
         labels: int32 [m], 0…k-1, k = len(label_names); every label occurs.
         label_names: k names, unique.
-        members: for each label the leaves (class ids) merged into it; empty tuples where labels mean nothing
-            (shuffled labels keep the members of the unshuffled ones).
+        members: for each label the leaves (class ids) merged into it; shuffled labels keep those of the unshuffled ones.
     """
 
     pack: str
@@ -185,10 +184,7 @@ class Epochs:
 
 @dataclass(frozen=True)
 class UntilFlat:
-    """Training length: until the validation loss has not fallen for ``patience`` checks, at most ``max_examples``.
-
-    A check is made every ``check_every`` examples.
-    """
+    """Training length: until ``patience`` checks, one every ``check_every`` examples, find no lower validation loss."""
 
     TAG: ClassVar[str] = "UntilFlat"
 
@@ -262,7 +258,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How transfer is measured: a name in ``transfer.protocols.PROTOCOLS``, shots per class (None: all), and its settings.
+    """How transfer is measured: a name in ``transfer.protocols.PROTOCOLS``, shots per class (None: all), and settings.
 
     Shots count training and validation examples together.
     """
@@ -316,19 +312,19 @@ class TransferCell:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """A target as a plan keeps it: all that planning, answers and reports need to know of it without its images.
+    """What plans, answers and reports need to know about a target without its images.
 
     Args:
-        spec, digest, name: where it comes from; its pack's digest; its display name, unique within the plan.
-        metric, chance: what the study compares on it, and that metric for a constant guess, 0…1.
-        asked: the study asks for this metric; on its own the target would be compared by another.
-        own_classes: it is the source itself, with its classes as labels.
-        apart: it is compared by a protocol of its own, and so is left out of the mean over targets.
-        leads: the answer opens with it.
-        pixels: mean number of pixels an image.
+        spec, digest, name: its SPEC; its pack's digest; its display name, unique within the plan.
+        metric, chance: the metric that the study compares, and its value for a constant guess, 0…1.
+        asked: whether the study asks for this metric instead of the target's own.
+        own_classes: whether it is the source itself, with its classes as labels.
+        apart: whether it is compared by a protocol of its own, and therefore left out of the mean over targets.
+        leads: whether the answer begins with it.
+        pixels: mean number of pixels per image.
         notes: remarks on its images, in sentences.
-        labels: digest of its test labels in the store; "" where no answer needs them.
-        rows: the array of a cell whose plain mean is the metric; "" where there is none.
+        labels: digest of its test labels in the store; "" if no answer needs them.
+        rows: the array of a cell whose plain mean is the metric; "" if there is none.
     """
 
     TAG: ClassVar[str] = "TargetFacts"
@@ -356,7 +352,7 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Conditions compared: weights that sum to 0, and the margin (0…1) within which two are the same."""
+    """A comparison of conditions: weights that sum to 0, and the margin, 0…1, within which a difference counts as none."""
 
     TAG: ClassVar[str] = "Contrast"
 
@@ -367,10 +363,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Study:
-    """A question as data; the fields of the example in the README.
+    """A question as data.
 
     Args:
         conditions: level (any text or number) to design, in the order of the question.
+        source, targets: SPECs; "" and () leave them to the command line.
         reference: the level that controls are built from; None is the last condition.
         unit: what a numeric level counts, for sentences: "images per class".
         contrasts: contrasts, or a rule of ``transferlab.contrasts`` that makes them from the conditions.
@@ -396,7 +393,7 @@ class Study:
 
 @dataclass(frozen=True)
 class ContrastRule:
-    """A rule that makes contrasts from the conditions, in order: ``steps``, ``against`` one of them, or ``ends``."""
+    """A rule that makes contrasts from the conditions in order: ``steps``, ``against`` one of them, or ``ends``."""
 
     kind: Literal["steps", "against", "ends"]
     margin: float

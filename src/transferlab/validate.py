@@ -1,4 +1,4 @@
-"""Refuses, before any image is decoded or network trained, whatever a study can get wrong."""
+"""Checks a study before any image is decoded or network trained."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from transferlab.transfer.protocols import PROTOCOLS, definition_of
 
 
 def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[TargetFacts] = ()) -> None:
-    """Check a study: its words at any time, and against its images once they are known.
+    """Check a study's names and values, and whether they suit its images if these are known.
 
     Args:
-        taxonomy: the source's; None before images are known, and then ``targets`` do not count either.
+        taxonomy: the source's; None if the images are not known yet, and then ``targets`` are ignored.
 
     Raises:
-        UserError: an unknown name, an impossible value, or something that a target or the source's taxonomy does not have.
+        UserError: an unknown name, a value out of range, or something that a target or the source's taxonomy does not have.
     """
     where = f"study {study.name!r}"
     _conditions(study, where)
@@ -42,14 +42,14 @@ def _conditions(study: Study, where: str) -> None:
     if not levels:
         raise UserError("the study has no conditions", where, "give at least two conditions to compare")
     if twice := [level for level in levels if levels.count(level) > 1]:
-        raise UserError(f"two conditions are called {twice[0]!r}", where, "give each a name of its own")
+        raise UserError(f"two conditions are called {twice[0]!r}", where, "give them different names")
     for name in study.controls:
         ORIGINS.find(name, where)
     if clash := [name for name in levels if name in ORIGINS]:
         raise UserError(f"a condition may not be called {clash[0]!r}, the name of a control", where, "rename it")
     if study.reference is not None and study.reference not in levels:
         raise UserError(
-            f"the reference {study.reference!r} is no condition", where, f"conditions are {', '.join(levels)}"
+            f"the reference {study.reference!r} is not a condition", where, f"conditions are {', '.join(levels)}"
         )
     for design in study.conditions.values():
         designs.check(design)
@@ -58,7 +58,7 @@ def _conditions(study: Study, where: str) -> None:
 
 def _protocols(study: Study, where: str) -> None:
     if not study.protocols:
-        raise UserError("the study has no protocol", where, "use for example protocols=[probe()]")
+        raise UserError("the study has no protocol", where, "add one, for example protocols=[probe()]")
     for protocol in study.protocols:
         definition = PROTOCOLS.find(protocol.kind, where)
         definition.settings(protocol.knobs)
@@ -66,15 +66,15 @@ def _protocols(study: Study, where: str) -> None:
 
 
 def _fits(study: Study, taxonomy: Taxonomy, targets: Sequence[TargetFacts], where: str) -> None:
-    """What the targets and the source's taxonomy must have."""
+    """Check a study against its targets and the source's taxonomy."""
     own = [p for p in study.protocols if definition_of(p).own_classes]
     label = definition_of(own[0]).label(own[0]) if own else ""
     if own and not any(target.own_classes for target in targets):
-        raise UserError(f"{label} measures the source's own classes, and the source is no target", where,
+        raise UserError(f"{label} measures the source's own classes, but the source is not a target", where,
                         'add "source" to its targets')  # fmt: skip
     if own and own[0] is study.protocols[0] and len(targets) > 1:
         raise UserError(
-            f"{label} is the first protocol, which is compared on every target, and measures only the source's own classes",
+            f"{label} is the first protocol, by which every target is compared, but it measures only the source's own classes",
             where, "name another protocol before it, for example probe()",
         )  # fmt: skip
     for protocol in study.protocols:
@@ -86,16 +86,16 @@ def _fits(study: Study, taxonomy: Taxonomy, targets: Sequence[TargetFacts], wher
 
 
 def _suits(study: Study, target: TargetFacts, own: Sequence[Protocol], where: str) -> None:
-    """Each target needs a protocol, and each protocol that is asked of it must be able to measure it."""
+    """Check that a target has a protocol, and that its protocols and the metric can measure it."""
     same_kind = [d for p in study.protocols if (d := definition_of(p)).boxes == target.has_boxes]
     asked = [d for d in same_kind if d.own_classes == bool(own and target.own_classes)] or same_kind
     if not asked:
-        kind = (
-            "boxes, and no protocol of the study finds objects"
+        lack = (
+            "boxes, and no protocol of the study uses boxes"
             if target.has_boxes
-            else "class labels, and every protocol needs boxes"
+            else "no boxes, which all protocols need"
         )
-        raise UserError(f"the target has {kind}", f"{where}, target {target.name}", "add detect() or probe()")
+        raise UserError(f"the target has {lack}", f"{where}, target {target.name}", "add detect() or probe()")
     for definition in asked:
         if refusal := definition.refusal(target):
             raise UserError(
@@ -112,17 +112,17 @@ def _suits(study: Study, target: TargetFacts, own: Sequence[Protocol], where: st
 
 
 def check_seeds(seeds: int, where: str) -> None:
-    """Refuse numbers of seeds that cannot be run.
+    """Check the number of seeds.
 
     Raises:
         UserError: fewer than 1 or more than 1000.
     """
     if not 1 <= seeds <= 1000:
-        raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; under 3 has no interval")
+        raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; intervals need at least 3")
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse numbers with which nothing can be trained.
+    """Check the values of a recipe.
 
     Raises:
         UserError: a value outside its range, an unknown optimiser, schedule or precision.

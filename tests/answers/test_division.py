@@ -1,4 +1,4 @@
-"""The best ratio of classes to images: found where it was planted, foretold for a larger budget, verified there."""
+"""The best ratio of classes to images: found where it was planted, predicted for a larger budget, verified there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transferlab.answers.division import Way, budgets, divide, verify
-from transferlab.answers.sentences import divided
+from transferlab.answers.sentences import division_in_words
 
 WAYS = [Way(50, 500), Way(100, 250), Way(200, 125)]
 PLACES = np.log2([way.ratio for way in WAYS])
@@ -32,7 +32,7 @@ def test_a_planted_best_ratio_is_found_and_means_the_same_at_every_budget() -> N
 def test_fewer_seeds_or_ratios_than_three_cannot_say() -> None:
     assert divide("leaves", WAYS, scores(0, n=2)).kind == "cannot"
     assert divide("leaves", WAYS[:2], scores(0)[:, :2]).kind == "cannot"
-    assert "takes three ratios and three seeds" in divided(divide("leaves", WAYS[:2], scores(0)[:, :2]))
+    assert "fewer than three ratios and three seeds" in division_in_words(divide("leaves", WAYS[:2], scores(0)[:, :2]))
 
 
 def test_a_slope_without_an_end_says_so() -> None:
@@ -40,8 +40,8 @@ def test_a_slope_without_an_end_says_so() -> None:
     more = divide("leaves", WAYS, rising)
     fewer = divide("leaves", WAYS, rising[:, ::-1])
     assert (more.kind, fewer.kind) == ("more classes", "more images")
-    assert "the more classes the better, up to 200 classes × 125 images" in divided(more)
-    assert "the more images the better, up to 50 classes × 500 images" in divided(fewer)
+    assert "the more classes the better, up to 200 classes × 125 images" in division_in_words(more)
+    assert "the more images the better, up to 50 classes × 500 images" in division_in_words(fewer)
 
 
 @pytest.mark.parametrize("bend", [0.0, 0.02])
@@ -49,7 +49,7 @@ def test_where_nothing_is_best_the_largest_difference_is_told(bend: float) -> No
     found = divide("leaves", WAYS, scores(float(PLACES[1]), bend=bend, noise=0.004))
     assert found.kind == "flat"
     assert found.within >= abs(found.means[0] - found.means[1])
-    assert "cannot tell which division is best; any two between 50 classes × 500 images" in divided(found)
+    assert "cannot tell which division is best; any two between 50 classes × 500 images" in division_in_words(found)
 
 
 def test_the_order_of_the_conditions_does_not_matter() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from transferlab.answers.contrast import Results, estimate
 from transferlab.answers.leakage import Found, from_findings, without
-from transferlab.answers.sentences import leaked
+from transferlab.answers.sentences import leakage_in_words
 from transferlab.contrasts import compare
 
 LISTS = {
@@ -51,12 +51,12 @@ def test_a_metric_that_is_no_mean_is_computed_on_the_rest() -> None:
 
 
 def test_what_was_found_is_told_with_its_counts() -> None:
-    told = leaked(from_findings("leaves", {"n_source": 1000, "alike": 0.84, **LISTS}))
+    told = leakage_in_words(from_findings("leaves", {"n_source": 1000, "alike": 0.84, **LISTS}))
     assert told == [
-        "leaves: 2 of 200 test images (1.0 %; 1 exact) and 0 of 50 training and validation images are copies of images among "
-        "the source's 1,000 for training.",
+        "leaves: 2 of 200 test images (1.0 %; 1 exact) and 0 of 50 training and validation images are copies of some of "
+        "the source's 1,000 training images.",
         "leaves: 1 of 200 test images (0.5 %; 0 exact) are copies of its own training or validation images.",
-        "leaves: 3 test images have too little contrast to be compared but for equal pixels.",
+        "leaves: 3 test images have too little contrast to be compared, except for equal pixels.",
     ]
 
 

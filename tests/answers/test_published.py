@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from transferlab.answers.published import Finding
-from transferlab.answers.study import ConditionFacts, Score, StudyAnswers
+from transferlab.answers.study import Score, StudyAnswers
+from transferlab.planned import NamedCondition
 from transferlab.questions import findings
 from transferlab.specs import TargetFacts
 
@@ -20,9 +21,10 @@ def study(name: str, sizes: Mapping[str, tuple[int, int]], scores: Mapping[tuple
           targets: Sequence[str] = TARGETS, seeds: int = 4) -> StudyAnswers:  # fmt: skip
     """Conditions with (images, labels); scores by (condition, target, protocol), the same for each seed but for a wobble."""
     conditions = tuple(
-        ConditionFacts(c, False, images, labels, labels / 2, 0.1, ()) for c, (images, labels) in sizes.items()
+        NamedCondition(c, None, False, n_images=images, n_labels=labels, effective_labels=labels / 2, largest_share=0.1)
+        for c, (images, labels) in sizes.items()
     )
-    floor = ConditionFacts("random-features", True, 0, 0, 0.0, 0.0, (), is_floor=True)
+    floor = NamedCondition("random-features", None, True, is_floor=True)
     each = tuple(
         Score(condition, seed, target, protocol, "top1", value + WOBBLE[(seed + list(sizes).index(condition)) % 4], "key")
         for (condition, target, protocol), value in scores.items() if condition in sizes for seed in range(seeds)
@@ -75,7 +77,7 @@ def test_few_labels_are_judged_by_the_gain_over_random_features(few: float, says
     scores = probed({"2 labels": 0.25, "13 labels": few, "49 labels": 0.6, "100 classes": 0.6, "random-features": 0.2})
     found = only(study("class-count", sizes, scores))
     assert (found.name, found.says) == ("F2", says)
-    assert "13 labels (in effect 6.5) instead of 100" in found.here
+    assert "13 labels (6.5 effective) instead of 100" in found.here
     assert "no target" in found.here
 
 
@@ -83,7 +85,7 @@ def test_a_target_on_which_fewer_labels_are_better_is_named() -> None:
     sizes = {"13 labels": (1000, 13), "100 classes": (1000, 100)}
     scores = probed({"13 labels": 0.58, "100 classes": 0.6, "random-features": 0.2})
     scores["13 labels", "two", "probe"] = 0.7
-    assert "surely better on two" in only(study("class-count", sizes, scores)).here
+    assert "significantly better on two" in only(study("class-count", sizes, scores)).here
 
 
 @pytest.mark.parametrize(("coarse", "says"), [(0.3, "agrees"), (0.05, "disagrees")])

@@ -1,4 +1,4 @@
-"""What twice the images would bring: planted laws come out, and what cannot be foretold is not."""
+"""What twice the images would bring: planted laws come out, and what cannot be predicted is not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transferlab.answers.scaling import LEAST_SIZES, evenly, forecast, quantiles
-from transferlab.answers.sentences import foretold
+from transferlab.answers.sentences import forecast_in_words
 
 SIZES = np.array([25.0, 50, 125, 250, 500])
 
@@ -53,12 +53,12 @@ def test_the_curves_solve_the_law() -> None:
 @pytest.mark.parametrize(
     ("scores", "told"),
     [
-        (np.full((2, 5), 0.5), "under three seeds"),
-        (np.full((5, LEAST_SIZES - 1), 0.5), "3 sizes are too few"),
-        (np.full((5, 5), 0.5), "not surely better"),
-        (np.ones((5, 5)), "not surely better"),
-        (seeds(np.array([0.4, 0.45, 0.5, 0.55, 0.6]), 5, 0.001), "not surely better"),
-        (seeds(np.array([0.6, 0.5, 0.45, 0.35, 0.45]), 5, 0.001), "500 are surely worse than 250"),
+        (np.full((2, 5), 0.5), "at least 3 seeds"),
+        (np.full((5, LEAST_SIZES - 1), 0.5), "at least 4 sizes, not 3"),
+        (np.full((5, 5), 0.5), "not significantly better"),
+        (np.ones((5, 5)), "not significantly better"),
+        (seeds(np.array([0.4, 0.45, 0.5, 0.55, 0.6]), 5, 0.001), "not significantly better"),
+        (seeds(np.array([0.6, 0.5, 0.45, 0.35, 0.45]), 5, 0.001), "500 are significantly worse than 250"),
         (seeds(np.array([0.6, 0.599, 0.598, 0.597, 0.5]), 5, 0.001), "miss what was measured"),
         (seeds(np.array([0.60, 0.58, 0.57, 0.56, 0.56]), 3, 0.01, 3), "wider than the whole gain"),
     ],
@@ -66,7 +66,7 @@ def test_the_curves_solve_the_law() -> None:
 def test_what_cannot_be_said_is_not_said(scores: np.ndarray, told: str) -> None:
     found = forecast("leaves", SIZES[: scores.shape[1]].tolist(), scores, 0.2)
     assert told in found.cannot
-    assert "cannot be said" in foretold(found, "images per class") and told in foretold(found)
+    assert "cannot be predicted" in forecast_in_words(found, "images per class") and told in forecast_in_words(found)
 
 
 def test_scores_below_the_floor_are_no_fault() -> None:
@@ -76,9 +76,9 @@ def test_scores_below_the_floor_are_no_fault() -> None:
 
 def test_the_sentence_is_in_the_users_words() -> None:
     errors = 0.4 + 0.3 * (SIZES / 25) ** -0.5
-    text = foretold(forecast("leaves", SIZES.tolist(), seeds(errors, 5, 0.001), 0.2), "images per class")
+    text = forecast_in_words(forecast("leaves", SIZES.tolist(), seeds(errors, 5, 0.001), 0.2), "images per class")
     assert text.startswith("Doubling to 1,000 images per class would bring +")
-    assert " points on leaves (95 % prediction interval over 5 seeds; fitted without 500 the laws foretold " in text
+    assert " points on leaves (95 % prediction interval over 5 seeds; fitted without 500, the laws predict " in text
 
 
 def test_noise_alone_foretells_nothing() -> None:

@@ -46,15 +46,15 @@ def chain(*verdicts: str, low: float | None = 0.0) -> list[Estimate]:
          "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval −2.0 to +4.0, 5 seeds); about 12 more seeds "
          "would decide."),
         (estimate("cannot tell", 0.0001, -0.02, 0.02),
-         "20 against 10 on leaves: cannot tell, 0.0 points (95 % interval −2.0 to +2.0, 5 seeds); more seeds alone would "
-         "hardly decide."),
+         "20 against 10 on leaves: cannot tell, 0.0 points (95 % interval −2.0 to +2.0, 5 seeds); more seeds alone are "
+         "unlikely to decide."),
         (estimate("cannot tell", 0.01, 0.001, 0.019, p_holm=0.21),
-         "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval +0.1 to +1.9, 5 seeds); alone it would count, "
-         "but not among so many comparisons (p 0.21 after Holm)."),
+         "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval +0.1 to +1.9, 5 seeds); significant on its "
+         "own, but not after Holm's adjustment for all comparisons (p 0.21)."),
         (estimate("cannot tell", 0.01, None, None, n_seeds=1),
-         "20 against 10 on leaves: +1.0 points with 1 seed; under three seeds there is no interval."),
+         "20 against 10 on leaves: +1.0 points with 1 seed; an interval needs at least three seeds."),
         (estimate("cannot tell", float("nan"), None, None, n_seeds=0),
-         "20 against 10 on leaves: no seed has all of it yet."),
+         "20 against 10 on leaves: no seed has results for all of these yet."),
     ],
 )  # fmt: skip
 def test_every_verdict_has_its_sentence(told: Estimate, expected: str) -> None:
@@ -69,17 +69,26 @@ def test_a_unit_follows_a_number_and_no_other_name() -> None:
     assert sides(several) == ("a and d", "b and c")
 
 
+def test_a_control_is_called_by_its_title() -> None:
+    told = sentence(
+        estimate("better", 0.03, 0.01, 0.05, ("20", "random-features")),
+        "images",
+        {"random-features": "random features"},
+    )
+    assert told.startswith("20 images is better than random features on leaves")
+
+
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
         (("better", "better"), "In short: more images help up to 40."),
         (("better", "the same within the margin"),
-         "In short: more images help up to 20; beyond 20 they change nothing by more than 1.0 points."),
-        (("better", "cannot tell"), "In short: more images help up to 20; whether more than 20 help cannot be told yet."),
-        (("cannot tell", "cannot tell"), "In short: no step from 10 on is sure to help."),
+         "In short: more images help up to 20; beyond 20, no step changes the score by more than 1.0 points."),
+        (("better", "cannot tell"), "In short: more images help up to 20; whether more than 20 help is not clear yet."),
+        (("cannot tell", "cannot tell"), "In short: no step from 10 on helps significantly."),
         (("the same within the margin",) * 2,
-         "In short: no step from 10 on is sure to help; beyond 10 they change nothing by more than 1.0 points."),
-        (("better", "worse"), "In short: more images help up to 20; 40 is worse than what comes before it."),
+         "In short: no step from 10 on helps significantly; beyond 10, no step changes the score by more than 1.0 points."),
+        (("better", "worse"), "In short: more images help up to 20; 40 is worse than the level before."),
         (("cannot tell", "better"), "In short: more images help up to 40."),
     ],
 )  # fmt: skip
@@ -99,7 +108,7 @@ def test_other_contrasts_have_no_summary() -> None:
 
 
 def test_under_three_seeds_the_summary_tells_nothing() -> None:
-    assert summary(chain("cannot tell", "cannot tell", low=None)) == "In short: under three seeds nothing can be told."
+    assert summary(chain("cannot tell", "cannot tell", low=None)) == "In short: an answer needs at least three seeds."
 
 
 def test_a_chain_with_a_step_that_is_not_done_claims_nothing_about_it() -> None:
@@ -114,7 +123,7 @@ def test_a_summary_names_the_last_step_that_helps(verdicts: list[str]) -> None:
     told = summary(chain(*verdicts)) or ""
     levels = ["10", "20", "40", "80", "160"]
     helps = [levels[i + 1] for i, v in enumerate(verdicts) if v == "better"]
-    assert (f"help up to {helps[-1]}" in told) if helps else ("no step from 10 on is sure to help" in told)
+    assert (f"help up to {helps[-1]}" in told) if helps else ("no step from 10 on helps significantly" in told)
     assert told.count(".") - told.count("1.0 points") == 1
 
 

@@ -33,8 +33,8 @@ KEEPS_TO: dict[str, set[str]] = {
     "outcomes": {"specs"},
     "designs": {"specs", "taxonomy"},
     "transfer": {"specs", "taxonomy", "engine"},
-    "answers": {"specs"},  # pure functions of arrays: report.gather reads the store for them
-    "origins": {"specs", "designs", "transfer", "answers"},
+    "answers": {"specs", "planned"},  # pure functions of arrays: report.gather reads the store for them
+    "origins": {"specs", "planned", "designs", "transfer", "answers"},
     "tasks": {"plan", "planned"},
     "__main__": {"cli"},
 }

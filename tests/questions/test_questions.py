@@ -19,7 +19,7 @@ from transferlab.planned import Plan, SourceFacts
 from transferlab.questions import QUESTIONS, load
 from transferlab.questions.coarse_vs_fine import depths
 from transferlab.questions.exclude_target import shared_classes
-from transferlab.questions.images_per_class import class_sizes
+from transferlab.questions.levels import class_sizes
 from transferlab.specs import Pack, Study, Subset, TargetFacts
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import from_folders

@@ -47,7 +47,7 @@ def test_labels_that_merge_classes_have_shares_and_single_classes_have_none(stor
     shutil.rmtree(store.path / "packs")
     (gone,) = all_answers(store)
     assert [share for _, share in gone.conditions[0].shares] == [0.75, 0.25]
-    assert {"Left out: nothing at all.", "The source's pack is gone, so its sample images are left out."} <= set(
+    assert {"Left out: nothing at all.", "The source's pack no longer exists, so sample images are left out."} <= set(
         gone.notes
     )
 

@@ -70,7 +70,7 @@ def test_a_chain_over_several_targets_is_told_in_short_and_on_each_where_somethi
     told = headline(study)
     assert told[0].startswith("In short, on average over these targets: more images per class help up to")
     assert told[1].startswith("On one: more images per class help up to 20")
-    assert told[2].startswith("On two: no step from 5 on is sure to help; beyond 5 they change nothing")
+    assert told[2].startswith("On two: no step from 5 on helps significantly; beyond 5, no step changes")
     assert len(told) == 5
 
 
@@ -132,8 +132,11 @@ def test_a_study_of_which_nothing_is_done_is_answered_with_that(make_store: Make
     store = make_store(right=lambda *_: None)
     study = only(store)
     assert study.estimates[0].n_seeds == 0
-    assert headline(study) == ["20 images per class against 10 on leaves: no seed has all of it yet."]
-    assert [c.sentence for c in study.checks] == ["The A/A pair is not done yet.", "Shuffled labels are not done yet."]
+    assert headline(study) == ["20 images per class against 10 on leaves: no seed has results for all of these yet."]
+    assert [c.sentence for c in study.checks] == [
+        "The A/A pair has no results yet.",
+        "Shuffled labels have no results yet.",
+    ]
     assert len(study.missing) == 3 * 6
 
 
@@ -149,12 +152,12 @@ def test_a_control_that_should_be_silent_and_is_not_opens_the_answer(
 
     study = only(make_store(right=rule, study={"controls": [condition]}))
     assert [c.alarm for c in study.checks] == [True]
-    assert headline(study)[0].startswith(f"Do not trust the rest before this is explained. {told}")
+    assert headline(study)[0].startswith(f"Do not trust the other results until this is explained. {told}")
 
 
 def test_silent_controls_alarm_nobody(study: StudyAnswers) -> None:
     assert not any(check.alarm for check in study.checks)
-    assert study.checks[0].sentence == "Two draws of 20 show no sure difference: leaves 0.0 points (0.0 to 0.0)."
+    assert study.checks[0].sentence == "Two draws of 20 show no significant difference: leaves 0.0 points (0.0 to 0.0)."
     assert study.checks[1].sentence.startswith("Shuffled labels against random features: leaves −10.0 points")
 
 
@@ -162,8 +165,11 @@ def test_under_three_seeds_there_is_no_interval_and_no_verdict(make_store: MakeS
     study = only(make_store(study={"seeds": 2}))
     (step,) = study.estimates
     assert (step.low, step.high, step.verdict.name) == (None, None, "cannot tell")
-    assert "under three seeds there is no interval" in headline(study)[0]
-    assert study.checks[0].sentence == "Two draws of 20 compared: leaves 0.0 points, no interval under three seeds."
+    assert "an interval needs at least three seeds" in headline(study)[0]
+    assert (
+        study.checks[0].sentence
+        == "Two draws of 20 compared: leaves 0.0 points (an interval needs at least three seeds)."
+    )
 
 
 def test_scratch_is_compared_at_the_shots_of_the_first_protocol(make_store: MakeStore) -> None:
@@ -205,7 +211,7 @@ def test_answers_need_no_packs(make_store: MakeStore) -> None:
     study = only(store)
     assert [e.value for e in study.estimates] == [e.value for e in whole.estimates]
     assert (study.estimates, study.targets, study.scores) == (whole.estimates, whole.targets, whole.scores)
-    assert "The source's pack is gone, so its sample images are left out." in study.notes
+    assert "The source's pack no longer exists, so sample images are left out." in study.notes
     assert whole.samples and not study.samples
 
 

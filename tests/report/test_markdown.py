@@ -46,9 +46,9 @@ def test_answer_scores_and_contrasts_are_there(study: StudyAnswers, tmp_path: Pa
 
 
 def test_a_study_without_controls_says_so(study: StudyAnswers, tmp_path: Path) -> None:
-    assert "no A/A pair" not in written([study], tmp_path / "report.md")
+    assert "no control that checks it" not in written([study], tmp_path / "report.md")
     bare = written([replace(study, checks=())], tmp_path / "bare.md")
-    assert "## Controls\n\nThis study has no A/A pair and no shuffled labels.\n" in bare
+    assert "## Controls\n\nThis study has no control that checks it, such as the A/A pair or shuffled labels.\n" in bare
 
 
 def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Contrasts become estimates with verdicts, and estimates sentences."""
+"""From contrasts and results to estimates: intervals, Holm's adjustment, verdicts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Results:
 
     Args:
         scores: condition to seed to score, 0…1.
-        rows: condition to seed to per-example results float or bool [e] whose weighted mean is the score; empty where the
-            metric is no mean over examples, and then intervals speak of these test images.
-        weights: float [e], summing to 1; None weighs all alike.
-        score_of: the score of a condition's seed on redrawn examples, int [e]; for metrics that are no mean over them.
+        rows: condition to seed to per-example results, float or bool [e], whose weighted mean is the score; empty if the metric
+            is not a mean over examples.
+        weights: float [e], summing to 1; None means equal weights.
+        score_of: the score of a condition and seed on resampled examples, int [e]; for metrics that are not means over examples.
         n_examples: e.
     """
 
@@ -53,7 +53,7 @@ def estimates(
     """Every contrast on the mean over targets and on each target, with Holm's adjustment over all of them.
 
     Args:
-        apart: targets that are measured by another protocol than the rest, and so are left out of the mean.
+        apart: targets measured by a protocol of their own, and therefore left out of the mean.
     """
     found: list[Estimate] = []
     for contrast in contrasts:
@@ -66,9 +66,9 @@ def estimates(
 
 
 def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
-    """One contrast over one target, or over the mean of several (a fixed list): one value per seed, then t.
+    """One contrast on one target, or on the mean over several: one value per seed, then Student's t.
 
-    Only seeds that have every condition on every target count; the others are counted as missing.
+    Only seeds that have every condition on every target are used; the others are counted as missing.
     """
     wanted = [name for name, weight in contrast.weights.items() if weight]
     seeds: list[set[int]] = [set(each.scores.get(name, {})) for each in results for name in wanted]
@@ -87,7 +87,7 @@ def estimate(contrast: Contrast, results: Sequence[Results]) -> Estimate:
     method = f"Student's t over {len(whole)} paired seeds" + (", and the spread over test images" if crossed else "")
     if not crossed and len(whole) >= LEAST_UNITS_OF_BOOTSTRAP and all(each.rows or each.score_of for each in results):
         interval, crossed = _redrawn(contrast, results, whole), True
-        method = f"percentiles over redrawn test images and redrawn ones of {len(whole)} seeds"
+        method = f"percentile bootstrap over {len(whole)} seeds and the test images"
     verdict = verdict_on(interval, contrast.margin)
     more = None if verdict.settled else seeds_to_decide(interval, len(whole), contrast.margin)
     metric = first.metric if len({each.metric for each in results}) == 1 else "score"
@@ -103,7 +103,7 @@ def _per_seed(contrast: Contrast, results: Results, seeds: Sequence[int]) -> NDA
 
 
 def _example_variance(contrast: Contrast, results: Results, seeds: Sequence[int]) -> float | None:
-    """What new test images add; None where the metric is no mean over examples."""
+    """The variance that new test images would add; None if the metric is not a mean over examples."""
     if not results.rows:
         return None
     weighted = [(name, w) for name, w in contrast.weights.items() if w]
@@ -135,7 +135,7 @@ def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int
 
 
 def _judged(estimate: Estimate) -> Estimate:
-    """Better and worse stand only if they survive Holm's adjustment over the study's declared contrasts."""
+    """A claimed difference stands only if it survives Holm's adjustment over the study's declared contrasts."""
     if estimate.verdict.direction and (estimate.p_holm or 0.0) > LEVEL:
         return replace(estimate, verdict=CANNOT_TELL)
     return estimate

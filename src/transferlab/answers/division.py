@@ -1,8 +1,8 @@
 """What should I collect next: more classes, or more images of each? The best ratio of the two at one budget of images.
 
-At a fixed budget the best ratio classes / images per class is the same for every budget, say Zhang et al. (2023, "On
-the trade-off of intra-/inter-class diversity for supervised pre-training"): found at a small budget it foretells the
-best division of a larger one. Here a parabola in the logarithm of the ratio is fitted to each seed.
+Zhang et al. (2023, "On the trade-off of intra-/inter-class diversity for supervised pre-training") find that the best
+ratio classes / images per class is the same at every budget, so that the ratio found at a small budget predicts the best
+division of a larger one. Here a parabola in the logarithm of the ratio is fitted to each seed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = Literal["best", "more classes", "more images", "flat", "cannot"]
 
 @dataclass(frozen=True)
 class Way:
-    """One way to spend a budget: so many classes with so many images each."""
+    """One way to spend a budget: a number of classes, and of images in each."""
 
     classes: int
     images: int
@@ -40,7 +40,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Verified:
-    """The foretold ratio at a larger budget: of the ways measured there the nearest to it, against the best other."""
+    """The predicted ratio tested at a larger budget: the measured way nearest to it, against the best of the others."""
 
     budget: float
     nearest: Way
@@ -55,11 +55,12 @@ class Division:
 
     Args:
         ways: by ascending ratio. means: float [m], their mean scores, 0…1.
-        kind: ``best``: inside the measured ratios; ``more classes``, ``more images``: the more the better as far as was
-            measured; ``flat``: nothing is sure; ``cannot``: too few ratios or seeds.
-        ratio, low, high: the best ratio and its 95 % interval, for ``best``; the interval may end outside what was measured.
-        within: for ``flat``, how far apart any two ways may lie at most, 0…1.
-        verified: what a larger budget says of the ratio, where one was measured. parabola: constant, slope and bend of the mean score over log2 of the ratio, from the middle of the ways.
+        kind: ``best``: the best ratio lies inside the measured range; ``more classes``, ``more images``: the more the better,
+            throughout that range; ``flat``: no significant optimum; ``cannot``: too few ratios or seeds.
+        ratio, low, high: for ``best``, the best ratio and its 95 % interval, which may extend beyond the measured range.
+        within: for ``flat``, the largest difference that any two ways may have, 0…1.
+        parabola: constant, slope and curvature of the mean score over log2 of the ratio, from the middle of the ways.
+        verified: the test of the ratio at a larger budget, if one was measured.
     """
 
     target: str
@@ -77,24 +78,24 @@ class Division:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether there was enough to fit a parabola."""
+        """Whether there were enough ratios and seeds to fit a parabola."""
         return not np.isnan(self.parabola[0])
 
     @property
     def has_best(self) -> bool:
-        """Whether one ratio is the best."""
+        """Whether the best ratio lies inside the measured range."""
         return not np.isnan(self.ratio)
 
     def best_at(self, budget: float) -> tuple[float, float]:
-        """Classes and images of each that the best ratio means at a budget of images."""
+        """The number of classes, and of images in each, that the best ratio implies at a budget of images."""
         return (budget * self.ratio) ** 0.5, (budget / self.ratio) ** 0.5
 
 
 def divide(target: str, ways: Sequence[Way], scores: Floats) -> Division:
-    """Fit the parabola of each seed and find where the mean of their slopes is 0, with its interval.
+    """Fit a parabola to each seed and find where the mean of their slopes is 0, with its interval.
 
-    The interval holds the ratios at which the slope, one value a seed, is not surely other than 0 (Fieller's set, by
-    Student's t). It has ends where the bend is sure; where it is not, no best is named.
+    The interval contains the ratios at which the slope, one value per seed, does not differ significantly from 0 (Fieller's
+    set, by Student's t). It is bounded if the curvature is significant; otherwise no best ratio is named.
 
     Args:
         ways: [m] of about one budget. scores: float [K, m], 0…1.
@@ -108,19 +109,17 @@ def divide(target: str, ways: Sequence[Way], scores: Floats) -> Division:
         return found
     places = np.log2([way.ratio for way in ways])
     middle = float(places.mean())
-    fits: Floats = np.polynomial.polynomial.polyfit(places - middle, scores.T, 2).astype(
-        float
-    )  # [3, K]: constant, slope, bend
+    fits = np.asarray(np.polynomial.polynomial.polyfit(places - middle, scores.T, 2), float)  # [3, K], ascending powers
     found = replace(found, parabola=(float(fits[0].mean()), float(fits[1].mean()), float(fits[2].mean())))
     first, last = (of_seeds(fits[1] + 2 * fits[2] * (end - middle)) for end in (places[0], places[-1]))
-    bend = of_seeds(fits[2])
-    assert bend.high is not None and first.low is not None and first.high is not None
+    curvature = of_seeds(fits[2])
+    assert curvature.high is not None and first.low is not None and first.high is not None
     assert last.low is not None and last.high is not None
     if first.low > 0 and last.low > 0:
         return replace(found, kind="more classes")
     if first.high < 0 and last.high < 0:
         return replace(found, kind="more images")
-    vertex = -float(fits[1].mean()) / (2 * bend.value) if bend.high < 0 else float("nan")
+    vertex = -float(fits[1].mean()) / (2 * curvature.value) if curvature.high < 0 else float("nan")
     if not places[0] <= vertex + middle <= places[-1]:
         return replace(found, kind="flat", within=_apart(scores))
     low, high = (2 ** (middle + end) for end in _level_between(fits))
@@ -128,7 +127,7 @@ def divide(target: str, ways: Sequence[Way], scores: Floats) -> Division:
 
 
 def verify(division: Division, ways: Sequence[Way], scores: Floats) -> Verified:
-    """Compare, at a larger budget, the way nearest to the foretold ratio with the best of the others.
+    """Compare, at a larger budget, the way nearest to the predicted ratio with the best of the others.
 
     Args:
         ways: [m] of about one budget, two at least. scores: float [K, m].
@@ -143,7 +142,7 @@ def verify(division: Division, ways: Sequence[Way], scores: Floats) -> Verified:
 
 
 def budgets(ways: Mapping[str, Way]) -> list[list[str]]:
-    """Conditions grouped by budget, ascending; within 10 % counts as one, since images and classes are whole."""
+    """Conditions grouped by budget, ascending; budgets within 10 % count as equal, since classes and images are whole numbers."""
     groups: list[list[str]] = []
     for name in sorted(ways, key=lambda name: ways[name].budget):
         if groups and ways[name].budget <= 1.1 * ways[groups[-1][0]].budget:
@@ -154,20 +153,20 @@ def budgets(ways: Mapping[str, Way]) -> list[list[str]]:
 
 
 def _level_between(fits: Floats) -> tuple[float, float]:
-    """Where the mean slope b + 2 a p is not surely other than 0: between the roots of a parabola, as the bend is sure."""
+    """Where the mean slope b + 2 a p does not differ significantly from 0: between the roots of a parabola."""
     n = fits.shape[1]
     reach = student(0.975, n - 1) ** 2 / n
-    slope, bend = fits[1].mean(), fits[2].mean()
+    slope, curvature = fits[1].mean(), fits[2].mean()
     spread = np.cov(fits[1:])
-    square = 4 * (bend**2 - reach * spread[1, 1])
-    linear = 4 * (slope * bend - reach * spread[0, 1])
+    square = 4 * (curvature**2 - reach * spread[1, 1])
+    linear = 4 * (slope * curvature - reach * spread[0, 1])
     constant = slope**2 - reach * spread[0, 0]
     low, high = np.sort(np.roots([square, linear, constant]).real)
     return float(low), float(high)
 
 
 def _apart(scores: Floats) -> float:
-    """How far any two ways may lie apart at most: the outermost limit of all pairs, adjusted for their number."""
+    """The largest difference that any two ways may have: the outermost limit of all pairs, adjusted for their number."""
     pairs = list(combinations(range(scores.shape[1]), 2))
-    told = [of_seeds(scores[:, a] - scores[:, b], confidence=1 - 0.05 / len(pairs)) for a, b in pairs]
-    return max(max(abs(each.low or 0.0), abs(each.high or 0.0)) for each in told)
+    intervals = [of_seeds(scores[:, a] - scores[:, b], confidence=1 - 0.05 / len(pairs)) for a, b in pairs]
+    return max(max(abs(each.low or 0.0), abs(each.high or 0.0)) for each in intervals)

@@ -20,7 +20,7 @@ class Estimate:
         value, low, high: differences in 0…1; low and high are None under 3 seeds.
         n_seeds: seeds that have every condition of the contrast; n_missing: seeds that do not.
         method: how the interval was made, in words.
-        more_seeds: about how many more seeds would decide, where the verdict is open and that can be said.
+        more_seeds: roughly how many more seeds would decide an open verdict; None if none would, or if it is settled.
     """
 
     contrast: Contrast
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def differs(self) -> bool:
-        """Whether the two sides surely differ."""
+        """Whether the verdict claims a difference."""
         return bool(self.verdict.direction)
 
 
@@ -56,13 +56,13 @@ class Wording:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(Definition):
-    """What an interval says of a difference.
+    """What an interval says about a difference.
 
     Args:
-        holds: whether it is the verdict on an interval, from low, high and the margin; the first that holds is taken.
+        holds: whether it is the verdict on an interval, given low, high and the margin; the first verdict that holds is taken.
         sentence: the estimate in words.
-        direction: 1 or -1 where a difference is claimed, which must survive the adjustment for several comparisons; else 0.
-        settled: whether it decides; more seeds are worth while where it does not.
+        direction: 1 or -1 if it claims a difference, which must survive the adjustment for several comparisons; else 0.
+        settled: whether the comparison is decided; if it is not, more seeds may help.
     """
 
     holds: Callable[[float, float, float], bool]

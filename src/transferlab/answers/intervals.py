@@ -1,6 +1,6 @@
 """Intervals of differences: pure functions from arrays to value, low and high.
 
-The unit is the seed: a fresh choice of images, a fresh initialisation, one training. Contrast first, then interval.
+The unit is the seed: a fresh draw of images, a fresh initialisation, one training. First the contrast, then the interval.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its interval; low, high and the p-value of "no difference" are None under three seeds.
+    """A value with its interval; low, high and the p-value of "no difference" are None with fewer than three seeds.
 
     Args:
         seed_variance: variance of the mean over seeds (t part). example_variance: what new test examples add.
@@ -35,9 +35,9 @@ class Interval:
 
 
 def of_seeds(per_seed: Floats, example_variance: float = 0.0, confidence: float = 0.95) -> Interval:
-    """Student's t over seeds, widened by what a new draw of test examples would add.
+    """Student's t over seeds, widened by the variance that new test examples would add.
 
-    half-width² = (t · s / √K)² + z² · example_variance. With ``example_variance`` 0 it speaks of these test images.
+    half-width² = (t · s / √K)² + z² · example_variance. With ``example_variance`` 0 it holds for these test images only.
 
     Args:
         per_seed: float [K], the contrast of each seed.
@@ -55,11 +55,11 @@ def of_seeds(per_seed: Floats, example_variance: float = 0.0, confidence: float 
 
 
 def example_variance_of(differences: Floats) -> float:
-    """How much the mean would vary over new test examples, beyond what seeds already show.
+    """The variance of the mean over new test examples, beyond what the seeds already show.
 
     Test examples are crossed with seeds: d[k, j] = mean + seed[k] + example[j] + residual[k, j]. The variance of the
-    per-example means over seeds is (example variance) + (residual variance) / K; the seeds' own spread already holds
-    the residual's part, so it is taken off. All over e examples.
+    per-example means over seeds is (example variance) + (residual variance) / K; the spread of the seeds already contains
+    the residual's part, so it is subtracted.
 
     Args:
         differences: float [K, e], the contrast of each seed on each example.
@@ -80,7 +80,7 @@ def bootstrap(
     statistic: Callable[[NDArray[np.int64], Sequence[NDArray[np.int64]]], float], n_seeds: int,
     n_examples: Sequence[int], n_resamples: int = 1000,
 ) -> Interval:  # fmt: skip
-    """Percentile interval of a statistic without a simpler form; whole seeds and whole examples redrawn together.
+    """Percentile interval of a statistic without a simpler form; seeds and examples are resampled together.
 
     Args:
         statistic: from seed indices [K], and example indices [e] of each target, to the contrast.
@@ -90,7 +90,7 @@ def bootstrap(
         ValueError: too few seeds.
     """
     if n_seeds < LEAST_UNITS_OF_BOOTSTRAP:
-        raise ValueError(f"a bootstrap over {n_seeds} seeds does not hold its level; use of_seeds")
+        raise ValueError(f"a bootstrap over {n_seeds} seeds does not keep its level; use of_seeds")
     random = stream("bootstrap", n_seeds, list(n_examples))
     values = np.array([
         statistic(random.integers(0, n_seeds, n_seeds), [random.integers(0, e, e) for e in n_examples])
@@ -114,9 +114,9 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def seeds_to_decide(interval: Interval, n_seeds: int, margin: float, most: int = 200) -> int | None:
-    """About how many more seeds would settle the matter, if the value stayed where it is; None if none would.
+    """Roughly how many more seeds would decide, if the value stayed the same; None if not even ``most`` would.
 
-    Settled means that the interval leaves 0 out, or lies inside the margin.
+    A comparison is decided if the interval excludes 0, or lies inside the margin.
     """
     if interval.low is None:
         return None
@@ -145,14 +145,14 @@ def _p_value(value: float, seed_variance: float, example_variance: float, n: int
 
 
 def student(share: float, freedom: int) -> float:
-    """Student's t below which this share lies; scipy.special is many times quicker than scipy.stats here."""
+    """A quantile of Student's t distribution; scipy.special is many times faster than scipy.stats here."""
     from scipy import special  # takes longer to load than all that plans, lists or prints tables without an interval
 
     return float(special.stdtrit(freedom, share))
 
 
 def _z(share: float) -> float:
-    """The normal value below which this share lies."""
+    """A quantile of the normal distribution."""
     from scipy import special
 
     return float(special.ndtri(share))

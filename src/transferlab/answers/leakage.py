@@ -1,4 +1,4 @@
-"""Is the gain leakage? What was found between a source and a target, and results without it."""
+"""Is the gain leakage? Near duplicates between a source and a target, and the results without them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from transferlab.answers.contrast import Results
 
 @dataclass(frozen=True)
 class Found:
-    """Images of a list that have a likeness in another list.
+    """Images of one set that have a near duplicate in another.
 
     Args:
-        n: images asked about. n_plain: those of too little contrast to be compared but for equal pixels.
-        rows, of: for each image with a likeness its row and that of the likeness. likeness: 0…1. exact: equal pixels.
+        n: images of the set. n_plain: those with so little contrast that only equal pixels count.
+        rows, of: of each such image, its row and that of its duplicate. likeness: 0…1. exact: whether pixels are equal.
     """
 
     n: int
@@ -36,12 +36,13 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Leakage:
-    """One target: its test images, and its training and validation images, among the source's training images; and its
-    test images among its own training and validation images.
+    """Near duplicates of one target.
 
     Args:
-        n_source: training images of the source. alike: the likeness from which two images count as alike.
-        pairs: uint8 [2 k, s, s, 3], images of the target, each followed by its likeness in the source, for the report.
+        n_source: training images of the source. alike: the likeness from which two images count as near duplicates.
+        test, train: its test images, and its training and validation images, that are in the source's training images.
+        within: its test images that are in its own training and validation images.
+        pairs: uint8 [2 k, s, s, 3], images of the target, each followed by its duplicate in the source, for the report.
     """
 
     target: str
@@ -63,25 +64,19 @@ def from_findings(target: str, findings: Mapping[str, Any]) -> Leakage:
 
 
 def without(results: Results, kept: NDArray[np.int64], weights: NDArray[np.float64] | None) -> Results:
-    """The same networks' results on fewer test examples; nothing is run for it.
+    """The same networks' results on fewer test examples, computed from the stored ones.
 
     Args:
         kept: int64 [k], which examples stay, at least one. weights: float [k], summing to 1, for mean class accuracy.
     """
     rows = {c: {s: held[kept] for s, held in seeds.items()} for c, seeds in results.rows.items()}
-    scores: dict[str, dict[int, float]] = {}
-    for condition, seeds in results.scores.items():
-        scores[condition] = {}
-        for seed in seeds:
-            if results.score_of is not None:
-                scores[condition][seed] = results.score_of(condition, seed, kept)
-            else:
-                scores[condition][seed] = float(np.average(rows[condition][seed], weights=weights))
-    of_all = results.score_of
+    of_all, everything = results.score_of, np.arange(len(kept))
 
-    def score_of(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
-        assert of_all is not None
-        return of_all(condition, seed, kept[examples])
+    def score(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
+        if of_all is not None:
+            return of_all(condition, seed, kept[examples])
+        return float(np.average(rows[condition][seed], weights=weights))
 
-    again = None if of_all is None else score_of
+    scores = {c: {seed: score(c, seed, everything) for seed in seeds} for c, seeds in results.scores.items()}
+    again = None if of_all is None else score
     return replace(results, scores=scores, rows=rows, weights=weights, n_examples=len(kept), score_of=again)

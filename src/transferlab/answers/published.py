@@ -1,9 +1,9 @@
-"""What the findings of Huh et al. (2016) are made of; each finding stands with its question.
+"""What the checks of the findings of Huh et al. (2016) share; each finding is in the file of its question.
 
-A finding becomes a quantity with one value per seed, over the mean of the targets, and a bound that the quantity must
-keep to: it agrees where the whole interval does, disagrees where none of it does. What the paper reports is told with
-what is known of it: the text itself, the project page and notes of readers were not all at hand, so few of its numbers
-are. The bounds are ours, committed before the run in ``results/``.
+A finding becomes a quantity with one value per seed, on the mean over targets, and bounds for it. The study agrees if the
+whole interval lies within the bounds, and disagrees if all of it lies outside. Few of the paper's numbers are given, because
+we had only parts of its text, the project page and readers' notes. The bounds are ours, committed to ``results/`` before
+the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from transferlab.answers.intervals import Interval, of_seeds
 from transferlab.answers.points import points
-from transferlab.answers.study import ConditionFacts, StudyAnswers
+from transferlab.answers.study import StudyAnswers
+from transferlab.planned import NamedCondition
 
 Says = Literal["agrees", "disagrees", "cannot tell"]
 Seeds = Mapping[int, float]
@@ -29,12 +30,12 @@ AN_EIGHTH = 127 / 1000
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding beside one's own result.
+    """A finding of the paper beside a study's own result.
 
     Args:
         name: F1 to F5; F5 has two parts. claim: in our words. published: what the paper reports, as far as known.
-        value: mean over seeds, with its 95 % interval over seeds; None where nothing can be computed.
-        here: what was measured, in words.
+        value: mean over seeds, with its 95 % interval over seeds; None without results.
+        here: what the study measured, in words.
     """
 
     name: str
@@ -45,14 +46,14 @@ class Finding:
     here: str
 
 
-def all_and_few_labels(study: StudyAnswers) -> tuple[ConditionFacts, ConditionFacts]:
+def all_and_few_labels(study: StudyAnswers) -> tuple[NamedCondition, NamedCondition]:
     """The conditions with all labels, and with about an eighth of them."""
     whole = max(conditions_of(study), key=lambda c: c.n_labels)
     return whole, nearest(study, AN_EIGHTH * whole.n_labels, lambda c: c.n_labels)
 
 
-def surely_better(study: StudyAnswers, a: str, b: str, target: str) -> bool:
-    """Whether a is surely better than b on a target, alone among comparisons."""
+def significantly_better(study: StudyAnswers, a: str, b: str, target: str) -> bool:
+    """Whether a is significantly better than b on a target, without adjustment for other comparisons."""
     each = minus(over_targets(study, a, [target]), over_targets(study, b, [target]))
     found = of_seeds(np.array(list(each.values()))) if each else None
     return found is not None and found.low is not None and found.low > 0
@@ -61,18 +62,18 @@ def surely_better(study: StudyAnswers, a: str, b: str, target: str) -> bool:
 def finding_on(
     name: str, claim: str, published: str, per_seed: Seeds, bound: tuple[float, float], here: str
 ) -> Finding:
-    """The verdict on a quantity that should lie between two bounds; ``here`` has a place for it."""
+    """The finding on a quantity that should lie between two bounds; ``here`` has a placeholder for it."""
     if not per_seed:
         return Finding(name, claim, published, "cannot tell", None, "not run yet")
     value = of_seeds(np.array([per_seed[seed] for seed in sorted(per_seed)]))
     if value.low is None or value.high is None:
-        told = f"{points(value.value, signed=True)} (under three seeds there is no interval)"
-        return Finding(name, claim, published, "cannot tell", value, here.format(told))
+        text = f"{points(value.value, signed=True)} (no interval with fewer than three seeds)"
+        return Finding(name, claim, published, "cannot tell", value, here.format(text))
     low, high = bound
     inside, outside = value.low > low and value.high < high, value.high <= low or value.low >= high
     says: Says = "agrees" if inside else "disagrees" if outside else "cannot tell"
-    told = f"{points(value.value, signed=True)} ({points(value.low, signed=True)} to {points(value.high, signed=True)})"
-    return Finding(name, claim, published, says, value, here.format(told))
+    text = f"{points(value.value, signed=True)} ({points(value.low, signed=True)} to {points(value.high, signed=True)})"
+    return Finding(name, claim, published, says, value, here.format(text))
 
 
 def scores_of(study: StudyAnswers, condition: str, target: str, protocol: str) -> dict[int, float]:
@@ -82,7 +83,7 @@ def scores_of(study: StudyAnswers, condition: str, target: str, protocol: str) -
 
 
 def targets_of(study: StudyAnswers) -> dict[str, str]:
-    """The targets over which the study takes its means, in order, each with the protocol that it is compared by."""
+    """The targets that enter the study's means, in order, each with the protocol by which it is compared."""
     together = [t for t in study.targets if not t.apart]
     first: dict[bool, str] = {}  # of targets with boxes, and of the others
     has_boxes = {t.name: t.has_boxes for t in together}
@@ -95,12 +96,12 @@ def targets_of(study: StudyAnswers) -> dict[str, str]:
 
 
 def floor_of(study: StudyAnswers) -> str:
-    """The control over which gains are read; "" where the study has none."""
+    """The control over which gains are measured; "" if the study has none."""
     return next((c.name for c in study.conditions if c.is_floor), "")
 
 
 def over_targets(study: StudyAnswers, condition: str, targets: Sequence[str] = ()) -> dict[int, float]:
-    """Each seed's mean over these targets, or all; of seeds that have them all."""
+    """Each seed's mean over these targets, by default all; only of seeds that have all of them."""
     protocols = targets_of(study)
     each = [scores_of(study, condition, name, protocols[name]) for name in targets or protocols]
     seeds: set[int] = set(each[0]).intersection(*each) if each else set()
@@ -108,19 +109,19 @@ def over_targets(study: StudyAnswers, condition: str, targets: Sequence[str] = (
 
 
 def on_own_classes(study: StudyAnswers, condition: str) -> dict[int, float]:
-    """Each seed's score on the source's own classes, where the study's answer opens with them."""
+    """Each seed's score on the source's own classes, if the study's answer begins with them."""
     leading = [t.name for t in study.targets if t.leads]
     protocol = next((s.protocol for s in study.scores if s.target in leading), "")
     return scores_of(study, condition, leading[0], protocol) if leading else {}
 
 
 def minus(a: Seeds, b: Seeds) -> dict[int, float]:
-    """Differences of the seeds that both have."""
+    """a - b for each seed that both have."""
     return {seed: a[seed] - b[seed] for seed in sorted(set(a) & set(b))}
 
 
 def share(a: Seeds, b: Seeds) -> dict[int, float]:
-    """What a is of b, where b is above nothing."""
+    """a / b for each seed that both have with a positive b."""
     return {seed: a[seed] / b[seed] for seed in sorted(set(a) & set(b)) if b[seed] > 0}
 
 
@@ -129,12 +130,12 @@ def mean_of(values: Seeds) -> float:
     return float(np.mean(list(values.values()))) if values else float("nan")
 
 
-def conditions_of(study: StudyAnswers) -> list[ConditionFacts]:
+def conditions_of(study: StudyAnswers) -> list[NamedCondition]:
     """The conditions without the controls, in order."""
     return [c for c in study.conditions if not c.is_control]
 
 
-def nearest(study: StudyAnswers, wanted: float, size: Callable[[ConditionFacts], int]) -> ConditionFacts:
-    """The condition whose size is the nearest to the wanted one, by ratio, the largest left out."""
+def nearest(study: StudyAnswers, wanted: float, size: Callable[[NamedCondition], int]) -> NamedCondition:
+    """The condition, other than the largest, whose size is nearest to the wanted one by ratio."""
     *rest, _ = sorted(conditions_of(study), key=size)
     return min(rest, key=lambda c: abs(np.log(size(c) / wanted)))

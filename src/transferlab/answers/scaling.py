@@ -1,9 +1,9 @@
-"""How many more images? Two scaling laws fitted to what was measured, and what the doubled size would score.
+"""How many more images? Two scaling laws fitted to the measured scores, and their prediction for the doubled size.
 
 The saturating law is M4 of Alabdulmohsin, Neyshabur and Zhai (2022, "Revisiting neural scaling laws in language and
 vision"): (ε(x) − ε∞) / (ε₀ − ε(x))^α = β x^−c; the plain one, its baseline, is α = 0: ε(x) = ε∞ + β x^−c. ε is
-1 − score, ε₀ the error of an untrained network. With four or five sizes the best fit says little, so that all
-parameters which agree with the data are kept, each with its weight.
+1 − score, ε₀ the error of an untrained network. Four or five sizes do not determine the parameters, so all curves that
+agree with the data are kept, each with its weight.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 LEAST_SIZES = 4
 N_DRAWS = 4000
 BOX = 3.5  # standard errors around the first and the last mean within which curves are drawn
-COOLING = (64, 8, 1, 1)  # how much too large the variance is taken while it is sought where curves agree with the data
+COOLING = (64, 8, 1, 1)  # factors on the variance, round by round, in the search for curves that agree with the data
 SLOWEST, FASTEST, MOST_ALPHA = 0.03, 3.0, 3.0  # exponents c, evenly in their logarithm, and α, evenly
 LEAST_ERROR = 5e-4  # no mean is known better than to a twentieth of a point
 PLAIN, SATURATING = "plain power law", "saturating power law"
@@ -29,7 +29,7 @@ N_PARAMETERS = {PLAIN: 3, SATURATING: 4}
 
 @dataclass(frozen=True)
 class Prediction:
-    """The score that laws foretell for one size, 0…1: the saturating law's value, the widest limits of both (95 %).
+    """The score predicted for one size, 0…1: the saturating law's value, and the outermost limits of both laws (95 %).
 
     Args:
         by_form: law to its own value, low and high.
@@ -55,9 +55,9 @@ class Forecast:
     Args:
         sizes: float [n], ascending. means: float [n], mean score over seeds.
         check: the largest size, predicted from the others.
-        next: the doubled size; its gain is told against the mean measured at the largest.
+        next: the doubled size.
         curve: float [p, 4]: size, value, low and high of the saturating law, for a figure.
-        cannot: why nothing is foretold; "" where something is.
+        cannot: why there is no forecast; "" if there is one.
     """
 
     target: str
@@ -71,18 +71,18 @@ class Forecast:
 
     @property
     def gain(self) -> tuple[float, float, float]:
-        """Value, low and high of the doubled size's score less the largest size's."""
+        """Value, low and high of the doubled size's score minus the mean measured at the largest size."""
         assert self.next is not None
         return tuple(float(v - self.means[-1]) for v in (self.next.value, self.next.low, self.next.high))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)
 class _Draws:
-    """Curves that may have made the data.
+    """Candidate curves.
 
     Args:
-        points: float [d, 3 or 4], what was drawn. density: float [d], the logarithm of how densely.
-        first, last: float [d], the error at the first and the last size, between which a curve is spanned.
+        points: float [d, 3 or 4], the parameters drawn. density: float [d], the logarithm of their density.
+        first, last: float [d], the errors at the first and the last size, which determine a curve together with its exponents.
         c, alpha, lowest, log_beta: float [d], the laws' parameters. ceiling: ε₀.
     """
 
@@ -117,7 +117,7 @@ class _Draws:
 
 
 def forecast(target: str, sizes: Sequence[float], scores: Floats, floor: float) -> Forecast:
-    """Predict the doubled size, or say why that cannot be done.
+    """Predict the doubled size, or say why that is not possible.
 
     Args:
         sizes: [n] ascending, images per class. scores: float [K, n], 0…1, each seed's score at each size.
@@ -126,9 +126,9 @@ def forecast(target: str, sizes: Sequence[float], scores: Floats, floor: float) 
     x = np.array(sizes, float)
     found = Forecast(target, x, scores.mean(0) if len(scores) else np.full(len(x), np.nan), len(scores), "")
     if len(scores) < LEAST_SEEDS:
-        return replace(found, cannot="under three seeds nothing can be foretold")
+        return replace(found, cannot=f"a forecast needs at least {LEAST_SEEDS} seeds")
     if len(x) < LEAST_SIZES:
-        return replace(found, cannot=f"{len(x)} sizes are too few; {LEAST_SIZES} are the least")
+        return replace(found, cannot=f"a forecast needs at least {LEAST_SIZES} sizes, not {len(x)}")
     errors = 1 - scores
     held_out = _predict(x[:-1], errors[:, :-1], 1 - floor, float(x[-1]))[0]
     check = replace(held_out, measured=float(found.means[-1]))
@@ -138,18 +138,18 @@ def forecast(target: str, sizes: Sequence[float], scores: Floats, floor: float) 
 
 
 def _cannot(found: Forecast, scores: Floats) -> str:
-    """Why a forecast would mislead; "" if nothing speaks against it."""
+    """Why a forecast would mislead; "" if it would not."""
     assert found.check is not None and found.next is not None
     first, last = (f"{found.sizes[i]:,.0f}" for i in (0, -1))
     whole = of_seeds(scores[:, -1] - scores[:, 0])
     assert whole.low is not None
     if whole.low <= 0:
-        return f"{last} are not surely better than {first}"
+        return f"{last} are not significantly better than {first}"
     level = 1 - 0.05 / (len(found.sizes) - 1)
     for i in range(1, len(found.sizes)):
         step = of_seeds(scores[:, i] - scores[:, i - 1], confidence=level)
         if step.high is not None and step.high < 0:
-            return f"{found.sizes[i]:,.0f} are surely worse than {found.sizes[i - 1]:,.0f}, which neither law allows"
+            return f"{found.sizes[i]:,.0f} are significantly worse than {found.sizes[i - 1]:,.0f}, which neither law allows"
     if not found.check.holds:
         return f"the laws fitted without {last} miss what was measured there"
     if found.next.high - found.next.low > whole.value:
@@ -158,7 +158,7 @@ def _cannot(found: Forecast, scores: Floats) -> str:
 
 
 def _predict(x: Floats, errors: Floats, ceiling: float, size: float) -> tuple[Prediction, _Draws, Floats]:
-    """The mean score of these seeds at a size that is not in ``x``; and the saturating law's curves, weighted."""
+    """The prediction for a size that is not in ``x``; and the saturating law's curves, with their weights."""
     from scipy import special
 
     plain, saturating = (_agreeing(x, errors, ceiling, form) for form in (PLAIN, SATURATING))
@@ -175,8 +175,8 @@ def _predict(x: Floats, errors: Floats, ceiling: float, size: float) -> tuple[Pr
 def _agreeing(x: Floats, errors: Floats, ceiling: float, form: str) -> tuple[_Draws, Floats, float, float]:
     """Curves with their weights, the variance of a mean, and its degrees of freedom.
 
-    The variance is that of seeds beside their own level (a seed that is better everywhere moves no gain), over the
-    number of seeds. Where even the best curve misses the means by surely more (F, 5 %), it is raised to that.
+    The variance is that of the seeds around their own means (a seed that is better everywhere changes no gain), over the
+    number of seeds. If even the best curve misses the means by significantly more (F test, 5 %), it is raised to that.
     """
     from scipy import special
 
@@ -194,7 +194,7 @@ def _agreeing(x: Floats, errors: Floats, ceiling: float, form: str) -> tuple[_Dr
 
 
 def _near(x: Floats, means: Floats, noise: tuple[float, float], ceiling: float, form: str) -> _Draws:
-    """Curves near the means: first evenly from a wide box of parameters, then from where weight was found."""
+    """Curves near the means: drawn first evenly from a wide box of parameters, then around those with high weight."""
     variance, freedom = noise
     reach = BOX * np.sqrt(variance)
     last = min(means[-1], means[0])
@@ -244,20 +244,20 @@ def _squares(draws: _Draws, means: Floats) -> Floats:
 
 
 def _weights(draws: _Draws, means: Floats, variance: float, freedom: float) -> Floats:
-    """How well each curve agrees with the means, as shares: the likelihood under Student's t."""
+    """The likelihood of each curve under Student's t, normalised to sum to 1."""
     log = -draws.density - 0.5 * (freedom + len(means)) * np.log1p(_squares(draws, means) / variance / freedom)
     weights = np.exp(log - log.max())
     return weights / weights.sum()
 
 
 def _curve(draws: _Draws, weights: Floats, last: float) -> Floats:
-    """The saturating law's value and limits between the first size and the doubled one, as scores, float [24, 4]."""
-    told: list[list[float]] = []
+    """Size, and the saturating law's score and limits, from the first size to the doubled one, float [24, 4]."""
+    points: list[list[float]] = []
     for share in range(24):
         size = float(draws.sizes[0] * (last / draws.sizes[0]) ** (share / 23))
         low, middle, high = quantiles(draws.at(size), weights, (0.025, 0.5, 0.975))
-        told.append([size, 1 - middle, 1 - high, 1 - low])
-    return np.array(told)
+        points.append([size, 1 - middle, 1 - high, 1 - low])
+    return np.array(points)
 
 
 def evenly(n: int, dimensions: int) -> Floats:

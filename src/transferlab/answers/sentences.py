@@ -1,9 +1,10 @@
-"""Estimates, forecasts and findings in words."""
+"""Estimates, forecasts, divisions of a budget and near duplicates in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 from transferlab.answers.division import Division
 from transferlab.answers.estimate import Estimate, Wording
@@ -12,18 +13,24 @@ from transferlab.answers.points import points
 from transferlab.answers.scaling import Forecast
 from transferlab.specs import Contrast
 
+NO_TITLES: Mapping[str, str] = MappingProxyType({})
 
-def sentence(estimate: Estimate, unit: str = "") -> str:
-    """One estimate as a plain sentence with its interval and verdict; ``unit`` follows numeric levels."""
-    subject, base = sides(estimate.contrast, unit)
+
+def sentence(estimate: Estimate, unit: str = "", titles: Mapping[str, str] = NO_TITLES) -> str:
+    """One estimate as a plain sentence with its interval and verdict.
+
+    Args:
+        unit: follows numeric levels. titles: display names of conditions and controls whose names are not to be shown.
+    """
+    subject, base = sides(estimate.contrast, unit, titles)
     where = _where(estimate.target)
     if estimate.n_seeds == 0:
-        return f"{subject} against {base} {where}: no seed has all of it yet."
+        return f"{subject} against {base} {where}: no seed has results for all of these yet."
     seeds = f"{estimate.n_seeds} seed{'s' if estimate.n_seeds > 1 else ''}"
     if estimate.low is None or estimate.high is None:
         return (
             f"{subject} against {base} {where}: {points(estimate.value, signed=True)} points with {seeds}; "
-            "under three seeds there is no interval."
+            "an interval needs at least three seeds."
         )
     between = f"95 % interval {points(estimate.low, signed=True)} to {points(estimate.high, signed=True)}, {seeds}"
     return estimate.verdict.sentence(estimate, Wording(subject, base, where, between))
@@ -40,65 +47,66 @@ def summary(estimates: Sequence[Estimate], unit: str = "", opening: str = "In sh
     if len(pairs) < 2 or any(low != high for (high, _), (_, low) in pairwise(pairs)):
         return None
     if any(e.low is None for e in estimates):
-        return f"{opening}: under three seeds nothing can be told."
+        return f"{opening}: an answer needs at least three seeds."
     what = f"more {unit}" if unit else "more"
     helps = [i for i, e in enumerate(estimates) if e.verdict.direction > 0]
     level = pairs[helps[-1]][0] if helps else pairs[0][1]
-    said = f"{what} help up to {level}" if helps else f"no step from {level} on is sure to help"
+    said = f"{what} help up to {level}" if helps else f"no step from {level} on helps significantly"
     later = estimates[helps[-1] + 1 :] if helps else estimates
     hurts = [pairs[i][0] for i, e in enumerate(estimates) if e.verdict.direction < 0]
     if hurts:
-        said += f"; {' and '.join(hurts)} is worse than what comes before it"
+        said += f"; {' and '.join(hurts)} is worse than the level before"
     elif later and all(e.verdict.settled for e in later):
-        said += f"; beyond {level} they change nothing by more than {points(later[0].contrast.margin)} points"
+        said += f"; beyond {level}, no step changes the score by more than {points(later[0].contrast.margin)} points"
     elif later and helps:
-        said += f"; whether more than {level} help cannot be told yet"
+        said += f"; whether more than {level} help is not clear yet"
     return f"{opening}: {said}."
 
 
-def _named(contrast: Contrast, sign: int) -> str:
-    return " and ".join(name for name, weight in contrast.weights.items() if weight * sign > 0)
+def _named(contrast: Contrast, sign: int, titles: Mapping[str, str] = NO_TITLES) -> str:
+    return " and ".join(titles.get(name, name) for name, weight in contrast.weights.items() if weight * sign > 0)
 
 
-def sides(contrast: Contrast, unit: str = "") -> tuple[str, str]:
-    """What is compared with what, in words; a numeric level gets its unit once, where it is first named."""
-    first, base = _named(contrast, 1), _named(contrast, -1)
+def sides(contrast: Contrast, unit: str = "", titles: Mapping[str, str] = NO_TITLES) -> tuple[str, str]:
+    """What is compared with what, in words; only the first level is followed by the unit."""
+    first, base = _named(contrast, 1, titles), _named(contrast, -1, titles)
     return (f"{first} {unit}" if unit and first.replace(".", "", 1).isdigit() else first), base
 
 
-def foretold(forecast: Forecast, unit: str = "") -> str:
-    """What twice the images would bring, or why that cannot be said, with how the laws did on the largest size."""
+def forecast_in_words(forecast: Forecast, unit: str = "") -> str:
+    """The gain from twice the images, or why it cannot be predicted, and how well the laws predict the largest size."""
     where = _where(forecast.target)
     doubled = f"doubling to {2 * forecast.sizes[-1]:,.0f} {unit}".strip()
+    failed = f"The gain from {doubled} {where} cannot be predicted: {forecast.cannot}"
     if forecast.check is None or forecast.next is None:
-        return f"What {doubled} would bring {where} cannot be said: {forecast.cannot}."
+        return f"{failed}."
     check = forecast.check
     tried = (
-        f"fitted without {check.size:,.0f} the laws foretold {points(check.low)} to {points(check.high)} % there, "
+        f"fitted without {check.size:,.0f}, the laws predict {points(check.low)} to {points(check.high)} % there; "
         f"{points(check.measured)} % was measured"
     )
     if forecast.cannot:
-        return f"What {doubled} would bring {where} cannot be said: {forecast.cannot} ({tried})."
+        return f"{failed} ({tried})."
     _, low, high = forecast.gain
-    nothing = ", so that it may bring nothing" if low < 0 else ""
+    nothing = ", and perhaps nothing" if low < 0 else ""
     return (
         f"{doubled[0].upper()}{doubled[1:]} would bring {points(low, signed=True)} to {points(high, signed=True)} points "
         f"{where}{nothing} (95 % prediction interval over {forecast.n_seeds} seeds; {tried})."
     )
 
 
-def divided(division: Division) -> str:
-    """The best way to spend a budget of images, what it means for a larger one, and whether that one agrees."""
+def division_in_words(division: Division) -> str:
+    """The best way to spend a budget of images, what it implies for a larger one, and whether measurements there agree."""
     where, few, many = _where(division.target), division.ways[0], division.ways[-1]
     said = f"At {division.budget:,.0f} images {where}"
     span = f"{_way(few.classes, few.images)} and {_way(many.classes, many.images)}"
     if division.kind == "cannot":
-        return f"{said}: the best division cannot be said; it takes three ratios and three seeds."
+        return f"{said}: the best division cannot be estimated with fewer than three ratios and three seeds."
     if division.kind == "flat":
-        return f"{said}: cannot tell which division is best; any two between {span} lie within {points(division.within)} points."
+        return f"{said}: cannot tell which division is best; any two between {span} differ by at most {points(division.within)} points."
     if division.kind != "best":
         end = many if division.kind == "more classes" else few
-        return f"{said}: the {division.kind} the better, up to {_way(end.classes, end.images)}, the last measured."
+        return f"{said}: the {division.kind} the better, up to {_way(end.classes, end.images)}, the end of the measured range."
     low, high = ((division.budget * ratio) ** 0.5 for ratio in (division.low, division.high))
     text = f"{said} the best is about {_way(*division.best_at(division.budget))} ({low:,.0f} to {high:,.0f} classes)"
     return f"{text}{_verified(division)}."
@@ -108,29 +116,29 @@ def _verified(division: Division) -> str:
     checked = division.verified
     if checked is None:
         classes, images = division.best_at(4 * division.budget)
-        return f"; at four times as many that ratio means {_way(classes, images)}, which was not measured"
-    told, difference = division.best_at(checked.budget), checked.difference
-    text = f"; at {checked.budget:,.0f} that ratio means {_way(*told)}; measured there: "
+        return f"; at four times as many images, that ratio means {_way(classes, images)}, which was not measured"
+    difference = checked.difference
+    text = f"; at {checked.budget:,.0f}, that ratio means {_way(*division.best_at(checked.budget))}; measured there: "
     text += f"{_way(checked.nearest.classes, checked.nearest.images)} against {_way(checked.other.classes, checked.other.images)}"
     text += f" {points(difference.value, signed=True)} points"
     if difference.low is None or difference.high is None:
-        return f"{text}, no interval under three seeds"
+        return f"{text}, without an interval (it needs at least three seeds)"
     verdict = "agrees" if difference.low > 0 else "disagrees" if difference.high < 0 else "cannot tell"
     return f"{text} ({points(difference.low, signed=True)} to {points(difference.high, signed=True)}): {verdict}"
 
 
-def leaked(found: Leakage) -> list[str]:
-    """What of a target lies in the source, and what of its test lies among its own other images."""
+def leakage_in_words(found: Leakage) -> list[str]:
+    """How much of a target is in the source's training images, and how much of its test set is in its own other images."""
     test, train, within = found.test, found.train, found.within
     others = f" and {_alike(train, 'training and validation images')}" if train.n else ""
     lines = [
-        f"{found.target}: {_alike(test, 'test images')}{others} are copies of images among the source's "
-        f"{found.n_source:,} for training.",
+        f"{found.target}: {_alike(test, 'test images')}{others} are copies of some of the source's {found.n_source:,} "
+        "training images.",
         f"{found.target}: {_alike(within, 'test images')} are copies of its own training or validation images.",
     ]
     if test.n_plain:
         lines.append(
-            f"{found.target}: {test.n_plain:,} test images have too little contrast to be compared but for equal pixels."
+            f"{found.target}: {test.n_plain:,} test images have too little contrast to be compared, except for equal pixels."
         )
     return lines
 

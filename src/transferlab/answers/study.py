@@ -1,9 +1,9 @@
-"""What a report shows: everything that the store knows of one study, as plain data."""
+"""What a report shows: everything that the store holds on one study, as plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,46 +12,16 @@ from transferlab.answers.division import Division
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Leakage
 from transferlab.answers.scaling import Forecast
+from transferlab.planned import NamedCondition
 from transferlab.specs import TargetFacts
-
-
-@dataclass(frozen=True)
-class ConditionFacts:
-    """One condition or control: its size and its labels.
-
-    Args:
-        factor: its place on a numeric axis, if it has one.
-        shares: of a label set that merges classes, each label's name with its share of the images, 0…1, the largest first.
-        title, explained, colour, dash: how reports show it. is_floor: scores are read as gains over it.
-    """
-
-    name: str
-    is_control: bool
-    n_images: int
-    n_labels: int
-    effective_labels: float
-    largest_share: float
-    subset_digests: tuple[str, ...]
-    factor: float | None = None
-    shares: tuple[tuple[str, float], ...] = ()
-    title: str = ""
-    explained: str = ""
-    colour: str = ""
-    dash: tuple[float, ...] = ()
-    is_floor: bool = False
-
-    @property
-    def display(self) -> str:
-        """The name to show."""
-        return self.title or self.name
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Test images of a target with boxes, and what one network found in them, drawn.
+    """Test images of a target with boxes, with one network's detections drawn on them.
 
     Args:
-        target: its name. what: "found", "found wrongly" or "missed". network: condition and seed, in words.
+        what: "found", "found wrongly" or "missed". network: condition and seed, in words.
         images: uint8 [k, s, s, 3]. captions: class and score of the marked box in each.
     """
 
@@ -64,11 +34,12 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Score:
-    """One network on one target, 0…1.
+    """The score of one network on one target, 0…1.
 
     Args:
         target: its name; "source" for accuracy on the source's own validation images.
-        beside: shown next to those of the study's first protocol: accuracy on the source, and controls with a protocol of their own.
+        beside: shown next to the scores of the study's first protocol, although it has another: accuracy on the source, and
+            controls with a protocol of their own.
     """
 
     condition: str
@@ -83,7 +54,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Missing:
-    """A cell that is not there, and why."""
+    """A cell without a result, and the reason."""
 
     condition: str
     seed: int
@@ -93,7 +64,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Check:
-    """A control's verdict: the A/A pair, shuffled labels. ``alarm`` ones open the report."""
+    """What a control says about the study, for example the A/A pair; alarms open the report."""
 
     name: str
     alarm: bool
@@ -105,17 +76,18 @@ class StudyAnswers:
     """One study, answered.
 
     Args:
-        estimates: declared contrasts, for each target and for "mean over these targets" (targets' names in order).
-        exploratory: differences nobody declared (against random features, for example), labelled so.
+        conditions: conditions, then controls, as the first seed drew them. subsets: name to digest of each seed's subset.
+        estimates: the declared contrasts, on "mean over these targets" and on each target.
+        exploratory: contrasts that were not declared, for example against random features.
         samples: condition name to uint8 [k, s, s, 3] images of its first subset.
-        protocol: label and value pairs that describe training and transfer, in order.
-        provenance: label and value pairs: versions, hardware, hashes, seconds, exact command.
+        protocol: label and text of each part of the method, in order.
+        provenance: label and text: versions, hardware, hashes, seconds, exact command.
         notes: sentences on the data: skipped files, duplicates across splits, lengths compared.
-        forecasts: what twice the images per class would bring, where the conditions are numbers of them.
-        divisions: the best ratio of classes to images, where the conditions divide budgets of images.
+        forecasts: the score at twice the images per class, if the conditions are numbers of images per class.
+        divisions: the best ratio of classes to images, if the conditions divide budgets of images.
         leakage: what ``transferlab leakage`` found between the source and the targets.
-        scenes: of targets with boxes, what the reference condition's network found and missed.
-        without: ``estimates`` again without the test images that are in the source; empty if there are none.
+        without: ``estimates`` without the test images that are in the source; empty if there are none.
+        scenes: for targets with boxes, what a network of the reference condition found and missed.
     """
 
     name: str
@@ -123,7 +95,7 @@ class StudyAnswers:
     source: str
     n_seeds: int
     unit: str
-    conditions: tuple[ConditionFacts, ...]
+    conditions: tuple[NamedCondition, ...]
     targets: tuple[TargetFacts, ...]
     scores: tuple[Score, ...]
     estimates: tuple[Estimate, ...]
@@ -139,3 +111,9 @@ class StudyAnswers:
     leakage: tuple[Leakage, ...] = ()
     without: tuple[Estimate, ...] = ()
     scenes: tuple[Scenes, ...] = ()
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Display names of conditions and controls."""
+        return {c.name: c.title for c in self.conditions}

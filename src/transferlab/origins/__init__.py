@@ -1,7 +1,7 @@
 """Origins: where the networks of a study's controls come from, one file each; importing them loads no torch.
 
-In comes the reference condition's design and the study's protocols; out goes what each control's networks are pre-trained on
-and measured by, and what the control says of the study's soundness. Nothing is trained or read here.
+In come the reference condition's design, the study's protocols and, later, its estimates. Out go the design and protocol of
+each control's networks, and the control's check of the study. The package never trains, reads or writes anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an origin is: where the network of a control comes from, with all facts about it; importing this loads no torch."""
+"""The definition of an origin: where the networks of a control come from; importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from transferlab.answers.estimate import Estimate
 from transferlab.answers.points import points
 from transferlab.answers.study import Check
 from transferlab.definitions import Definition
+from transferlab.planned import NamedCondition
 from transferlab.specs import Design, Protocol
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A study's protocol as an origin answers it: all protocols of the study, and the most examples that pre-training sees."""
+    """A protocol that the study asks for, with all its protocols, and the most examples that pre-training sees."""
 
     protocol: Protocol
     protocols: Sequence[Protocol]
@@ -24,15 +25,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What an origin's check may ask of a study's results.
+    """What an origin's check may use of a study's results.
 
     Args:
-        reference: name of the condition that controls are built from. floor: name of the control that is the floor, if there is one.
-        between: the estimates of one condition against another, over the targets and on each; empty where no seed has both.
+        reference: name of the condition that controls are built from. floor: the control that is the floor, if there is one.
+        between: the estimates of one condition against another, on the mean over targets and on each; empty if no seed has both.
     """
 
     reference: str
-    floor: str | None
+    floor: NamedCondition | None
     between: Callable[[str, str], Sequence[Estimate]]
 
 
@@ -46,14 +47,14 @@ class Origin(Definition):
     """Where a control's networks come from.
 
     Args:
-        design: the design that they are pre-trained on, from the reference condition's; None: they are not pre-trained.
-        twin: they are drawn and trained independently of the reference condition's networks.
-        prepare: changes a freshly initialised network in place, given the network and a 63-bit seed; for networks that are not
-            pre-trained.
-        measured: the protocol by which they are measured where a study asks for one; None: they are not measured by it.
-        is_floor: scores are read as gains over this control.
-        check: what the control says of the study's soundness.
-        colour, dash: its line in figures: a hexadecimal colour that people without colour vision can tell apart, and a dash pattern.
+        design: from the reference condition's design to the one that they are pre-trained on; None: they are not pre-trained.
+        twin: whether they are drawn and trained independently of the reference condition's networks.
+        prepare: changes a freshly initialised network in place, given the network and a 63-bit seed; only for networks that are
+            not pre-trained.
+        measured: from a protocol of the study to the one by which they are measured; None: they are not measured by it.
+        is_floor: whether scores are also reported as gains over this control.
+        check: the control's check of the study; an alarm opens the report.
+        colour, dash: its line in figures: a hexadecimal colour, chosen for readers without colour vision, and a dash pattern.
     """
 
     design: Callable[[Design], Design] | None = None
@@ -70,8 +71,8 @@ def span(estimate: Estimate) -> str:
     """An estimate's value with its interval, in points."""
     value = points(estimate.value, signed=True)
     if estimate.low is None or estimate.high is None:
-        return f"{value} points, no interval under three seeds"
+        return f"{value} points (an interval needs at least three seeds)"
     between = f"{points(estimate.low, signed=True)} to {points(estimate.high, signed=True)}"
     if not estimate.verdict.settled and not estimate.low <= 0 <= estimate.high:
-        between += f", p {estimate.p_holm:.2f} after Holm"
+        between += f", p {estimate.p_holm:.2f} after Holm's adjustment"
     return f"{value} points ({between})"

@@ -1,4 +1,4 @@
-"""``random-features``: an untrained network, measured by the protocols that leave its layers as they are."""
+"""``random-features``: an untrained network, measured by the protocols that do not train its layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``scratch``: the network is trained on the target alone, every layer from random weights."""
+"""``scratch``: no pre-training; every layer is trained on the target alone, from random weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees, since two 
 
 
 def _measured(asked: Asked) -> Protocol | None:
-    """The protocol where it trains every layer; else fine-tuning at as many shots, by the study's own where it has one."""
+    """The protocol if it trains every layer; else fine-tuning at as many shots, the study's own if it has one."""
     definition = definition_of(asked.protocol)
     if definition.from_scratch is not None:
         return definition.from_scratch(asked.protocol)

@@ -1,6 +1,7 @@
-"""The paper's questions as ready studies, one file each, and the table QUESTIONS; study files take the same road.
+"""Questions: the paper's questions as ready studies, one file each, the table QUESTIONS, and the studies of Python files.
 
-In come opened packs, out goes a ``Study`` whose levels depend on what the images allow. Nothing is drawn or trained here.
+In come opened packs or a study file; out goes a ``Study`` whose levels the images allow, and later the paper's findings beside
+one's own results. The package never draws a subset, and never trains, reads or writes a network.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ QUESTIONS = Table("study", Question, [
 
 
 def findings(studies: Sequence[StudyAnswers]) -> list[Finding]:
-    """The paper's findings whose studies are among these; of two studies of one name the later one counts."""
+    """The paper's findings on these studies; of two studies with one name the later one counts."""
     named = {study.name: study for study in studies}
     found: list[Finding] = []
     for question in QUESTIONS.values():
@@ -48,17 +49,17 @@ def load(name: str) -> Question | Study:
     """A built-in question by name, or the ``study`` that a Python file defines.
 
     Raises:
-        UserError: an unknown name, a missing file, one that does not run through, or one without a whole ``study``.
+        UserError: an unknown name, a missing file, a file that fails or defines no valid ``study``.
     """
     if not name.endswith(".py"):
-        return QUESTIONS.find(name, "STUDY; your own is a Python file, for example my_study.py")
+        return QUESTIONS.find(name, "STUDY; a study of your own is a Python file, for example my_study.py")
     path = Path(name)
     if not path.is_file():
         raise UserError("there is no such study file", str(path), "check the path")
     study = run_file(path).get("study")
     if not isinstance(study, Study):
         raise UserError(
-            "the study file defines no study", str(path), "end it with study = Study(...); the README shows one whole"
+            "the study file defines no study", str(path), "end it with study = Study(...), as in the README"
         )
     study = _by_name(study)
     _must_fit(study, path)
@@ -66,17 +67,17 @@ def load(name: str) -> Question | Study:
 
 
 def _by_name(study: Study) -> Study:
-    """The study with the names of the definitions that it holds; a file may give either."""
+    """The study with names instead of definitions; a file may use either."""
     controls = [c.name if isinstance(c, Origin) else c for c in study.controls]
     metric = study.metric
     return replace(study, controls=controls, metric=metric.name if isinstance(metric, Metric) else metric)
 
 
 def _must_fit(study: Study, path: Path) -> None:
-    """Python checks no types: a field of another one would end deep inside.
+    """Check the types of a study's fields, which Python does not.
 
     Raises:
-        UserError: naming the field, what it holds, and how it is written.
+        UserError: a field of another type.
     """
     rules: dict[str, tuple[object, bool, str]] = {
         "source": (study.source, _is(study.source, str), 'source="imagefolder:photos"'),
@@ -107,5 +108,5 @@ def _is(value: object, kind: type) -> bool:
 
 
 def _all(values: object, kind: type) -> bool:
-    """Whether it is a list or tuple of this kind; a single text would be read letter by letter."""
+    """Whether these are a list or tuple of this type; a single text would be read character by character."""
     return isinstance(values, (list, tuple)) and all(isinstance(v, kind) for v in cast("list[object]", values))

@@ -13,18 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from transferlab import designs
-from transferlab.answers.published import (
-    SMALL_LOSS,
-    Finding,
-    all_and_few_labels,
-    finding_on,
-    floor_of,
-    minus,
-    over_targets,
-    share,
-    surely_better,
-    targets_of,
-)
+from transferlab.answers import published
 from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import against, steps
 from transferlab.errors import UserError
@@ -65,18 +54,25 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     )
 
 
-def finding(study: StudyAnswers) -> Finding:
+def finding(study: StudyAnswers) -> published.Finding:
     """F2: an eighth of the labels costs a small share of the gain over random features."""
-    whole, few = all_and_few_labels(study)
-    best = over_targets(study, whole.name)
-    loss = share(minus(best, over_targets(study, few.name)), minus(best, over_targets(study, floor_of(study))))
-    better = [name for name in targets_of(study) if surely_better(study, few.name, whole.name, name)]
-    return finding_on(
-        "F2", "An eighth of the labels costs little against the gain over a random start; on some task fewer are better.",
+    whole, few = published.all_and_few_labels(study)
+    best = published.over_targets(study, whole.name)
+    loss = published.share(
+        published.minus(best, published.over_targets(study, few.name)),
+        published.minus(best, published.over_targets(study, published.floor_of(study))),
+    )
+    better = [
+        name
+        for name in published.targets_of(study)
+        if published.significantly_better(study, few.name, whole.name, name)
+    ]
+    return published.finding_on(
+        "F2", "An eighth of the labels costs little of the gain over random features; on some task fewer labels are better.",
         "127 instead of 1,000 labels cost 2.8 points of detection mAP (project page); on at least one task fewer are better.",
-        loss, (-np.inf, SMALL_LOSS),
-        f"{few.n_labels} labels (in effect {few.effective_labels:.1f}) instead of {whole.n_labels} cost {{}} % of the gain over "
-        f"random features; fewer are surely better on {', '.join(better) or 'no target'}",
+        loss, (-np.inf, published.SMALL_LOSS),
+        f"{few.n_labels} labels ({few.effective_labels:.1f} effective) instead of {whole.n_labels} cost {{}} % of the gain over "
+        f"random features; fewer are significantly better on {', '.join(better) or 'no target'}",
     )  # fmt: skip
 
 

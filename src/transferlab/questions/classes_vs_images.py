@@ -1,8 +1,8 @@
 """One budget of images: more classes, or more images per class?   (Huh et al. 2016; experiment E5)
 
 For a half and a quarter of all images: all classes with fewer images each, against fewer classes with all theirs.
-At a quarter also what lies between, so that the best ratio of classes to images can be found there and foretold for the
-half (Zhang et al. 2023). "Fewer classes" is a random choice of the leaves, not a merge. Cost with five seeds on two cores
+The quarter also has a way in between, so that the best ratio of classes to images can be estimated there and predicted for
+the half (Zhang et al. 2023). "Fewer classes" is a random choice of leaves, not a merge. Cost with five seeds on two cores
 at 32 px: about 1 h 10 min (35 networks).
 Expect: the paper found fewer classes with more images each slightly better.
 """
@@ -18,23 +18,17 @@ from transferlab import designs
 from transferlab.answers.published import Finding, conditions_of, finding_on, minus, over_targets
 from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
-from transferlab.errors import UserError
 from transferlab.questions import levels
 from transferlab.questions.definition import Question
-from transferlab.questions.levels import class_sizes
 from transferlab.specs import Contrast, Design, Pack, Study
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
     """Ways to spend a half and a quarter of (classes × images of the smallest class)."""
-    sizes = class_sizes(source)
+    sizes = levels.class_sizes(source)
     n_classes, n_images = len(sizes), int(sizes.min())
     if n_classes < 4 or n_images < 4:
-        raise UserError(
-            f"{n_classes} classes of at least {n_images} training images leave no room to divide a budget",
-            source.name,
-            "bring at least 4 classes of at least 4 training images",
-        )
+        raise levels.no_room(source, n_classes, n_images)
     conditions: dict[str | int | float, Design] = {}
     contrasts: list[Contrast] = []
     for share, word in ((4, "a quarter"), (2, "half")):
@@ -42,9 +36,8 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         more = f"{word}: {n_classes} classes × {n_images // share}"
         conditions[fewer] = designs.classes_by_images(n_classes // share, n_images)
         if share == 4:
-            conditions[f"{word}: {n_classes // 2} classes × {n_images // 2}"] = designs.classes_by_images(
-                n_classes // 2, n_images // 2
-            )
+            between = designs.classes_by_images(n_classes // 2, n_images // 2)
+            conditions[f"{word}: {n_classes // 2} classes × {n_images // 2}"] = between
         conditions[more] = designs.classes_by_images(n_classes, n_images // share)
         contrasts.append(compare(fewer, more))
     return Study(
@@ -66,12 +59,12 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
         names = [f"{n:,} classes × {each:,}" for n, each in (fewer, more)]
         conditions |= {name: designs.classes_by_images(*way) for name, way in zip(names, (fewer, more), strict=True)}
         contrasts.append(compare(names[0], names[1]))
-    told = [f"{n * each:,}" for _, (n, each) in ways]
+    budgets = [f"{n * each:,}" for _, (n, each) in ways]
     return replace(
         study(source, targets),
         conditions=conditions,
         contrasts=contrasts,
-        notes=levels.scaled(source, "budgets", [f"{budget:,}" for budget in levels.BUDGETS], told),
+        notes=levels.scaled(source, "budgets", [f"{budget:,}" for budget in levels.BUDGETS], budgets),
     )
 
 

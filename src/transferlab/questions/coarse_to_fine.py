@@ -1,7 +1,7 @@
 """Do coarse labels give features that tell fine classes apart?   (Huh et al. 2016; experiments E2 and E3)
 
 All images under label sets cut at up to three depths of the taxonomy, against the classes themselves. Besides the
-targets, each network tells the source's own classes apart by its nearest neighbours (induction, top-1 and top-5).
+targets, each network classifies the source's own classes by nearest neighbours (induction, top-1 and top-5).
 Cost with five seeds on two cores at 32 px: about 1 h (25 networks).
 Expect: coarse-trained features separate the classes far above chance and above random features.
 """
@@ -14,16 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from transferlab import designs
+from transferlab.answers import published
 from transferlab.answers.points import points
-from transferlab.answers.published import (
-    Finding,
-    all_and_few_labels,
-    finding_on,
-    floor_of,
-    mean_of,
-    minus,
-    on_own_classes,
-)
 from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import against
 from transferlab.questions import class_count, levels
@@ -42,8 +34,8 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
     return Study(
         name="coarse-to-fine",
         question="Do coarse labels give features that tell fine classes apart?",
-        source="",
         targets=("source",),
+        source="",
         conditions=conditions,
         contrasts=against(classes, margin=0.01),
         protocols=(Protocol("knn"), Protocol("probe")),
@@ -51,7 +43,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
 
 
 def paper(source: Pack, targets: Sequence[Pack]) -> Study:
-    """The label sets of ``class-count``, each network told by induction: classes freely and within an eighth of the labels."""
+    """The label sets of ``class-count``; induction among all classes, and within labels of an eighth of their number."""
     n_classes = len(source.taxonomy.leaves)
     depth_of = levels.cuts(source)
     nearest = min(depth_of, key=lambda n: abs(n - levels.AN_EIGHTH * n_classes))
@@ -64,16 +56,18 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     )
 
 
-def finding(study: StudyAnswers) -> Finding:
+def finding(study: StudyAnswers) -> published.Finding:
     """F3: features of coarse labels tell the classes apart better than random ones."""
-    whole, few = all_and_few_labels(study)
-    coarse, fine, floor = (on_own_classes(study, name) for name in (few.name, whole.name, floor_of(study)))
-    return finding_on(
+    whole, few = published.all_and_few_labels(study)
+    coarse, fine, floor = (
+        published.on_own_classes(study, name) for name in (few.name, whole.name, published.floor_of(study))
+    )
+    return published.finding_on(
         "F3", "Features that separate fine classes arise without fine labels.",
         "Networks trained on coarse labels separate the 1,000 classes by nearest neighbours; the values are not known to us.",
-        minus(coarse, floor), (0.0, np.inf),
-        f"by nearest neighbours, features of {few.n_labels} labels tell the {whole.n_labels} classes apart at {points(mean_of(coarse))} %, "
-        f"those of the classes themselves at {points(mean_of(fine))}, random ones at {points(mean_of(floor))}; coarse over random {{}} points",
+        published.minus(coarse, floor), (0.0, np.inf),
+        f"by nearest neighbours, features of {few.n_labels} labels tell the {whole.n_labels} classes apart at {points(published.mean_of(coarse))} %, "
+        f"those of the classes themselves at {points(published.mean_of(fine))}, random ones at {points(published.mean_of(floor))}; coarse over random {{}} points",
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 For each of up to three depths of the taxonomy: its k labels, each merged from many classes, against k random
 classes by themselves, with equally many labels and images.
 Cost with five seeds on two cores at 32 px: about 1 h 30 min (40 networks).
-Expect: unclear; it asks whether variety within a label or distinctions between labels make features.
+Expect: unclear; the question is whether variety within labels or distinctions between labels make good features.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from transferlab import designs
 from transferlab.contrasts import compare
-from transferlab.errors import UserError
 from transferlab.questions import levels
 from transferlab.questions.definition import Question
 from transferlab.specs import Contrast, Design, Pack, Study
@@ -22,23 +21,12 @@ MOST_DEPTHS = 3
 
 
 def depths(source: Pack) -> list[int]:
-    """The (at most three) deepest cuts that leave at least 2 labels and merge at least half of the classes away.
-
-    Of cuts with equally many labels the deepest one counts.
+    """The (at most three) deepest cuts with at least 2 labels, and at most half as many labels as classes.
 
     Raises:
-        UserError: the taxonomy has no such depth.
+        UserError: as ``levels.usable_cuts``.
     """
-    n_classes = len(source.taxonomy.leaves)
-    depth_of = {len(source.taxonomy.cut(depth).labels): depth for depth in range(1, source.taxonomy.max_depth)}
-    usable = sorted(depth for n, depth in depth_of.items() if 2 <= n <= n_classes // 2)
-    if not usable:
-        raise UserError(
-            "the source's taxonomy has no coarser labels",
-            source.name,
-            "nest the class folders (animal/dog, animal/cat, …), or add ?taxonomy=FILE with child,parent rows",
-        )
-    return usable[-MOST_DEPTHS:]
+    return sorted(levels.usable_cuts(source, len(source.taxonomy.leaves) // 2).values())[-MOST_DEPTHS:]
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
@@ -47,7 +35,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
 
 
 def paper(source: Pack, targets: Sequence[Pack]) -> Study:
-    """At those of the paper's cuts that merge half of the classes away: 9, 79 and 486 labels of 1,000, or these shares."""
+    """At the paper's cuts with at most half as many labels as classes: 9, 79 and 486 labels of 1,000, or these shares."""
     n_classes = len(source.taxonomy.leaves)
     depth_of = {n: depth for n, depth in levels.cuts(source).items() if n <= n_classes // 2}
     chosen = list(depth_of.values()) or depths(source)

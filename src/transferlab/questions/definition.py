@@ -1,4 +1,4 @@
-"""What a question is: a ready study whose levels follow from the images, with its preset and finding of the paper."""
+"""The definition of a question: a ready study, its version at the paper's levels, and the paper's finding."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Question(Definition):
     """A question that can be asked of any images.
 
     Args:
-        ask: the study, from the opened source and the targets' packs; it raises ``UserError`` where these leave no room for it.
-            The command line fills in source, targets, seeds, recipe and protocols.
-        paper: the same at the levels of Huh et al. (2016), or at these shares of another source.
-        finding: what the paper found, asked of one's own study at the paper's levels; None where it found nothing of the kind.
-        at_epochs: its conditions differ in images, so that the paper is also run at equal passes over each subset.
-        needs_target: it asks something of targets; if not, the source's own classes will do.
+        ask: makes the study from the source's and the targets' packs; raises ``UserError`` if they do not allow it. The command
+            line fills in source, targets, seeds, recipe and protocols.
+        paper: makes the study at the levels of Huh et al. (2016), or at the same shares of another source.
+        finding: the paper's finding on such a study; None if the paper has none.
+        at_epochs: whether its conditions differ in images, so that the paper is also run at equal passes over each subset.
+        needs_target: whether it needs a target other than the source's own classes.
     """
 
     ask: Ask

@@ -1,9 +1,9 @@
 """Does leaving out the target's classes hurt?   (Huh et al. 2016; experiment E6)
 
 The source without the classes that the targets are about, against the source without as many random other classes
-of as many images: the matched control, which tells "these classes" from "fewer classes".
+of as many images: the matched control, which separates "without these classes" from "with fewer classes".
 Cost with five seeds on two cores at 32 px: about 45 min (20 networks).
-Expect: the paper found nearly no loss. State which classes were left out: the removal is narrower than words suggest.
+Expect: the paper found nearly no loss. Always say which classes were left out: they are fewer than the words suggest.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
     shared = _of(source, matches)
     if not shared or len(shared) > len(source.taxonomy.leaves) // 2:
         vague = [name for _, found in matches for name in found.by_name]
-        told = f"; {len(vague)} of the targets' have no one synset in WordNet: {', '.join(vague[:6])}" if vague else ""
+        more = f"; {len(vague)} of the targets' have no one synset in WordNet: {', '.join(vague[:6])}" if vague else ""
         raise UserError(
-            f"{len(shared)} of the source's {len(source.taxonomy.leaves)} classes are, or lie under, a target's{told}",
+            f"{len(shared)} of the source's {len(source.taxonomy.leaves)} classes are, or lie under, a target's{more}",
             source.name,
             "map classes to WordNet with ?taxonomy=FILE.csv (columns class,wnid), or list those to leave out in a study "
             "file: designs.without(classes) and designs.without_matched(classes), as docs/extending.md shows",
@@ -62,7 +62,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
 def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     """PASCAL VOC's classes left out (229 of ImageNet's 1,000, 29 of Tiny ImageNet's 200), whatever the targets.
 
-    A source that is not in WordNet, or has none of them, is left without its targets' classes.
+    For a source that is not in WordNet, or has none of them, its targets' classes are left out.
     """
     taxonomy = source.taxonomy
     nodes = classlists.nodes(taxonomy, PASCAL) if classlists.is_wordnet(taxonomy) else ()
@@ -92,7 +92,7 @@ def _study(shared: Sequence[str], notes: Iterable[str], what: str = "the target'
 
 
 def _notes(source: Pack, matches: Sequence[tuple[str, Match]], shared: Sequence[str]) -> Iterator[str]:
-    """What was left out for which target's class, and what was not found, in sentences."""
+    """Sentences on what was left out for each target's classes, and on classes that were not found."""
     for target, found in matches:
         counts = ", ".join(f"{name} {len(leaves)}" for name, leaves in found.classes.items() if leaves)
         yield f"Left out for {target}: {counts or 'nothing'}."
@@ -106,7 +106,7 @@ def _notes(source: Pack, matches: Sequence[tuple[str, Match]], shared: Sequence[
 def _left_out(source: Pack, shared: Sequence[str]) -> Iterator[str]:
     called = ", ".join(_called(source, leaf) for leaf in shared)
     yield f"Left out in all, {len(shared)} of {len(source.taxonomy.leaves)} classes: {called}."
-    yield "What lies beside a target's class in the taxonomy stays in, however alike it looks (in WordNet a zebra is no horse)."
+    yield "Siblings of a target's class in the taxonomy stay in, however similar they look (in WordNet a zebra is not a horse)."
 
 
 def _called(source: Pack, leaf: str) -> str:

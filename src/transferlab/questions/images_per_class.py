@@ -13,34 +13,21 @@ from dataclasses import replace
 import numpy as np
 
 from transferlab import designs
+from transferlab.answers import published
 from transferlab.answers.points import points
-from transferlab.answers.published import (
-    OWN,
-    OWN_HEAD,
-    Finding,
-    conditions_of,
-    finding_on,
-    mean_of,
-    minus,
-    nearest,
-    over_targets,
-    scores_of,
-    share,
-)
 from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import steps
 from transferlab.errors import UserError
 from transferlab.questions import levels
 from transferlab.questions.definition import Question
-from transferlab.questions.levels import class_sizes
 from transferlab.specs import Pack, Study
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
-    """Levels are shares of the median class size; smaller classes keep all that they have, and the report says so."""
-    median = int(np.median(class_sizes(source)))
+    """Levels are shares of the median class size; smaller classes keep all their images."""
+    median = int(np.median(levels.class_sizes(source)))
     counts = sorted({max(1, round(share * median)) for share in SHARES})
     if len(counts) < 2:
         raise UserError(
@@ -69,21 +56,21 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     )
 
 
-def finding(study: StudyAnswers) -> Finding:
+def finding(study: StudyAnswers) -> published.Finding:
     """F1: half of the images cost the targets a smaller share of their score than they cost the source task."""
-    whole = max(conditions_of(study), key=lambda c: c.n_images)
-    half = nearest(study, whole.n_images / 2, lambda c: c.n_images)
-    own = [scores_of(study, c.name, OWN, OWN_HEAD) for c in (whole, half)]
-    of_source = share(minus(*own), own[0])
-    best = over_targets(study, whole.name)
-    of_targets = share(minus(best, over_targets(study, half.name)), best)
-    return finding_on(
+    whole = max(published.conditions_of(study), key=lambda c: c.n_images)
+    half = published.nearest(study, whole.n_images / 2, lambda c: c.n_images)
+    own = [published.scores_of(study, c.name, published.OWN, published.OWN_HEAD) for c in (whole, half)]
+    of_source = published.share(published.minus(*own), own[0])
+    best = published.over_targets(study, whole.name)
+    of_targets = published.share(published.minus(best, published.over_targets(study, half.name)), best)
+    return published.finding_on(
         "F1", "Half of the images cost little on transfer, and less than on the source task itself.",
         "500 instead of about 1,000 images a class cost 1.3 to 1.5 points of detection mAP (the project page and a reader's "
         "note on the figure differ); transfer falls more slowly than accuracy on ImageNet.",
-        minus(of_source, of_targets), (0.0, np.inf),
-        f"from {whole.n_images:,} to {half.n_images:,} images the targets lose {points(mean_of(of_targets))} % of their score "
-        f"and the source's own task {points(mean_of(of_source))} %, a difference of {{}} points",
+        published.minus(of_source, of_targets), (0.0, np.inf),
+        f"from {whole.n_images:,} to {half.n_images:,} images the targets lose {points(published.mean_of(of_targets))} % of their score "
+        f"and the source's own task {points(published.mean_of(of_source))} %, a difference of {{}} points",
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Does more data always help?   (Huh et al. 2016, the last section; experiment E7)
 
-The classes are divided into halves A and B, at random and as far apart in the taxonomy as it allows ("minimal"),
+The classes are divided into halves A and B, at random and as far apart in the taxonomy as possible ("minimal"),
 and networks of A, of B and of A+B are compared at a fixed number of examples seen.
 Cost with five seeds on two cores at 32 px: about 1 h 15 min (35 networks).
 Expect: the paper found cases where A+B is no better than A.
@@ -47,12 +47,12 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
 
 
 def paper(source: Pack, targets: Sequence[Pack]) -> Study:
-    """The same halves; besides the targets, the last layer of each network is fitted anew to all of the source's classes."""
+    """The same halves; besides the targets, each network's last layer is refitted to all of the source's classes."""
     return replace(study(source, targets), targets=("source",), protocols=(Protocol("probe"), Protocol("refit")))
 
 
 def finding(study: StudyAnswers) -> Finding:
-    """F5, second part: there is a half to which adding the other half brings no more than a point."""
+    """F5, second part: for one of the halves, adding the other gains at most a point."""
     *parts, whole = (c.name for c in conditions_of(study))
     gains = {part: minus(over_targets(study, whole), over_targets(study, part)) for part in parts}
     least = min((part for part in parts if gains[part]), key=lambda part: mean_of(gains[part]), default=parts[0])

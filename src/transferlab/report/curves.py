@@ -1,4 +1,4 @@
-"""Figures of what is foretold: the curve over images per class, and the parabola over the ratio of classes to images."""
+"""Figures of fitted curves: the scaling law over images per class, and the parabola over classes / images per class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAND = "#dfe3e8"
 
 
 def forecast_figure(forecast: Forecast, unit: str) -> str:
-    """Measured means, the saturating law with its band, and the doubled size hollow with its interval; SVG text."""
+    """Measured means, the saturating law with its band, and the prediction for the doubled size, hollow; SVG text."""
     assert forecast.curve is not None and forecast.next is not None and forecast.check is not None
     with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
@@ -27,10 +27,10 @@ def forecast_figure(forecast: Forecast, unit: str) -> str:
         axes.plot(x, value, color=GREY, linewidth=1.2, zorder=2)
         sizes = [*forecast.sizes.tolist(), forecast.next.size]
         axes.plot(np.log2(forecast.sizes), 100 * forecast.means, "D", color=INK, markersize=5.5, zorder=4)
-        new, told = np.log2(forecast.next.size), forecast.next
-        axes.plot([new, new], [100 * told.low, 100 * told.high], color=INK, linewidth=1.2, zorder=3)
+        new, doubled = np.log2(forecast.next.size), forecast.next
+        axes.plot([new, new], [100 * doubled.low, 100 * doubled.high], color=INK, linewidth=1.2, zorder=3)
         axes.plot(
-            [new], [100 * told.value], "D", markerfacecolor="white", markeredgecolor=INK, markersize=6.5, zorder=4
+            [new], [100 * doubled.value], "D", markerfacecolor="white", markeredgecolor=INK, markersize=6.5, zorder=4
         )
         axes.set_xticks(np.log2(sizes), [f"{size:,.0f}" for size in sizes])
         axes.minorticks_off()
@@ -41,7 +41,7 @@ def forecast_figure(forecast: Forecast, unit: str) -> str:
 
 
 def division_figure(division: Division) -> str:
-    """The mean score of every way to spend the budget, the parabola, and the best ratio with its interval; SVG text."""
+    """The mean score of each way to spend the budget, the parabola, and the best ratio with its interval; SVG text."""
     with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
@@ -51,10 +51,10 @@ def division_figure(division: Division) -> str:
             axes.axvspan(low, high, color=BAND, linewidth=0, zorder=0)
             axes.axvline(np.log2(division.ratio), color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
         x = np.linspace(float(places[0]), float(places[-1]), 60)
-        constant, slope, bend = division.parabola
+        constant, slope, curvature = division.parabola
         from_middle = x - places.mean()
         axes.plot(
-            x, 100 * (constant + slope * from_middle + bend * from_middle**2), color=GREY, linewidth=1.2, zorder=2
+            x, 100 * (constant + slope * from_middle + curvature * from_middle**2), color=GREY, linewidth=1.2, zorder=2
         )
         axes.plot(places, 100 * division.means, "D", color=INK, markersize=5.5, zorder=4)
         axes.set_xticks(places, [f"{way.classes} × {way.images}" for way in division.ways])

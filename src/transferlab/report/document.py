@@ -1,4 +1,4 @@
-"""A report as data: sections of blocks that know nothing of HTML, Markdown or JSON."""
+"""A report as data: sections made of blocks, independent of HTML, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 from transferlab.answers.points import points
 
-FRACTION = "fraction"  # the unit of scores, shares and their differences: 0.01 is one per cent, or one point
+FRACTION = "fraction"  # the unit of scores, shares and their differences: 0.01 is 1 %, or one point
 UNKNOWN = "–"
 
 
 @dataclass(frozen=True)
 class Number:
-    """A quantity with its unit and, where it has one, its 95 % interval; None or NaN where it is unknown."""
+    """A quantity with its unit and, if it has one, its 95 % interval; None or NaN if it is unknown."""
 
     value: float | None
     unit: str
@@ -22,14 +22,14 @@ class Number:
     high: float | None = None
 
     def facts(self) -> dict[str, float | str | None]:
-        """The number as plain JSON data; what is not finite becomes None."""
+        """The number as plain JSON data; values that are not finite become None."""
         parts = {"value": self.value, "low": self.low, "high": self.high}
         return {**{k: v if v is not None and math.isfinite(v) else None for k, v in parts.items()}, "unit": self.unit}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: its text, and what stands beside and below it in small letters."""
+    """One cell of a table: its text, and small text beside and below it."""
 
     text: str
     beside: str = ""
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title and what stands below it; columns of numbers are set right."""
+    """A column: its title, and small text below it; columns of numbers are right-aligned."""
 
     title: str
     numeric: bool = False
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row, the first cell its heading; ``quiet`` rows, those of controls, are grey."""
+    """A row whose first cell is its heading; ``quiet`` rows, those of controls, are grey."""
 
     cells: tuple[Cell, ...]
     quiet: bool = False
@@ -87,14 +87,14 @@ class Callout:
 
 @dataclass(frozen=True)
 class Definitions:
-    """Terms, each with what is said of it."""
+    """Terms, each with its description."""
 
     pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG figure or a PNG sheet of images: its name (for a file), its content in words, its bytes, its caption."""
+    """An SVG figure or a PNG sheet of images: its file name, its content in words, its bytes, its caption."""
 
     name: str
     alt: str
@@ -105,7 +105,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one form, side by side where there is room."""
+    """Pictures of one form, side by side if there is room."""
 
     pictures: tuple[Picture, ...]
 
@@ -115,7 +115,7 @@ Block = Heading | Text | Callout | Table | Pictures | Definitions
 
 @dataclass(frozen=True)
 class Section:
-    """One section: its name, its title ("" for none), its blocks, and the same facts as plain data for JSON."""
+    """One section: its name, its title ("" for none), its blocks, and its data for JSON."""
 
     name: str
     title: str
@@ -148,7 +148,7 @@ class Document:
 
 
 def row(*cells: Cell | str, quiet: bool = False) -> Row:
-    """A row of cells, some of which are mere text."""
+    """A row of cells, given as cells or as text."""
     return Row(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells), quiet)
 
 
@@ -163,5 +163,5 @@ def numbers(*titles: str) -> tuple[Column, ...]:
 
 
 def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    """Limits, 0…1, in points."""
+    """The limits of an interval, 0…1, in points."""
     return UNKNOWN if low is None or high is None else f"{points(low, signed=signed)} to {points(high, signed=signed)}"

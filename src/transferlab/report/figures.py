@@ -1,4 +1,4 @@
-"""Figures: estimates and scores in, SVG out; the same bytes for the same numbers, legible without colour vision."""
+"""Figures: from estimates and scores to SVG; the same numbers give the same bytes, and colour alone tells nothing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from matplotlib.figure import Figure
 
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.points import points
-from transferlab.answers.study import ConditionFacts, StudyAnswers
+from transferlab.answers.study import StudyAnswers
+from transferlab.planned import NamedCondition
 from transferlab.specs import TargetFacts
 
 INK, GREY, RULE = "#1b1b1b", "#5f6368", "#d9dce0"
-PLAIN_DASH = (4.0, 2.0)  # of a control that brings none
+PLAIN_DASH = (4.0, 2.0)  # of a control whose definition has none
 TINTS = ("#8fb8d8", "#c3dbec")  # of neighbouring labels
-LEAST_SHARE = 0.004  # of the images; smaller labels are drawn as one grey rest
-WIDTH = 4.6  # inches; narrow, so that letters can be read on a phone
-MOST_LEVEL = 40  # letters that the names below an axis may have before they stand aslant
+LEAST_SHARE = 0.004  # of the images; smaller labels are drawn together in grey
+WIDTH = 4.6  # inches; narrow, so that the text is legible on a phone
+MOST_LEVEL = 40  # characters below an axis; longer names are rotated
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "transferlab", "svg.fonttype": "none", "text.parse_math": False, "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"], "font.size": 10, "axes.edgecolor": GREY,
@@ -31,7 +32,7 @@ STYLE: dict[str, Any] = {
 
 
 def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
-    """One target: every seed's points joined, their mean, the controls and the level of guessing; SVG text."""
+    """One target: each seed's scores, their mean, the controls and the level of guessing; SVG text."""
     with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
@@ -83,7 +84,7 @@ def forest_figure(estimates: Sequence[Estimate]) -> str:
 
 
 def shares_figure(study: StudyAnswers) -> str:
-    """One bar a label set, divided into its labels' shares of the images, the largest first; SVG text."""
+    """One bar for each label set, divided into its labels' shares of the images, the largest first; SVG text."""
     with mpl.rc_context(cast(Any, STYLE)):
         drawn = with_shares(study)
         figure = Figure(figsize=(WIDTH, 0.9 + 0.5 * len(drawn)), layout="constrained")
@@ -97,7 +98,9 @@ def shares_figure(study: StudyAnswers) -> str:
                         left + share / 2, place, short(name, int(share / 2.4)), ha="center", va="center", fontsize=8
                     )
                 left += share
-            axes.barh(place, 100 - left, left=left, height=0.62, color=RULE, linewidth=0)  # too small to be seen alone
+            axes.barh(
+                place, 100 - left, left=left, height=0.62, color=RULE, linewidth=0
+            )  # the labels too small to be visible
         axes.set_yticks(range(len(drawn)), [f"{short(c.name, 24)}\n{c.effective_labels:.1f} effective"
                                             for c in reversed(drawn)], fontsize=8)  # fmt: skip
         axes.set_xlim(0, 100)
@@ -107,29 +110,29 @@ def shares_figure(study: StudyAnswers) -> str:
 
 
 def describe_shares(study: StudyAnswers) -> str:
-    """The label sets' numbers in words."""
-    told = [f"{c.name}: {c.n_labels} labels, {c.effective_labels:.1f} effective, largest {c.shares[0][0]} "
+    """The figure's numbers in words, for readers who cannot see it."""
+    sets = [f"{c.name}: {c.n_labels} labels, {c.effective_labels:.1f} effective, largest {c.shares[0][0]} "
             f"{points(c.largest_share)} %" for c in with_shares(study)]  # fmt: skip
-    return f"Shares of the labels. {'; '.join(told)}."
+    return f"Shares of the labels. {'; '.join(sets)}."
 
 
-def with_shares(study: StudyAnswers) -> list[ConditionFacts]:
+def with_shares(study: StudyAnswers) -> list[NamedCondition]:
     """The conditions whose labels merge classes."""
     return [c for c in study.conditions if c.shares]
 
 
 def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
-    """The figure's numbers in words, for those who cannot see it."""
+    """The numbers of a target's scores figure in words, for readers who cannot see it."""
     parts: list[str] = []
     for condition in study.conditions:
         values = _values(study, condition.name, target.name, protocol)
         if values:
-            parts.append(f"{condition.display} {points(float(np.mean(values)))}")
+            parts.append(f"{condition.title} {points(float(np.mean(values)))}")
     return f"{target.name}, {target.metric} in percent, mean over seeds: {'; '.join(parts)}; guessing {guessing(target.chance)}."
 
 
 def guessing(chance: float) -> str:
-    """The level of guessing in words; a target whose pack is gone has none."""
+    """The score of guessing in words."""
     return "unknown" if np.isnan(chance) else f"{points(chance)} %"
 
 
@@ -140,7 +143,7 @@ def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol
         if values:
             level, colour = 100 * float(np.mean(values)), control.colour or GREY
             axes.axhline(level, color=colour, linestyle=(0, control.dash or PLAIN_DASH), linewidth=1.3, zorder=2)
-            lines.append((level, short(control.display), colour))
+            lines.append((level, short(control.title), colour))
     if not np.isnan(target.chance):
         axes.axhline(100 * target.chance, color=GREY, linestyle=(0, (1, 3)), linewidth=1.1)
         lines.append((100 * target.chance, "guessing", GREY))
@@ -148,14 +151,14 @@ def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol
     axes.set_ylim(max(0.0, low - 0.04 * (high - low)), high)
     low, high = axes.get_ylim()
     gap, last = 0.062 * (high - low), -np.inf
-    for level, name, colour in sorted(lines):  # labels beside their lines, pushed apart where they would overlap
+    for level, name, colour in sorted(lines):  # labels beside their lines, moved apart if they would overlap
         last = max(level, last + gap)
         axes.annotate(name, (1.0, last), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
                       va="center", fontsize=8.5, color=colour, annotation_clip=False)  # fmt: skip
 
 
 def _places(study: StudyAnswers) -> list[float]:
-    """Where conditions stand: by the logarithm of their factor where all have one, else evenly."""
+    """Positions of the conditions: the logarithm of their factors if all have one, else evenly spaced."""
     shown = [c for c in study.conditions if not c.is_control]
     factors = [c.factor for c in shown]
     if all(f is not None and f > 0 for f in factors) and len(set(factors)) > 1:
@@ -176,7 +179,7 @@ def _score(study: StudyAnswers, condition: str, seed: int, target: str, protocol
 
 
 def short(text: str, most: int = 22) -> str:
-    """A name that fits its place in a figure."""
+    """A name, shortened to so many characters."""
     kept = "".join(c if c.isprintable() else " " for c in text)
     return kept if len(kept) <= most else kept[: most - 1] + "…"
 
@@ -184,7 +187,7 @@ def short(text: str, most: int = 22) -> str:
 def svg(figure: Figure) -> str:
     """A figure as SVG text without a date."""
     held = io.StringIO()
-    with warnings.catch_warnings():  # letters that its font lacks are drawn by the reader's
+    with warnings.catch_warnings():  # the reader's font draws those
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(held, format="svg", metadata={"Date": None})
     return held.getvalue()

@@ -1,6 +1,6 @@
-"""From the store to what a report shows: scores, estimates, checks, what is missing, samples and provenance.
+"""From a store to what a report shows: scores, estimates, checks, missing cells, sample images and provenance.
 
-All that answers need lies in the plan and the cells; packs are opened for pictures only.
+Plans and cells hold everything that answers need; packs are opened for pictures only.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from numpy.typing import NDArray
 from transferlab.answers.contrast import MEAN, estimates
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.sentences import sentence, summary
-from transferlab.answers.study import Check, ConditionFacts, Missing, Score, StudyAnswers
+from transferlab.answers.study import Check, Missing, Score, StudyAnswers
+from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
 from transferlab.origins.definition import Comparison
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Plan, restored
-from transferlab.report.beyond import Further, beyond
+from transferlab.report.analyses import Measured, analyses
 from transferlab.report.method import measured_how
-from transferlab.report.results import Records, Results, metrics_of, results_of
-from transferlab.runners.packs import find
-from transferlab.specs import Contrast
+from transferlab.report.results import Records, Results, metrics_of, pack_of, results_of
 from transferlab.transfer.metrics.top1 import TOP1
 
 N_SAMPLES = 24
 OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
-ALARM = "Do not trust the rest before this is explained."
+ALARM = "Do not trust the other results until this is explained."
+NO_PACK = "The source's pack no longer exists, so sample images are left out."
 NOT_RUN, NOT_TRAINED = "not run yet", "its pre-training is missing"
 Row = dict[str, str | int | float | None]
 
 
 def all_answers(store: Store, study: str | None = None) -> list[StudyAnswers]:
-    """Every study of a store (or those of one name), answered, in the order in which they were last run.
+    """The answers of every study of a store, or of those of one name, in the order in which they were last run.
 
     Raises:
         UserError: no study has been run there, or none of this name.
@@ -62,7 +62,7 @@ def identities(store: Store, study: str | None) -> list[str]:
 
 
 def answers(store: Store, identity: str) -> StudyAnswers:
-    """One study, answered from what the store has of it; what is missing is named."""
+    """The answers of one study, from what the store holds; missing cells are listed."""
     plan = restored(store.studies()[identity])
     if not isinstance(plan, Plan):
         raise UserError("the stored study cannot be read", identity, "run the study's command again")
@@ -70,30 +70,24 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     together, apart = (
         [results_of(store, plan, t, records) for t in plan.targets if t.apart == alone] for alone in (False, True)
     )
-    floor = next((c.name for c in plan.conditions if c.is_floor), None)
     explored: tuple[Estimate, ...] = ()
-    if floor is not None and any(each.scores.get(floor) for each in (*together, *apart)):
-        gain = Contrast(f"{plan.reference} against {floor}", {plan.reference: 1.0, floor: -1.0}, 0.0)
-        explored = estimates([gain], together, apart)
-    conditions = tuple(_conditions(plan))
+    if plan.floor is not None and any(each.scores.get(plan.floor.name) for each in (*together, *apart)):
+        explored = estimates([compare(plan.reference, plan.floor.name, 0.0)], together, apart)
     samples = _samples(store, plan)
-    notes = [*plan.notes, *(samples if isinstance(samples, tuple) else ()), *plan.source.notes, *_absent(plan)]
+    notes = [*plan.notes, *([NO_PACK] if samples is None else []), *plan.source.notes, *_from_outside(plan)]
+    subsets = {c.name: tuple(t.cell.subset for t in plan.trainings if t.condition == c.name) for c in plan.conditions}
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
-        conditions=conditions, targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
+        conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=estimates(plan.contrasts, together, apart), exploratory=explored,
-        checks=tuple(_checks(plan, floor, together)), missing=tuple(_missing(store, plan)),
-        samples=samples if isinstance(samples, dict) else {}, protocol=measured_how(plan),
-        provenance=_provenance(store, plan, records), notes=tuple(notes),
-        **beyond(Further(store, plan, conditions, together, apart)),
+        checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan)), samples=samples or {},
+        protocol=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
+        **analyses(Measured(store, plan, together, apart)),
     )  # fmt: skip
 
 
 def table_rows(store: Store, study: str | None = None) -> list[Row]:
-    """One row per cell and metric of every study (or those of one name), in the plans' order.
-
-    Nothing in it depends on when it was made.
-    """
+    """One row per cell and metric of every study, or of those of one name, in the plans' order; without times."""
     rows: list[Row] = []
     stored = store.studies()
     for identity in identities(store, study) if study else stored:
@@ -114,18 +108,8 @@ def _row(plan: Plan, *cells: str | int | float) -> Row:
     return {"study": plan.name, "source": plan.source.name, **dict(zip(columns, cells, strict=True))}
 
 
-def _conditions(plan: Plan) -> Iterator[ConditionFacts]:
-    """Every condition and control as its first seed drew it."""
-    for c in plan.conditions:
-        digests = tuple(t.cell.subset for t in plan.trainings if t.condition == c.name)
-        yield ConditionFacts(
-            c.name, c.is_control, c.n_images, c.n_labels, c.effective_labels, c.largest_share, digests, c.factor, tuple(c.shares),
-            c.title if c.is_control else "", c.explained, c.colour, tuple(c.dash), c.is_floor,
-        )  # fmt: skip
-
-
 def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:
-    """Every score that a report shows, under the study's first protocol first."""
+    """Every score that a report shows, those of the study's first protocol first."""
     for training in plan.trainings:
         key = source_key(training.key)
         value = metrics_of(store.record(key)).get(TOP1.name)
@@ -147,21 +131,20 @@ def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:
             yield Score(t.condition, t.seed, target.name, name, metric, value, t.key, beside[t.key])
 
 
-def _checks(plan: Plan, floor: str | None, results: Sequence[Results]) -> Iterator[Check]:
-    """What the controls say of the study's soundness."""
+def _checks(plan: Plan, results: Sequence[Results]) -> Iterator[Check]:
+    """The controls' checks of the study."""
 
     def between(condition: str, base: str) -> Sequence[Estimate]:
-        contrast = Contrast(f"{condition} against {base}", {condition: 1.0, base: -1.0}, 0.0)
-        return [e for e in estimates([contrast], results) if e.n_seeds]
+        return [e for e in estimates([compare(condition, base, 0.0)], results) if e.n_seeds]
 
     controls = {c.name for c in plan.conditions if c.is_control}
     for origin in ORIGINS.values():
         if origin.name in controls and origin.check is not None:
-            yield origin.check(Comparison(plan.reference, floor, between))
+            yield origin.check(Comparison(plan.reference, plan.floor, between))
 
 
-def _absent(plan: Plan) -> Iterator[str]:
-    """What of the plan is defined outside the package, and what this report cannot say without it."""
+def _from_outside(plan: Plan) -> Iterator[str]:
+    """The plan's definitions from outside the package, and the controls among them that are not available here."""
     for each in plan.brought:
         yield f"The {each.kind} {each.name} is defined in {each.place}, not in transferlab."
         if each.kind == ORIGINS.kind and each.name not in ORIGINS:
@@ -169,7 +152,7 @@ def _absent(plan: Plan) -> Iterator[str]:
 
 
 def _missing(store: Store, plan: Plan) -> list[Missing]:
-    """Every cell that is not there, those that failed first."""
+    """Every cell without a result, those that failed first."""
     failures, names = store.failures(), {t.digest: t.name for t in plan.targets}
     untrained = {t.key for t in plan.trainings if not store.has(t.key)}
     cells = [(t.key, t.key, t.condition, t.seed, "pre-training") for t in plan.trainings]
@@ -183,12 +166,11 @@ def _missing(store: Store, plan: Plan) -> list[Missing]:
     return sorted(found, key=lambda m: m.reason in (NOT_RUN, NOT_TRAINED))
 
 
-def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]] | tuple[str]:
-    """The first images of each condition's first subset, spread over its labels; a sentence where the pack is gone."""
-    try:
-        pack = find(store, plan.source)
-    except UserError:
-        return ("The source's pack is gone, so its sample images are left out.",)
+def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]] | None:
+    """The first images of each condition's first subset, spread over its labels; None if the pack no longer exists."""
+    pack = pack_of(store, plan.source)
+    if pack is None:
+        return None
     found: dict[str, NDArray[np.uint8]] = {}
     for condition in plan.conditions:
         digests = [t.cell.subset for t in plan.trainings if t.condition == condition.name]
@@ -206,9 +188,7 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[t
     done = [*trained, *(r for r in records.values() if r)]
     made: dict[str, Any] = done[-1]["made_by"] if done else {}
     seconds = sum(float(r["seconds"]) for r in done)
-    versions = [
-        f"{k} {made[k]}" for k in ("transferlab", "python", "torch", "torchvision", "timm", "numpy") if k in made
-    ]
+    packages = ("transferlab", "python", "torch", "torchvision", "timm", "numpy")
     return (
         ("Command", str(note.get("command", "not kept"))),
         ("Study", plan.identity),
@@ -218,33 +198,31 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[t
         ("Seeds", f"0 to {plan.seeds - 1}"),
         ("Machine", f"{made.get('machine', 'unknown')}, {plan.device}, {plan.precision}, "
                     f"{made.get('threads', '?')} threads a worker"),
-        ("Versions", ", ".join(versions)),
+        ("Versions", ", ".join(f"{name} {made[name]}" for name in packages if name in made)),
         ("Cells", f"{len(done)} done, {seconds:,.0f} seconds of work in all"),
     )  # fmt: skip
 
 
 def headline(study: StudyAnswers) -> list[str]:
-    """The study's answer in few sentences: alarms, then ``answer``."""
+    """The study's answer in a few sentences: alarms, then ``answer``."""
     return [*(f"{ALARM} {check.sentence}" for check in study.checks if check.alarm), *answer(study)]
 
 
 def answer(study: StudyAnswers) -> list[str]:
-    """The declared contrasts in words, over the mean of the targets (or the one target), and what is sure on each.
+    """The declared contrasts in words, on the mean over targets or the only target, and settled ones on each target.
 
-    Targets that lead come first, such as the source's own classes where they are what the question asks about.
+    Targets that lead come first, for example the source's own classes if the question is about them.
     """
-    names = [target.name for target in study.targets]
+    names, titles = [target.name for target in study.targets], study.titles
     of = {name: [e for e in study.estimates if e.target == name] for name in (MEAN, *names)}
+    said = {name: [sentence(e, study.unit, titles) for e in of[name]] for name in of}
     if len(names) == 1:
-        return _said([summary(of[names[0]], study.unit), *(sentence(e, study.unit) for e in of[names[0]])])
+        return [*filter(None, [summary(of[names[0]], study.unit)]), *said[names[0]]]
     leading = [target.name for target in study.targets if target.leads]
-    first = [sentence(e, study.unit) for name in leading for e in of[name]]
+    first = [line for name in leading for line in said[name]]
     short = summary(of[MEAN], study.unit, "In short, on average over these targets")
-    sure = {name: [e for e in of[name] if e.verdict.settled] for name in names if name not in leading}
-    single = [summary(of[name], study.unit, f"On {name}") for name in sure if short and sure[name]]
-    alone = [sentence(e, study.unit) for name in sure if not short for e in sure[name]]
-    return _said([*first, short, *single, *(sentence(e, study.unit) for e in of[MEAN]), *alone])
-
-
-def _said(lines: Sequence[str | None]) -> list[str]:
-    return [line for line in lines if line]
+    settled = {name: [e for e in of[name] if e.verdict.settled] for name in names if name not in leading}
+    if short:
+        single = [summary(of[name], study.unit, f"On {name}") for name, found in settled.items() if found]
+        return [*first, short, *filter(None, single), *said[MEAN]]
+    return [*first, *said[MEAN], *(sentence(e, study.unit, titles) for found in settled.values() for e in found)]

@@ -1,4 +1,4 @@
-"""A report as one self-contained page without scripts, inert whatever names it shows."""
+"""A report as one self-contained HTML page without scripts; no name that it shows can do harm."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def html(document: Document) -> str:
 
 
 def _inert(value: object) -> object:
-    """What a template prints, without control and direction characters; escaping is Jinja's."""
-    if isinstance(value, str) and not isinstance(value, Markup):  # what a macro made has been through here
+    """A value without control and direction characters; Jinja escapes it."""
+    if isinstance(value, str) and not isinstance(value, Markup):  # the output of a macro has been through here
         return printable(value)
     return value
 

@@ -6,7 +6,7 @@ import json
 
 from transferlab.report.document import Document, Number, Section
 
-SCHEMA = 1  # raised whenever a key changes its meaning or goes
+SCHEMA = 1  # increased whenever a key is removed or changes its meaning
 
 
 def json_text(document: Document) -> str:
@@ -23,4 +23,4 @@ def _facts(sections: tuple[Section, ...]) -> dict[str, object]:
 def _plain(value: object) -> object:
     if isinstance(value, Number):
         return value.facts()
-    raise TypeError(f"{type(value).__name__} is no plain data")
+    raise TypeError(f"{type(value).__name__} is not plain data")

@@ -21,7 +21,7 @@ from transferlab.report.document import (
 
 
 def markdown(document: Document, folder: str) -> tuple[str, dict[str, bytes]]:
-    """The report's text, and by file name the pictures that it expects in a folder of this name."""
+    """The report's text, and its pictures by the file name that they must have in a folder of this name."""
     files: dict[str, bytes] = {}
     lines: list[str] = []
     for section in document.overview:
@@ -82,7 +82,7 @@ def _cells(head: Cell, *rest: Cell) -> list[str]:
 
 
 def _text(value: str) -> str:
-    """Text that formats nothing and breaks no table."""
+    """Text with all of Markdown's special characters escaped."""
     kept = "".join(c if c.isprintable() else " " for c in value)
     kept = kept.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|$~])", r"\\\1", kept)

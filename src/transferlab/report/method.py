@@ -1,4 +1,4 @@
-"""How a study was measured, in words: training, transfer, intervals."""
+"""How a study was done, in words: pre-training, transfer, intervals."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
                       f"{recipe.weight_decay}, label smoothing {recipe.label_smoothing}"),
         ("Augmentation", ", ".join(step for step in steps if step) or "none"),
         ("Transfer", "; ".join(p.explained for p in plan.protocols)),
-        ("Choices", "every choice is made on validation images; test labels are read once, afterwards"),
-        ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened "
-                      "by what new test images would add; Holm over the declared contrasts"),
+        ("Choices", "every choice is made on validation images; test labels are read once, at the end"),
+        ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened by "
+                      "the variance that new test images would add; Holm's adjustment over the declared contrasts"),
     )  # fmt: skip
 
 
 def _length_in_words(recipe: Recipe) -> str:
-    """The recipe's length, and what is therefore compared."""
+    """The length of pre-training, and what it means for the comparison."""
     length = recipe.length
     if isinstance(length, Examples):
-        return f"{length.n:,} examples seen, the same for every condition (fewer images are seen more often)"
+        return f"{length.n:,} examples seen, the same for every condition (smaller subsets are seen more often)"
     if isinstance(length, Epochs):
         return f"{length.n} passes over each subset (larger subsets are trained longer)"
-    return f"until the validation loss is flat, at most {length.max_examples:,} examples"
+    return f"until the validation loss stops falling, at most {length.max_examples:,} examples"

@@ -1,4 +1,4 @@
-"""The report of some studies: its sections made one by one, then written as HTML, Markdown or JSON."""
+"""The report of one or more studies: its sections are made one by one, then written as HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from transferlab.report.sections.definition import SectionDefinition
 
 Format = Literal["html", "md", "json"]
 Subject = TypeVar("Subject")
-# Each gives the report's text, and by name the files that it expects in a folder of the given name.
+# From a document and a folder's name to the report's text, and the files of that folder by name.
 WRITERS: Mapping[Format, Callable[[Document, str], tuple[str, dict[str, bytes]]]] = {
     "html": lambda document, _: (html(document), {}), "md": markdown, "json": lambda document, _: (json_text(document), {}),
 }  # fmt: skip
 
 
 def check_out(out: Path) -> None:
-    """Refuse a place where no report can be written, before any work for it.
+    """Refuse a place where no report can be written, before any work is done.
 
     Raises:
-        UserError: the file's folder is not there, or the file is a folder.
+        UserError: the folder does not exist, or the path is a folder.
     """
     if not out.parent.is_dir():
-        raise UserError("there is no such folder", str(out.parent), "make it, or name a file elsewhere with --out")
+        raise UserError("there is no such folder", str(out.parent), "create it, or choose another place with --out")
     if out.is_dir():
         raise UserError("this is a folder", str(out), "name a file in it, for example report.html")
 
@@ -42,7 +42,7 @@ def render(
     studies: Sequence[StudyAnswers], out: Path, form: Format,
     sections: Iterable[SectionDefinition[StudyAnswers]] = tuple(SECTIONS.values()),
 ) -> bool:  # fmt: skip
-    """Write the report of these studies; whether every section could be made.
+    """Write the report of these studies; returns whether every section could be made.
 
     Raises:
         UserError: the file cannot be written.
@@ -58,20 +58,20 @@ def render(
 
 
 def document(studies: Sequence[StudyAnswers], sections: Sequence[SectionDefinition[StudyAnswers]]) -> Document:
-    """The report of these studies; a section that fails is replaced by its reason."""
+    """The report of these studies; a section that fails is replaced by the reason."""
     chapters = tuple(Chapter(s.name, s.question or s.name, _made(sections, s)) for s in studies)
     return Document(f"transferlab: {', '.join(s.name for s in studies)}", _made(OVERVIEW, studies), chapters)
 
 
 def _made(definitions: Sequence[SectionDefinition[Subject]], subject: Subject) -> tuple[Section, ...]:
-    """The sections that apply; the traceback of one that fails goes to standard error."""
+    """The sections that apply; if one fails, its traceback goes to standard error."""
     sections: list[Section] = []
     for each in definitions:
         try:
             if each.applies(subject):
                 content = each.content(subject)
                 sections.append(Section(each.name, each.title, tuple(content.blocks), content.data))
-        except Exception as error:  # noqa: BLE001  the other sections are still right, and the reader gets them
+        except Exception as error:  # noqa: BLE001  the other sections are still correct
             for line in traceback.format_exc().splitlines():
                 say(line)
             reason = f"{type(error).__name__}: {error}"

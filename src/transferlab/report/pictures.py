@@ -19,7 +19,7 @@ def svg_picture(text: str, alt: str, name: str, caption: str = "") -> Picture:
 
 
 def sheet_picture(name: str, images: NDArray[np.uint8], alt: str = "", caption: str = "") -> Picture:
-    """Up to 24 images in rows of eight, or of four if they are large: on a phone a row is 350 px wide."""
+    """Images in rows of eight, or of four if they are large: on a phone a row is 350 px wide."""
     side, gap = images.shape[1], 1
     columns = 8 if side <= LARGE else 4
     n_rows = -(-len(images) // columns)

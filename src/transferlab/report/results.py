@@ -1,4 +1,4 @@
-"""One target's results as contrasts take them: scores and per-example values of the cells that are compared."""
+"""One target's results in the form that contrasts need: scores and per-example results of the cells that are compared."""
 
 from __future__ import annotations
 
@@ -10,23 +10,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.answers.contrast import Results
+from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
-from transferlab.planned import Plan
-from transferlab.specs import TargetFacts
+from transferlab.planned import Plan, SourceFacts
+from transferlab.runners.packs import find
+from transferlab.specs import Pack, TargetFacts
 from transferlab.transfer.metrics import METRICS
 
 Records = Mapping[str, dict[str, Any] | None]
 
 
+def pack_of(store: Store, facts: SourceFacts | TargetFacts) -> Pack | None:
+    """The pack of a source or target; None if it no longer exists."""
+    try:
+        return find(store, facts)
+    except UserError:
+        return None
+
+
 def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
-    """A cell's metrics by name; none where there is no cell."""
+    """A cell's metrics by name; none if there is no cell."""
     return {} if record is None else cast("dict[str, float]", record["metrics"])
 
 
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
-    """Scores and per-example values of one target, under the protocols by which its conditions are compared.
+    """Scores and per-example results of one target, under the protocols by which its conditions are compared.
 
-    Where a metric's definition is not here, intervals still include new test images if the metric is a plain mean over images.
+    Where a metric's definition is not available here, intervals still include new test images if the metric is a plain mean over
+    images.
     """
     metric = METRICS.get(target.metric)
     array = target.rows if metric is None else metric.rows if metric.each is not None else ""

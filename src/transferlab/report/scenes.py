@@ -1,4 +1,4 @@
-"""Detections drawn on test images: good ones and bad ones, chosen by rules."""
+"""Detections drawn on test images: correct and wrong ones, and missed objects, chosen by fixed rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 class Marked(NamedTuple):
-    """A box to be shown: the image's place in the test, its edges in pixels of the original, and its caption."""
+    """A box to draw: the image's index in the test set, its edges in pixels of the original, and its caption."""
 
     image: int
     box: Floats
@@ -29,7 +29,7 @@ class Marked(NamedTuple):
 
 
 def scenes_of(target: Target, rows: Mapping[str, NDArray[Any]], name: str, network: str) -> list[Scenes]:
-    """Up to eight images of each kind: what is found, what is found wrongly, what is missed.
+    """Up to eight images of each kind: objects found, found wrongly and missed.
 
     Args:
         rows: the detections of a cell, as ``transfer.detect.scores`` keeps them.
@@ -53,7 +53,7 @@ def scenes_of(target: Target, rows: Mapping[str, NDArray[Any]], name: str, netwo
 
 
 def _best(pack: Pack, rows: Mapping[str, NDArray[Any]], hit: int) -> Iterator[Marked]:
-    """Detections that hit, or those that do not, the best-scored first."""
+    """Detections that match an object (``hit`` 1) or do not (0), those with the highest scores first."""
     wanted = np.flatnonzero(rows["hit"] == hit)
     for i in wanted[np.argsort(-rows["score"][wanted], kind="stable")]:
         caption = f"{_called(pack, int(rows['label'][i]))} {rows['score'][i]:.2f}"
@@ -61,13 +61,13 @@ def _best(pack: Pack, rows: Mapping[str, NDArray[Any]], hit: int) -> Iterator[Ma
 
 
 def _missed(pack: Pack, truth: Boxes, test: NDArray[np.int32], rows: Mapping[str, NDArray[Any]]) -> Iterator[Marked]:
-    """Objects that count and have no box, the largest share of their image first."""
+    """Objects that count and were not detected, the largest relative to their image first."""
     left: list[tuple[float, Marked]] = []
-    sure = np.flatnonzero(rows["score"] >= SEEN)
-    sure = sure[np.argsort(rows["image"][sure], kind="stable")]
-    by_image = np.searchsorted(rows["image"][sure], np.arange(len(test) + 1))
+    seen = np.flatnonzero(rows["score"] >= SEEN)
+    seen = seen[np.argsort(rows["image"][seen], kind="stable")]
+    by_image = np.searchsorted(rows["image"][seen], np.arange(len(test) + 1))
     for image, row in enumerate(test):
-        near = sure[by_image[image] : by_image[image + 1]]
+        near = seen[by_image[image] : by_image[image + 1]]
         for i in range(int(truth.first[row]), int(truth.first[row + 1])):
             box, same = truth.original[i], near[rows["label"][near] == truth.labels[i]]
             if truth.ignored[i] or (overlaps(box, rows["box"][same].astype(np.float64)) >= OVERLAP).any():
@@ -111,7 +111,7 @@ def _tile(images: Ragged, truth: Boxes, row: int, box: Floats, colour: str) -> N
 
 
 def _outline(pen: ImageDraw.ImageDraw, box: Floats, colour: str, width: int) -> None:
-    """The box's edge; boxes beyond the tile are cut, and have at least a pixel."""
+    """Draw a box's edge, cut at the tile's edge and at least one pixel wide."""
     x0, y0, x1, y1 = np.clip(np.round(box), 0, TILE_PX - 1).tolist()
     pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=width)
 

@@ -14,10 +14,10 @@ VERDICTS = Table("verdict", Verdict, [SAME, BETTER, WORSE, CANNOT_TELL])
 
 
 def verdict_on(interval: Interval, margin: float) -> Verdict:
-    """The verdict on an interval of a difference; without an interval nothing can be told.
+    """The verdict on the interval of a difference; ``cannot tell`` if there is none.
 
     Args:
-        margin: in 0…1; within it two conditions count as the same.
+        margin: in 0…1; differences within it count as none.
     """
     low, high = interval.low, interval.high
     if low is None or high is None:

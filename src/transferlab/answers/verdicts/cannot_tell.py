@@ -1,4 +1,4 @@
-"""``cannot tell``: the interval holds 0 and reaches beyond the margin."""
+"""``cannot tell``: the interval contains 0 and extends beyond the margin, or the difference does not survive Holm's adjustment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ def _sentence(e: Estimate, words: Wording) -> str:
     if e.more_seeds is not None:
         return f"{text}; about {e.more_seeds} more seed{'s' if e.more_seeds > 1 else ''} would decide."
     if e.low is not None and e.high is not None and (e.low > 0 or e.high < 0) and (e.p_holm or 0.0) > 0.05:
-        return f"{text}; alone it would count, but not among so many comparisons (p {e.p_holm:.2f} after Holm)."
-    return f"{text}; more seeds alone would hardly decide."
+        return (
+            f"{text}; significant on its own, but not after Holm's adjustment for all comparisons (p {e.p_holm:.2f})."
+        )
+    return f"{text}; more seeds alone are unlikely to decide."
 
 
 CANNOT_TELL = Verdict(name="cannot tell", holds=lambda low, high, margin: True, sentence=_sentence, settled=False)

@@ -1,4 +1,7 @@
-"""The sections of a report, in order; a new one is a file here and a row in ``SECTIONS``."""
+"""The sections of a report, one file each, and the table SECTIONS, which holds them in order.
+
+In come a study's answers; out go blocks and plain data. A section never reads a store or a pack.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer in sentences, below the alarms of controls that say something is wrong."""
+"""The answer in sentences, below the alarms of controls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _content(study: StudyAnswers) -> Content:
     n_missing = len(study.missing)
     blocks: list[Block] = [
         *(Callout(ALARM, alarm) for alarm in alarms),
-        Text(tuple(said) or ("No contrast can be told yet.",), "answer"),
+        Text(tuple(said) or ("This study declares no contrasts, so it has no answer in sentences.",), "answer"),
         Text((f"Source: {study.source}. Targets: {', '.join(t.name for t in study.targets)}. {study.n_seeds} "
               f"seed{'s' if study.n_seeds != 1 else ''}, each a fresh draw of images and a fresh training.",), "quiet"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The declared contrasts with their intervals and verdicts, and the exploratory ones, labelled so."""
+"""The declared contrasts with their intervals and verdicts, and exploratory ones."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ CAPTION = "Declared before the run; differences in points, 95 % intervals, p-val
 
 
 def _content(study: StudyAnswers) -> Content:
-    declared = [sentence(e, study.unit) for e in study.estimates]
-    explored = [sentence(e, study.unit) for e in study.exploratory]
+    declared = [sentence(e, study.unit, study.titles) for e in study.estimates]
+    explored = [sentence(e, study.unit, study.titles) for e in study.exploratory]
     blocks: list[Block] = [Text(("This study declares no contrasts.",))]
     if declared:
         alt = f"Contrasts with their intervals: {' '.join(declared)}"

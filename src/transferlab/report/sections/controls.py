@@ -1,4 +1,4 @@
-"""What the controls say of the study itself."""
+"""The controls' checks of the study."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from transferlab.answers.study import StudyAnswers
 from transferlab.report.document import Text
 from transferlab.report.sections.definition import Content, SectionDefinition
 
-NONE = "This study has no A/A pair and no shuffled labels."
+NONE = "This study has no control that checks it, such as the A/A pair or shuffled labels."
 
 
 def _content(study: StudyAnswers) -> Content:

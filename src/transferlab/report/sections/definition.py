@@ -1,4 +1,4 @@
-"""What a section of the report is: its title, the studies that have it, and how its blocks are made."""
+"""The definition of a report's section: its title, the studies that it applies to, and its content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Subject = TypeVar("Subject")
 
 @dataclass(frozen=True)
 class Content:
-    """A section's blocks, and the same facts as plain data under the section's name in JSON, numbers as ``Number``."""
+    """A section's blocks, and the same facts as data for JSON, with numbers as ``Number``."""
 
     blocks: Sequence[Block]
     data: object
@@ -25,7 +25,7 @@ class SectionDefinition(Definition, Generic[Subject]):
     """A section of a study, or of all studies of a report together.
 
     Args:
-        content: makes the section. applies: whether it has anything to say.
+        content: makes the section. applies: whether a study has such a section.
     """
 
     content: Callable[[Subject], Content]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transferlab.answers.division import Division, Way
-from transferlab.answers.sentences import divided
+from transferlab.answers.sentences import division_in_words
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.curves import division_figure
 from transferlab.report.document import FRACTION, Block, Number, Pictures, Text
@@ -18,7 +18,7 @@ NOTE = (
 
 
 def _content(study: StudyAnswers) -> Content:
-    said = [divided(d) for d in study.divisions]
+    said = [division_in_words(d) for d in study.divisions]
     drawn = [svg_picture(division_figure(d), line, f"division-{d.target}")
              for d, line in zip(study.divisions, said, strict=True) if d.is_fitted]  # fmt: skip
     pictures: list[Block] = [Pictures(tuple(drawn))] if drawn else []

@@ -11,7 +11,7 @@ from transferlab.report.document import FRACTION, Block, Definitions, Heading, N
 from transferlab.report.sections.definition import Content, SectionDefinition
 
 NOTE = (
-    "Findings of Huh, Agrawal and Efros (2016). Where we could not find a value in the paper itself, none is given. "
+    "Findings of Huh, Agrawal and Efros (2016). Values that we could not find in the paper itself are not given. "
     "Intervals are 95 % over seeds, for these test images. The bounds for agreement are ours."
 )
 

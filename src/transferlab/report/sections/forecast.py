@@ -1,10 +1,10 @@
-"""How many more images: what twice as many images per class would bring."""
+"""How many more images: the score predicted for twice as many images per class."""
 
 from __future__ import annotations
 
 from transferlab.answers.points import points
 from transferlab.answers.scaling import Forecast, Prediction
-from transferlab.answers.sentences import foretold
+from transferlab.answers.sentences import forecast_in_words
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.curves import forecast_figure
 from transferlab.report.document import FRACTION, Block, Number, Pictures, Row, Table, Text, numbers, row, span, texts
@@ -22,14 +22,14 @@ HEAD = (
     *numbers("doubled"),
 )
 NOTE = (
-    "Two laws are fitted: a plain power law, and one that saturates at both ends (M4 of Alabdulmohsin et al. 2022). Every "
-    "curve that agrees with the data counts by its weight. The interval covers both laws and the spread over seeds, for these "
-    "test images."
+    "Two laws are fitted: a plain power law, and one that saturates at both ends (M4 of Alabdulmohsin et al. 2022). All "
+    "curves that agree with the data are used, weighted by how well they agree. The interval covers both laws and the spread "
+    "over seeds, for these test images."
 )
 
 
 def _content(study: StudyAnswers) -> Content:
-    said = [foretold(f, study.unit) for f in study.forecasts]
+    said = [forecast_in_words(f, study.unit) for f in study.forecasts]
     drawn = [svg_picture(forecast_figure(f, study.unit), line, f"doubling-{f.target}")
              for f, line in zip(study.forecasts, said, strict=True) if f.next is not None and not f.cannot]  # fmt: skip
     rows = [each for f in study.forecasts for each in _rows(f)]
@@ -64,12 +64,13 @@ def _facts(forecast: Forecast, said: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _prediction(told: Prediction | None) -> dict[str, object] | None:
-    if told is None:
+def _prediction(prediction: Prediction | None) -> dict[str, object] | None:
+    if prediction is None:
         return None
-    laws = [{"law": law, "score": Number(value, FRACTION, low, high)} for law, value, low, high in told.by_form]
-    return {"size": Number(told.size, "images per class"), "score": Number(told.value, FRACTION, told.low, told.high),
-            "measured": Number(told.measured, FRACTION), "laws": laws}  # fmt: skip
+    laws = [{"law": law, "score": Number(value, FRACTION, low, high)} for law, value, low, high in prediction.by_form]
+    return {"size": Number(prediction.size, "images per class"),
+            "score": Number(prediction.value, FRACTION, prediction.low, prediction.high),
+            "measured": Number(prediction.measured, FRACTION), "laws": laws}  # fmt: skip
 
 
 FORECAST = SectionDefinition[StudyAnswers](

@@ -1,4 +1,4 @@
-"""Is the gain leakage: copies of test images in the source, and the contrasts without them."""
+"""Is the gain leakage? Copies of test images in the source, and the contrasts without them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from transferlab.answers.contrast import MEAN
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Found
 from transferlab.answers.points import points
-from transferlab.answers.sentences import leaked
+from transferlab.answers.sentences import leakage_in_words
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.document import UNKNOWN, Block, Number, Pictures, Table, Text, numbers, row, span, texts
 from transferlab.report.pictures import sheet_picture
@@ -20,7 +20,7 @@ CAPTION = (
 
 
 def _content(study: StudyAnswers) -> Content:
-    said = [line for each in study.leakage for line in leaked(each)]
+    said = [line for each in study.leakage for line in leakage_in_words(each)]
     checked = {each.target for each in study.leakage}
     unchecked = [t.name for t in study.targets if t.name not in checked]
     if unchecked:
@@ -49,12 +49,12 @@ def _facts(found: Found) -> dict[str, Number]:
 
 
 def _table(study: StudyAnswers) -> Table:
-    rows = [row(a.contrast.name, "mean" if a.target == MEAN else a.target, _told(a), _told(b), str(a.verdict), str(b.verdict))
+    rows = [row(a.contrast.name, "mean" if a.target == MEAN else a.target, _difference(a), _difference(b), str(a.verdict), str(b.verdict))
             for a, b in zip(study.estimates, study.without, strict=True)]  # fmt: skip
     return Table(CAPTION, HEAD, tuple(rows))
 
 
-def _told(e: Estimate) -> str:
+def _difference(e: Estimate) -> str:
     if not e.n_seeds:
         return UNKNOWN
     between = "" if e.low is None else f" ({span(e.low, e.high, signed=True)})"

@@ -1,4 +1,4 @@
-"""How the study was measured: training, transfer, intervals."""
+"""How the study was done: pre-training, transfer, intervals."""
 
 from __future__ import annotations
 

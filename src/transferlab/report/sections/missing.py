@@ -1,4 +1,4 @@
-"""Cells that failed or were not run, each with its reason."""
+"""Cells without a result, each with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transferlab.answers.study import StudyAnswers
 from transferlab.report.document import Block, Table, Text, numbers, row, texts
 from transferlab.report.sections.definition import Content, SectionDefinition
 
-MOST_MISSING = 60  # listed one by one; the rest is counted by reason
+MOST_MISSING = 60  # listed one by one; the others are counted by reason
 HEAD = (*texts("condition"), *numbers("seed"), *texts("target", "reason"))
 
 

@@ -1,4 +1,4 @@
-"""What a detector finds and what it misses, drawn on test images."""
+"""What a detector finds and misses, drawn on test images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTE = (
     "Blue: detections that match an object of their class (intersection over union of at least 0.5), those with the "
     "highest scores. Orange: detections that match none, those with the highest scores. Yellow: the largest objects without a "
     "detection of their class that scores at least 0.3. Thin white boxes: all objects of the image. All come from one network, at "
-    "most one box an image, chosen by these rules and not by eye."
+    "most one box per image, chosen by these rules and not by eye."
 )
 
 

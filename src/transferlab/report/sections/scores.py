@@ -1,4 +1,4 @@
-"""Every condition's scores on every target: a figure for each target, a table for each protocol."""
+"""The scores of each condition on each target: a figure for each target, a table for each protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from transferlab.answers.points import points
-from transferlab.answers.study import ConditionFacts, Score, StudyAnswers
+from transferlab.answers.study import Score, StudyAnswers
+from transferlab.planned import NamedCondition
 from transferlab.report.document import FRACTION, UNKNOWN, Cell, Column, Number, Pictures, Row, Table, Text
 from transferlab.report.figures import describe, scores_figure
 from transferlab.report.pictures import svg_picture
@@ -23,7 +24,7 @@ def _content(study: StudyAnswers) -> Content:
     shown = [(t, next((p for p in protocols if (t.name, p) in measured), protocols[0])) for t in study.targets]
     figures = [svg_picture(scores_figure(study, t, p), describe(study, t, p), t.name) for t, p in shown]
     note = "Thin lines join the networks of one seed; diamonds are their means."
-    controls = [f"{c.display} ({c.explained})" if c.explained else c.display for c in study.conditions if c.is_control]
+    controls = [f"{c.title} ({c.explained})" if c.explained else c.title for c in study.conditions if c.is_control]
     if controls:
         note += f" Dashed lines are controls: {', '.join(controls)}."
     first, *others = protocols
@@ -35,8 +36,8 @@ def _content(study: StudyAnswers) -> Content:
     return Content([Pictures(tuple(figures)), Text((note,), "quiet"), *tables], [_facts(s) for s in study.scores])
 
 
-def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditions: Sequence[ConditionFacts]) -> Table:
-    """Conditions by the targets that this protocol measures; accuracy on the source's own held-out images comes last."""
+def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditions: Sequence[NamedCondition]) -> Table:
+    """Conditions by targets that this protocol measures; accuracy on the source's own held-out images comes last."""
     metrics = {s.target: s.metric for s in scores}
     measured = {s.target for s in scores if s.protocol == protocol}
     targets = [Column(t.name, True, metrics.get(t.name, t.metric)) for t in study.targets
@@ -48,18 +49,18 @@ def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditio
         values[s.condition, s.target].append(s.value)
     floor = next((c for c in study.conditions if c.is_floor), None)
     rows = [Row((_name(c), *(_cell(values, c, floor, t.title) for t in targets)), c.is_control) for c in conditions]
-    gains = f" the gain over {floor.display} in brackets (points)," if floor else ""
+    gains = f" the gain over {floor.title} in brackets (points)," if floor else ""
     caption = f"mean over seeds in %,{gains} and the score of each seed"
     return Table(f"{protocol}: {caption}" if protocol else caption, (Column("condition"), *targets), tuple(rows))
 
 
-def _name(condition: ConditionFacts) -> Cell:
-    """A condition's name; below it what a label set that merges classes amounts to."""
+def _name(condition: NamedCondition) -> Cell:
+    """A condition's title; below it the effective number of labels, if they merge classes."""
     merged = f"{condition.effective_labels:.1f} effective labels, the largest {points(condition.largest_share)} %"
-    return Cell(condition.display, below=merged if condition.shares else "")
+    return Cell(condition.title, below=merged if condition.shares else "")
 
 
-def _cell(values: Values, condition: ConditionFacts, floor: ConditionFacts | None, target: str) -> Cell:
+def _cell(values: Values, condition: NamedCondition, floor: NamedCondition | None, target: str) -> Cell:
     found = values.get((condition.name, target))
     if not found:
         return Cell(UNKNOWN)

@@ -68,7 +68,7 @@ def test_images_per_class_are_foretold_over_the_targets_and_on_each(grown: Store
 
 def test_two_sizes_foretell_nothing_and_other_designs_are_not_asked(make_store: MakeStore) -> None:
     study = only(make_store())
-    assert [f.cannot for f in study.forecasts] == ["2 sizes are too few; 4 are the least"]
+    assert [f.cannot for f in study.forecasts] == ["a forecast needs at least 4 sizes, not 2"]
     mixed = {"a": designs.images_per_class(4), "b": designs.all_images()}
     knobs = {"conditions": mixed, "contrasts": [compare("b", "a")], "controls": []}
     assert only(make_store("other", right=lambda *_: 50, study=knobs)).forecasts == ()
@@ -77,7 +77,7 @@ def test_two_sizes_foretell_nothing_and_other_designs_are_not_asked(make_store: 
 def test_a_study_of_which_nothing_is_done_foretells_nothing(make_store: MakeStore) -> None:
     conditions = {n: designs.images_per_class(n) for n in LEVELS}
     study = only(make_store(right=lambda *_: None, study={"conditions": conditions, "controls": []}))
-    assert study.forecasts[0].cannot == "under three seeds nothing can be foretold"
+    assert study.forecasts[0].cannot == "a forecast needs at least 3 seeds"
 
 
 def test_ways_to_divide_a_budget_are_fitted_at_the_small_one_and_verified_at_the_large(make_store: MakeStore) -> None:
