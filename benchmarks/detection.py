@@ -35,7 +35,7 @@ from transferlab.specs import TRAIN, Pack, Ragged, Recipe
 from transferlab.transfer.detect.detector import detector_of
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import train
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network
 from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
@@ -125,7 +125,7 @@ def engine(path: Path, backbone: str, frozen: int) -> float:
     network = Network(build(backbone, recipe.image_px, 0), recipe, pack.mean, pack.std)
     protocol = detect(examples=10**9, frozen=frozen, norms="frozen" if frozen else "trained")
     target = view(pack)
-    problem = problem_of(network, target, protocol, 0, Surroundings(Place("cpu", machine.precision)))
+    problem = problem_of(network, target, protocol, 0, Workspace(Place("cpu", machine.precision)))
     detector, course = detector_of(problem)
     begun = seen = 0.0
     found = 0.0

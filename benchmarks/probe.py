@@ -39,7 +39,7 @@ from transferlab.specs import TEST, TRAIN, VAL, Pack, Recipe
 from transferlab.taxonomy.readers import from_folders
 from transferlab.transfer.knn import nearest
 from transferlab.transfer.logistic import Rows, logistic, mean_loss, metric_of, scores_of
-from transferlab.transfer.measure import Surroundings, problem_of
+from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.metrics.top1 import TOP1
 from transferlab.transfer.probe import FINAL, PENALTIES, fit_predict
 from transferlab.transfer.problem import Network, Problem
@@ -179,7 +179,7 @@ def _problem(features: Features, labels: Features) -> Problem:
     recipe = Recipe()
     network = Network(build(recipe.backbone, recipe.image_px, 0), recipe, grey, grey)
     cache = {(name, rows[name].tobytes()): features[name] for name in rows}
-    return problem_of(network, target, probe(), 0, Surroundings(Place("cpu", here("cpu").precision), cache))
+    return problem_of(network, target, probe(), 0, Workspace(Place("cpu", here("cpu").precision), cache))
 
 
 def _neighbours(width: int) -> dict[str, float]:

@@ -42,7 +42,7 @@ from transferlab.runners.machine import here
 from transferlab.runners.shares import WORKER_ENVIRONMENT
 from transferlab.specs import TRAIN, Pack, Recipe
 from transferlab.specs import Examples as Length
-from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.measure import Workspace, measure
 from transferlab.transfer.problem import Network
 from transferlab.transfer.protocols import probe
 from transferlab.transfer.targets import view
@@ -129,7 +129,7 @@ def scores_of(
     scores: dict[str, float] = {}
     for path in targets:
         target = view(open_pack(Path(path)))
-        found = measure(network, target, probe(), seed, Surroundings(place))
+        found = measure(network, target, probe(), seed, Workspace(place))
         scores[target.pack.name] = found.metrics[target.metric.name]
     return scores
 

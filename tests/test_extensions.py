@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from transferlab.errors import UserError
-from transferlab.extensions import TABLES, code_of, must_be_here, run_file
+from transferlab.extensions import TABLES, code_of, require_definitions, run_file
 from transferlab.planned import BroughtDefinition
 from transferlab.transfer.metrics import METRICS, metrics_of
 
@@ -75,8 +75,8 @@ def test_a_name_that_cannot_stand_in_a_command_or_is_taken_is_refused(run: Calla
 
 def test_a_worker_refuses_a_definition_that_is_missing_or_has_changed(run: Callable[[str], str]) -> None:
     code = run(FILE)
-    must_be_here([BroughtDefinition("metric", "half", "mine.py", code)])
+    require_definitions([BroughtDefinition("metric", "half", "mine.py", code)])
     with pytest.raises(UserError, match="the metric half has changed since the study was planned"):
-        must_be_here([BroughtDefinition("metric", "half", "mine.py", "other")])
+        require_definitions([BroughtDefinition("metric", "half", "mine.py", "other")])
     with pytest.raises(UserError, match="the metric third is not here"):
-        must_be_here([BroughtDefinition("metric", "third", "mine.py", code)])
+        require_definitions([BroughtDefinition("metric", "third", "mine.py", code)])
