@@ -32,7 +32,6 @@ OTHERWISE = {
     ("outcomes/arrays.py", "pack"): "a field of a stored subset",
     ("report/document.py", "answer"): "a role of a text",
     ("report/markdown.py", "answer"): "a role of a text",
-    ("runners/request.py", "small"): "a recipe",
     ("runners/score.py", "AP"): "a key of the output",
     ("transfer/detect/detector.py", "scores"): "an output of the model",
     ("transfer/metrics/average_precision.py", "scores"): "an array of a cell",
