@@ -69,7 +69,7 @@ def test_code_of_a_definition_of_ours_names_no_file() -> None:
 def test_a_name_that_cannot_stand_in_a_command_or_is_taken_is_refused(run: Callable[[str], str]) -> None:
     with pytest.raises(UserError, match="no metric can be called 'Half!'"):
         run(FILE.replace('name="half"', 'name="Half!"'))
-    with pytest.raises(UserError, match="a metric 'top1' of transferlab already"):
+    with pytest.raises(UserError, match="transferlab already has a metric 'top1'"):
         run(FILE.replace('name="half"', 'name="top1"'))
 
 
