@@ -23,7 +23,7 @@ from transferlab.extensions import run_file
 from transferlab.images.toy import draw
 from transferlab.runners.prepare import Request, prepare
 from transferlab.specs import Pack, Recipe
-from transferlab.transfer.measure import Surroundings, measure
+from transferlab.transfer.measure import Workspace, measure
 from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import view
 
@@ -134,7 +134,7 @@ def test_the_documented_protocol_tells_classes_apart(
     protocol = defined("class_means.py")["class_means"](distance=distance)
     pack = make_pack((30,) * 6, n_test=40)
     network = Network(build("small:8", 16, 1), Recipe(image_px=16), pack.mean, pack.std)
-    measured = measure(network, view(pack), protocol, 0, Surroundings(Place("cpu", "fp32")))
+    measured = measure(network, view(pack), protocol, 0, Workspace(Place("cpu", "fp32")))
     assert measured.metrics["top1"] > 0.35
 
 
