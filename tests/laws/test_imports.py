@@ -155,6 +155,12 @@ def test_rooms_keep_to_what_they_are_to_know() -> None:
     assert wrong == []
 
 
+def test_reports_know_of_the_runners_only_where_packs_are() -> None:
+    assert {a.target for a in arrows() if room(a.source) == "report" and room(a.target) == "runners"} == {
+        "runners.packs"
+    }
+
+
 def test_heavy_packages_are_loaded_only_where_they_belong() -> None:
     plain = {*sys.stdlib_module_names, "numpy"}
     wrong = []

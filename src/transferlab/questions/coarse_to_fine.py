@@ -21,7 +21,8 @@ from transferlab.contrasts import against
 from transferlab.questions import class_count, levels
 from transferlab.questions.coarse_vs_fine import depths
 from transferlab.questions.definition import Question
-from transferlab.specs import Design, Pack, Protocol, Study
+from transferlab.specs import Design, Pack, Study
+from transferlab.transfer.protocols import induction, knn, probe
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
@@ -38,7 +39,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         source="",
         conditions=conditions,
         contrasts=against(classes, margin=0.01),
-        protocols=(Protocol("knn"), Protocol("probe")),
+        protocols=(knn(), probe()),
     )
 
 
@@ -52,7 +53,7 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
         name="coarse-to-fine",
         question="Do coarse labels give features that tell fine classes apart, and fine labels the coarse ones?",
         targets=("source",),
-        protocols=(Protocol("probe"), Protocol("induction", knobs={"cut": depth_of[nearest]})),
+        protocols=(probe(), induction(cut=depth_of[nearest])),
     )
 
 

@@ -19,7 +19,8 @@ from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.questions.definition import Question
-from transferlab.specs import Contrast, Design, Pack, Protocol, Study
+from transferlab.specs import Contrast, Design, Pack, Study
+from transferlab.transfer.protocols import probe, refit
 
 
 def study(source: Pack, targets: Sequence[Pack]) -> Study:
@@ -48,7 +49,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
 
 def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     """The same halves; besides the targets, each network's last layer is refitted to all of the source's classes."""
-    return replace(study(source, targets), targets=("source",), protocols=(Protocol("probe"), Protocol("refit")))
+    return replace(study(source, targets), targets=("source",), protocols=(probe(), refit()))
 
 
 def finding(study: StudyAnswers) -> Finding:
