@@ -78,6 +78,15 @@ def test_what_a_target_or_the_taxonomy_does_not_have_is_refused(wrong: str) -> N
         validate(replace(STUDY, **changes), from_folders(["a/x", "a/y", "b/z"]), [facts])
 
 
+def test_a_protocol_of_the_command_line_too(tmp_path: Path, folder: Callable[..., None]) -> None:
+    folder(tmp_path / "photos", ("cat", "dog"))
+    source = f"imagefolder:{tmp_path}/photos"
+    for name, told in (("prbe", "did you mean probe"), ("induction", "choose one for class labels")):
+        request = Request("images-per-class", source, ["digits"], tmp_path / "lab", device="cpu", protocol=name)
+        with pytest.raises(UserError, match=told):
+            prepare(request, lambda *_: pytest.fail("an image was decoded"))
+
+
 @pytest.mark.parametrize("wrong", ["a protocol", "a metric", "a control", "an optimiser", "a contrast"])
 def test_it_comes_before_any_image_is_decoded(wrong: str, tmp_path: Path, folder: Callable[..., None]) -> None:
     folder(tmp_path / "photos", ("cat", "dog"))

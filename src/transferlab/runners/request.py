@@ -91,6 +91,8 @@ def read(request: Request) -> Wording:
         raise UserError("the study has no target", request.title, "name one, for example --target digits")
     if request.seeds is not None:
         check_seeds(request.seeds, request.title)
+    if request.protocol is not None:
+        _check_protocol(request.protocol)
     if declared:
         validate(replace(declared, targets=targets))
     _check_backbone(request.backbone or own.backbone, size_px)
@@ -123,6 +125,12 @@ def study_of(wording: Wording, request: Request, source: Pack, targets: Sequence
     )
 
 
+def _check_protocol(name: str) -> None:
+    asked = PROTOCOLS.find(name, "--protocol")
+    if asked.boxes or asked.own_classes:
+        raise UserError(f"{name} cannot replace a study's protocols", "--protocol", "choose one for class labels")
+
+
 def _check_backbone(name: str, image_px: int) -> None:
     definition, detail = backbones.find(name)
     if definition.check is not None:
@@ -152,11 +160,7 @@ def _protocols(study: Study, request: Request, targets: Sequence[Pack]) -> Seque
     detecting = [p for p in study.protocols if definition_of(p).boxes]
     others = [p for p in study.protocols if not definition_of(p).boxes]
     if request.protocol is not None:
-        asked = PROTOCOLS.find(request.protocol, "--protocol")
-        if asked.boxes or asked.own_classes:
-            what = f"{asked.name} cannot replace a study's protocols"
-            raise UserError(what, "--protocol", "choose one for class labels")
-        others = [Protocol(asked.name), *(p for p in others if definition_of(p).own_classes)]
+        others = [Protocol(request.protocol), *(p for p in others if definition_of(p).own_classes)]
     if not any(has_boxes):
         if detecting:
             raise UserError("detect needs a target with boxes", f"study {study.name!r}",
