@@ -73,10 +73,34 @@ def test_a_name_that_cannot_stand_in_a_command_or_is_taken_is_refused(run: Calla
         run(FILE.replace('name="half"', 'name="top1"'))
 
 
+def test_a_setting_called_type_which_stored_data_cannot_hold_is_refused(run: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match="a setting called 'type'"):
+        run(FILE.replace("of=partial", 'parameters={"type": None}, of=partial'))
+
+
+def test_a_metric_written_inside_the_study_is_found_too(run: Callable[[str], str]) -> None:
+    inside = """
+from transferlab import Study
+study = Study(source="toy", targets=["digits"], conditions={}, contrasts=[],
+              metric=Metric(name="inside", labels="one", of=Constant(1.0)))
+"""
+    run(FILE + inside)
+    assert METRICS["inside"].of(None, None) == 1.0
+
+
+def test_built_in_questions_and_verdicts_that_a_study_file_imports_are_left_alone(run: Callable[[str], str]) -> None:
+    run(FILE + "from transferlab.questions import CLASS_COUNT\nfrom transferlab.answers.verdicts import SAME\n")
+
+
+def test_resampling_is_refused_for_metrics_of_one_label_whose_cells_keep_no_scores(run: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match="cannot have again .*give each"):
+        run(FILE.replace('labels="one", of=partial', 'labels="one", again=share, of=partial'))
+
+
 def test_a_worker_refuses_a_definition_that_is_missing_or_has_changed(run: Callable[[str], str]) -> None:
     code = run(FILE)
     require_definitions([BroughtDefinition("metric", "half", "mine.py", code)])
     with pytest.raises(UserError, match="the metric half has changed since the study was planned"):
         require_definitions([BroughtDefinition("metric", "half", "mine.py", "other")])
-    with pytest.raises(UserError, match="the metric third is not here"):
+    with pytest.raises(UserError, match="the metric third is missing"):
         require_definitions([BroughtDefinition("metric", "third", "mine.py", code)])

@@ -26,6 +26,8 @@ WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "shots for boxes": ({"protocols": [Protocol("detect", shots=5)]}, "detect takes no shots"),
     "no protocol": ({"protocols": []}, "no protocol"),
     "a metric": ({"metric": "top6"}, "no metric 'top6' .*did you mean top5"),
+    "a metric of which less is better": ({"metric": "negative log-likelihood"}, "no study compares .*top1"),
+    "a condition that stored data cannot hold": ({"conditions": {"type": designs.all_images()}}, "'type'"),
     "a control": ({"controls": ["scrach"]}, "no control 'scrach' .*did you mean scratch"),
     "a design": ({"conditions": {2: Design("imges_per_class", {"n": 2})}}, "no design"),
     "a design's setting": ({"conditions": {2: Design("images_per_class", {"m": 2})}}, "images_per_class"),

@@ -334,7 +334,7 @@ def _requested(study: str, options: dict[str, Any]) -> Request:
 
 def _run(request: Request, command: str) -> tuple[int, list[str]]:
     """Run a study; returns the exit code and the answer."""
-    from transferlab.report.gather import answers, headline
+    from transferlab.report.gather import DAMAGED, answers, headline
     from transferlab.runners import drive
     from transferlab.runners.machine import here, require_device
     from transferlab.runners.prepare import prepare
@@ -353,7 +353,10 @@ def _run(request: Request, command: str) -> tuple[int, list[str]]:
     for key, reason in drive.failures(prepared.plan, prepared.store):
         say(f"failed: {key}: {reason}")
     say(f"took {duration(display.seconds())}")
-    return SOME_FAILED if left else DONE, headline(answers(prepared.store, prepared.plan.identity))
+    found = answers(prepared.store, prepared.plan.identity)
+    if n_damaged := sum(m.reason == DAMAGED for m in found.missing):
+        say(f"{n_damaged} cells are damaged: run transferlab verify --store {request.store}, then this command again")
+    return SOME_FAILED if left or n_damaged else DONE, headline(found)
 
 
 def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None = None) -> int:

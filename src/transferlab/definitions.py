@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from transferlab.errors import UserError
 
@@ -122,6 +122,7 @@ class Brought:
 
 
 D = TypeVar("D", bound=Definition)
+ALL: list[Table[Any]] = []  # every table, also those whose definitions cannot come from outside
 
 
 class Table(Mapping[str, D], Generic[D]):
@@ -136,6 +137,7 @@ class Table(Mapping[str, D], Generic[D]):
         self.kind, self.type = kind, type_
         self._all = {definition.name: definition for definition in definitions}
         self._brought: dict[str, Brought] = {}
+        ALL.append(self)
         if len(self._all) < len(definitions):
             raise ValueError(f"two {kind}s share a name")
 
@@ -167,13 +169,15 @@ class Table(Mapping[str, D], Generic[D]):
         """Add a definition from outside, or replace one from the same place.
 
         Raises:
-            UserError: a name that cannot be used in commands; a built-in definition, or one from another place, has it.
+            UserError: a name that cannot be used in commands or stored data; a built-in definition, or one from another place, has it.
         """
         if not re.fullmatch(r"[a-z0-9][a-z0-9 /_-]*", definition.name):
             raise UserError(
                 f"no {self.kind} can be called {definition.name!r}", brought.place,
                 'use lower-case letters, digits, "-", "_", "/" and blanks',
             )  # fmt: skip
+        if "type" in definition.parameters:  # stored data name their types by it
+            raise UserError(f"{definition.name} has a setting called 'type'", brought.place, "rename it")
         before = self._brought.get(definition.name)
         if definition.name in self._all and (before is None or before.place != brought.place):
             of = before.place if before else "transferlab"

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from transferlab.definitions import Brought, Definition, Table
+from transferlab.definitions import ALL, Brought, Definition, Table
 from transferlab.designs import DESIGNS
 from transferlab.engine.backbones import BACKBONES
 from transferlab.engine.optimisers import OPTIMISERS
@@ -28,6 +28,7 @@ from transferlab.identity import digest
 from transferlab.images.sources import SOURCES
 from transferlab.origins import ORIGINS
 from transferlab.planned import BroughtDefinition
+from transferlab.specs import Study
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS
 
@@ -44,7 +45,8 @@ def run_file(path: Path) -> dict[str, object]:
         UserError: the file fails (with the line), or a definition has the name of another one.
     """
     folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)
+    if folder not in sys.path:  # it stays there, because functions may import later
+        sys.path.insert(0, folder)
     try:
         defined = runpy.run_path(str(path))
     except UserError:
@@ -56,9 +58,9 @@ def run_file(path: Path) -> dict[str, object]:
         lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
         where = f"{path}, line {lines[-1]}" if lines else str(path)
         raise UserError(f"the study file ends with {type(error).__name__}: {error}", where, "correct it") from error
-    finally:
-        sys.path.remove(folder)
-    _bring(defined.values(), path.name, [path])
+    study = defined.get(STUDY)
+    inline = [*study.controls, study.metric] if isinstance(study, Study) else []
+    _bring([*defined.values(), *inline], path.name, [path])
     return defined
 
 
@@ -66,7 +68,7 @@ def load_installed() -> None:
     """Register the definitions of installed packages.
 
     Raises:
-        UserError: a package does not load or provides no definition.
+        UserError: a package does not load, or provides no definition or no source.
     """
     from importlib.metadata import entry_points  # takes longer than the rest of --help
 
@@ -82,7 +84,10 @@ def load_installed() -> None:
         found = [values] if isinstance(values, Definition) else list(cast("Iterable[object]", values))
         if not any(isinstance(each, Definition) for each in found):
             raise UserError(f"the installed extension {entry.name} holds no definition", place, "update or remove it")
-        _bring(found, place, [])
+        module = getattr(sys.modules[entry.module], "__file__", None)
+        if module is None or not Path(module).is_file():  # its digest would be missing from keys
+            raise UserError(f"the installed extension {entry.name} has no source file", place, "install its source")
+        _bring(found, place, [Path(module)])
 
 
 def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
@@ -101,7 +106,7 @@ def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
 def _bring(values: Iterable[object], place: str, files: Sequence[Path]) -> None:
     """Add the values that are definitions from outside to their tables."""
     for value in {id(value): value for value in values}.values():
-        if isinstance(value, Definition) and not any(value is held for table in TABLES for held in table.values()):
+        if isinstance(value, Definition) and not any(value is held for table in ALL for held in table.values()):
             table = next((table for table in TABLES if isinstance(value, table.type)), None)
             if table is None:
                 raise UserError(f"{type(value).__name__} {value.name!r} cannot come from outside", place, "remove it")

@@ -43,7 +43,7 @@ from transferlab.specs import (
 from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS, definition_of
-from transferlab.validate import validate
+from transferlab.validate import source_apart, validate
 
 # Networks trained at once on one device. On the CPU one network uses all cores. On CUDA each has a stream; torch has 32
 # streams, and sixteen leave enough for copies.
@@ -171,9 +171,9 @@ def first_of(protocols: Sequence[Protocol], target: TargetFacts) -> Protocol:
 
 def _apart(study: Study, targets: Sequence[TargetFacts]) -> list[TargetFacts]:
     """The targets, with the source set apart if it is one of several, for protocols of its own classes."""
-    own = [d for p in study.protocols if (d := definition_of(p)).own_classes]
-    apart = len(targets) > 1 and bool(own)
-    return [replace(t, apart=apart, leads=apart and own[0].leads) if t.own_classes else t for t in targets]
+    apart = source_apart(study, len(targets))
+    leads = apart and next(d for p in study.protocols if (d := definition_of(p)).own_classes).leads
+    return [replace(t, apart=apart, leads=leads) if t.own_classes else t for t in targets]
 
 
 def _distinct(protocols: Sequence[Protocol]) -> list[Protocol]:

@@ -316,7 +316,7 @@ class TargetFacts:
 
     Args:
         spec, digest, name: its SPEC; its pack's digest; its display name, unique within the plan.
-        metric, chance: the metric that the study compares, and its value for a constant guess, 0…1.
+        metric, chance: the metric that the study compares, and its value for a constant guess, 0…1; None if it is unknown.
         asked: whether the study asks for this metric instead of the target's own.
         own_classes: whether it is the source itself, with its classes as labels.
         apart: whether it is compared by a protocol of its own, and therefore left out of the mean over targets.
@@ -333,7 +333,7 @@ class TargetFacts:
     digest: str
     name: str
     metric: str = ""
-    chance: float = 0.0
+    chance: float | None = 0.0
     asked: bool = False
     n_classes: int = 0
     n_train: int = 0

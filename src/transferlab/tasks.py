@@ -76,6 +76,8 @@ def next_tasks(tasks: Sequence[Task], at: RunState, most: int) -> list[Task]:
     Measurements of trained networks come before further trainings; otherwise the order is that of ``tasks``. A task waits
     for the cells that it needs (a network whose training failed is never measured) and for networks in use.
     """
+    if most == 0:
+        return []
     to_measure: list[Task] = []
     others: list[Task] = []
     done, over, held = at.done, at.done | at.failed, at.running | at.busy

@@ -31,8 +31,9 @@ def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[T
     check_seeds(study.seeds, where)
     check_recipe(study.recipe)
     _protocols(study, where)
-    if study.metric:
-        METRICS.find(study.metric, where)
+    if study.metric and METRICS.find(study.metric, where).needs_probabilities:
+        compared = ", ".join(m.name for m in METRICS.values() if not m.needs_probabilities)
+        raise UserError(f"no study compares {study.metric!r}", where, f"choose one of {compared}")
     if taxonomy is not None:
         _fits(study, taxonomy, targets, where)
 
@@ -45,6 +46,8 @@ def _conditions(study: Study, where: str) -> None:
         raise UserError(f"two conditions are called {twice[0]!r}", where, "give them different names")
     for name in study.controls:
         ORIGINS.find(name, where)
+    if "type" in levels:  # stored data name their types by it
+        raise UserError("a condition may not be called 'type'", where, "rename it")
     if clash := [name for name in levels if name in ORIGINS]:
         raise UserError(f"a condition may not be called {clash[0]!r}, the name of a control", where, "rename it")
     if study.reference is not None and study.reference not in levels:
@@ -82,10 +85,10 @@ def _fits(study: Study, taxonomy: Taxonomy, targets: Sequence[TargetFacts], wher
         if definition.check is not None:
             definition.check(definition.settings(protocol.knobs), taxonomy)
     for target in targets:
-        _suits(study, target, own, where)
+        _suits(study, target, len(targets), own, where)
 
 
-def _suits(study: Study, target: TargetFacts, own: Sequence[Protocol], where: str) -> None:
+def _suits(study: Study, target: TargetFacts, n_targets: int, own: Sequence[Protocol], where: str) -> None:
     """Check that a target has a protocol, and that its protocols and the metric can measure it."""
     same_kind = [d for p in study.protocols if (d := definition_of(p)).boxes == target.has_boxes]
     asked = [d for d in same_kind if d.own_classes == bool(own and target.own_classes)] or same_kind
@@ -103,12 +106,17 @@ def _suits(study: Study, target: TargetFacts, own: Sequence[Protocol], where: st
                 f"{where}, target {target.name}",
                 "use another protocol, for example the probe",
             )
-    if study.metric and not (own and target.own_classes):
+    if study.metric and not (target.own_classes and source_apart(study, n_targets)):
         kind = "boxes" if target.has_boxes else "many" if target.many_labels else "one"
         if METRICS[study.metric].labels != kind:
             fitting = [m.name for m in METRICS.values() if m.labels == kind]
             raise UserError(f"the target has no metric {study.metric!r}", f"{where}, target {target.name}",
                             f"its metrics are {', '.join(fitting)}")  # fmt: skip
+
+
+def source_apart(study: Study, n_targets: int) -> bool:
+    """Whether the source, as one of several targets, is measured by protocols of its own classes only."""
+    return n_targets > 1 and any(definition_of(p).own_classes for p in study.protocols)
 
 
 def check_seeds(seeds: int, where: str) -> None:

@@ -71,7 +71,7 @@ def test_a_control_alarms_only_when_something_is_wrong(
     for (low, high), alarm in ((bad, True), (good, False)):
         said = check(Comparison("20", None, lambda a, b, low=low, high=high: [estimate(low, high)]))
         assert (said.name, said.alarm) == (name, alarm)
-    assert "not done yet" in check(Comparison("20", None, lambda a, b: [])).sentence
+    assert "no results yet" in check(Comparison("20", None, lambda a, b: [])).sentence
 
 
 def test_one_control_is_the_floor_and_each_has_a_line_of_its_own() -> None:

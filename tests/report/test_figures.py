@@ -47,7 +47,7 @@ def test_words_hold_the_numbers(study: StudyAnswers) -> None:
         "leaves, top1 in percent, mean over seeds: 10 50.8; 20 60.8; from scratch 40.8; random features 30.8; "
         "shuffled labels 20.8; A/A 60.8; guessing 50.0 %."
     )
-    gone = replace(study.targets[0], chance=float("nan"))
+    gone = replace(study.targets[0], chance=None)
     assert describe(study, gone, "probe").endswith("guessing unknown.")
     assert "guessing" not in words(scores_figure(study, gone, "probe"))
     assert guessing(0.125) == "12.5 %"

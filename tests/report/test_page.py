@@ -175,7 +175,7 @@ def test_a_study_without_contrasts_controls_or_packs_has_a_page(study: StudyAnsw
     bare = replace(
         study, estimates=(), exploratory=(), checks=(), samples={}, scores=(), question="",
         conditions=tuple(c for c in study.conditions if not c.is_control),
-        targets=(replace(study.targets[0], chance=float("nan")),),
+        targets=(replace(study.targets[0], chance=None),),
     )  # fmt: skip
     told = said(page_of([bare], tmp_path))
     assert "This study declares no contrasts, so it has no answer in sentences." in told

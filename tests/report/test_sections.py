@@ -38,7 +38,7 @@ def every_section(study: StudyAnswers) -> StudyAnswers:
         leakage=(Leakage("leaves", 40, 0.84, one, none, none, images),), without=study.estimates,
         scenes=(Scenes("leaves", "found", "a network", images, ("a 0.90", "b 0.80")),),
         missing=(Missing("20", 1, "leaves", "not run yet"),),
-        targets=(replace(study.targets[0], chance=float("nan")),),
+        targets=(replace(study.targets[0], chance=None),),
     )  # fmt: skip
 
 

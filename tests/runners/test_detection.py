@@ -21,6 +21,7 @@ from transferlab.report.page import render
 from transferlab.runners import drive
 from transferlab.runners.estimate import describe, status_text
 from transferlab.runners.machine import Machine
+from transferlab.runners.packs import find
 from transferlab.runners.prepare import Prepared, Request, prepare
 from transferlab.specs import Augmentation
 
@@ -77,7 +78,7 @@ def test_each_target_gets_its_own_protocol_and_scratch_trains_all_layers(done: S
     assert (knobs["scratch"]["frozen"], knobs["scratch"]["norms"]) == (0, "trained")
     assert knobs["random-features"]["frozen"] == "all"
     assert {k["examples"] for k in knobs.values()} == {24}
-    assert [p.kind for p in plan.protocols] == ["probe", "detect"]
+    assert [p.protocol.kind for p in plan.protocols] == ["probe", "detect"]
 
 
 def test_records_tell_what_was_trained(done: Store) -> None:
@@ -108,8 +109,8 @@ def test_the_report_draws_what_was_found_and_what_was_missed(answered: StudyAnsw
     for told in (page, text):
         assert "What is found, and what is not" in told
         assert "toy detection" in told and "mAP" in told
-        assert "24 images seen in batches of 4" in told
-        assert "none of the backbone&#39;s parts fixed" in told or "none of the backbone's parts fixed" in told
+        assert "images seen: 24; " in told and "images a step: 4; " in told
+        assert "parts of the backbone that stay fixed, counted from the stem: 0; " in told
     assert any("missed" in path.name for path in (tmp_path / "report_figures").iterdir())
 
 
@@ -147,7 +148,7 @@ def test_killed_between_steps_the_next_run_ends_in_the_same_table(
 
 def test_a_study_that_says_nothing_of_detection_gets_it_where_a_target_has_boxes(classes: str, tmp_path: Path) -> None:
     plan = prepared_of(replace(study_of(classes, BOXES), protocols=[probe()]), tmp_path / "lab").plan
-    assert [p.kind for p in plan.protocols] == ["detect"]  # no target is left for the probe
+    assert [p.protocol.kind for p in plan.protocols] == ["detect"]  # no target is left for the probe
     assert dict(plan.protocols[0].knobs) == dict(detect().knobs)
 
 
@@ -156,7 +157,7 @@ def test_images_with_boxes_are_packed_larger_than_the_studys_or_as_their_spec_sa
 ) -> None:
     for spec, side in ((BOXES, 64), (f"{BOXES}&size=40", 40)):
         prepared = prepared_of(study_of(classes, spec), tmp_path / "lab")
-        assert prepared.packs[1].image_px == side
+        assert find(prepared.store, prepared.plan.targets[0]).image_px == side
 
 
 def test_a_backbone_without_maps_is_refused_before_it_is_trained(classes: str, tmp_path: Path) -> None:
@@ -171,8 +172,8 @@ def test_a_backbone_without_maps_is_refused_before_it_is_trained(classes: str, t
     [
         (BOXES, ["classes"], "pre-trained on class labels"),
         ("classes", ["classes"], "detect needs a target with boxes"),
-        ("classes", [f"{BOXES}&size=7"], "images of 7 px"),
-        ("classes", [f"{BOXES}&size=big"], "images of big px"),
+        ("classes", [f"{BOXES}&size=7"], "size=7 is not valid"),
+        ("classes", [f"{BOXES}&size=big"], "size=big is not valid"),
     ],
 )
 def test_what_cannot_be_is_told_before_any_work(

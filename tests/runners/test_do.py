@@ -29,7 +29,7 @@ from transferlab.runners.executors import EXECUTORS
 from transferlab.runners.machine import Machine
 from transferlab.runners.networks import WEIGHTS, Bench
 from transferlab.runners.packs import obtain
-from transferlab.specs import Augmentation, Examples, Protocol, Recipe
+from transferlab.specs import Augmentation, Examples, Protocol, Recipe, TargetFacts
 from transferlab.tasks import RunState, Task, tasks_of
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 20), precision="fp32",
@@ -49,7 +49,8 @@ def lab(tmp_path: Path) -> Callable[..., tuple[Plan, Store]]:
         conditions = {n: designs.images_per_class(n) for n in (2, 6)}
         study = Study(source="", targets=["t"], conditions=conditions, controls=["random-features"], seeds=2,
                       contrasts=[compare("6", "2")], recipe=replace(RECIPE, **changes), protocols=protocols)  # fmt: skip
-        plan = make_plan(study, (reference, pack), [reference], Place("cpu", "fp32"), store.write_subset)
+        target = TargetFacts(reference.spec, pack.digest, pack.name, "top1", rows="right", own_classes=True)
+        plan = make_plan(study, (reference, pack), [target], Place("cpu", "fp32"), store.write_subset)
         store.write_study(plan.identity, plain(plan))
         return plan, store
 

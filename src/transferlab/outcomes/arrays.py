@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.identity import digest
 from transferlab.specs import Subset
 
 
@@ -44,6 +45,11 @@ def subset_bytes(subset: Subset) -> bytes:
         "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
     }  # fmt: skip
     return npz_bytes(arrays, zipfile.ZIP_STORED)
+
+
+def labels_digest(rows: NDArray[Any], labels: NDArray[Any]) -> str:
+    """The digest of a target's test rows and labels, integers [e] each."""
+    return digest("test labels", rows.astype(np.int32), labels.astype(np.int32))
 
 
 def read_subset(data: bytes) -> Subset:

@@ -3,7 +3,7 @@
     lab/lab.json                    format version
     lab/packs/<digest>/             packs; index/ maps specs to packs
     lab/subsets/<digest>.npz
-    lab/labels/<name>.npz           test rows and labels of a target
+    lab/labels/<digest>.npz         test rows and labels of a target
     lab/studies/<identity>.json     plans
     lab/notes/<identity>.json       how a study was run last
     lab/cells/<2>/<key>/            files such as rows-<hash>.npz, then record-<number of files>.json, which names them
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import plain
-from transferlab.outcomes.arrays import npz_bytes, read_npz, read_subset, subset_bytes
+from transferlab.outcomes.arrays import labels_digest, npz_bytes, read_npz, read_subset, subset_bytes
 from transferlab.outcomes.blobs import Blobs, FolderBlobs
 from transferlab.outcomes.files import TEMPORARY, explain_disk_errors
 from transferlab.outcomes.sealed import checksum, sealed, unsealed
@@ -230,23 +230,29 @@ class Store:
             raise problem
         return subset
 
-    def write_labels(self, name: str, rows: NDArray[np.int32], labels: NDArray[np.int32]) -> None:
-        """Store a target's test rows and labels, int32 [e] each, so that answers need no pack."""
-        data, name = npz_bytes({"rows": rows, "labels": labels}), f"labels/{name}.npz"
+    def write_labels(self, rows: NDArray[Any], labels: NDArray[Any]) -> None:
+        """Store a target's test rows and labels, integers [e] each, under their digest, so that answers need no pack."""
+        data = npz_bytes({"rows": rows.astype(np.int32), "labels": labels.astype(np.int32)})
+        name = f"labels/{labels_digest(rows, labels)}.npz"
         if self.blobs.read(name) != data:
             self.blobs.write(name, data)
 
-    def labels(self, name: str) -> dict[str, NDArray[Any]]:
-        """``rows`` and ``labels`` as stored by ``write_labels``.
+    def labels(self, digest: str) -> dict[str, NDArray[Any]]:
+        """``rows`` and ``labels`` as stored by ``write_labels``, int32 [e] each, checked against their digest.
 
         Raises:
             UserError: it is missing or damaged.
         """
+        path = self.path / "labels" / f"{digest}.npz"
+        problem = UserError("a target's test labels are missing or damaged", str(path), "run the study's command again")
         try:
-            return read_npz(self.blobs.read(f"labels/{name}.npz") or b"")
+            held = read_npz(self.blobs.read(f"labels/{digest}.npz") or b"")
+            right = labels_digest(held["rows"], held["labels"]) == digest
         except Exception as error:  # as for subsets
-            what, path = "a target's test labels are missing or damaged", self.path / "labels" / f"{name}.npz"
-            raise UserError(what, str(path), "run the study's command again") from error
+            raise problem from error
+        if not right:
+            raise problem
+        return held
 
     def write_study(self, identity: str, study: Any) -> None:
         """Store a plan (plain JSON) with the time (seconds since 1970), in place of one with the same identity."""

@@ -129,7 +129,7 @@ def _floor(study: Measured, i: int) -> float:
     if found := study.results[i].scores.get(floor.name if floor else ""):
         return sum(found.values()) / len(found)
     chance = next(facts.chance for facts in study.plan.targets if facts.name == study.results[i].target)
-    return 0.0 if np.isnan(chance) else chance
+    return chance or 0.0
 
 
 def _leakage(study: Measured) -> list[tuple[Leakage, TargetFacts]]:

@@ -131,9 +131,9 @@ def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
     return f"{target.name}, {target.metric} in percent, mean over seeds: {'; '.join(parts)}; guessing {guessing(target.chance)}."
 
 
-def guessing(chance: float) -> str:
+def guessing(chance: float | None) -> str:
     """The score of guessing in words."""
-    return "unknown" if np.isnan(chance) else f"{points(chance)} %"
+    return "unknown" if chance is None else f"{points(chance)} %"
 
 
 def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol: str) -> None:
@@ -144,7 +144,7 @@ def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol
             level, colour = 100 * float(np.mean(values)), control.colour or GREY
             axes.axhline(level, color=colour, linestyle=(0, control.dash or PLAIN_DASH), linewidth=1.3, zorder=2)
             lines.append((level, short(control.title), colour))
-    if not np.isnan(target.chance):
+    if target.chance is not None:
         axes.axhline(100 * target.chance, color=GREY, linestyle=(0, (1, 3)), linewidth=1.1)
         lines.append((100 * target.chance, "guessing", GREY))
     low, high = axes.get_ylim()

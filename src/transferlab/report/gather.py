@@ -32,6 +32,7 @@ OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accur
 ALARM = "Do not trust the other results until this is explained."
 NO_PACK = "The source's pack no longer exists, so sample images are left out."
 NOT_RUN, NOT_TRAINED = "not run yet", "its pre-training is missing"
+DAMAGED = "its files are damaged: run transferlab verify, then the study's command again"
 Row = dict[str, str | int | float | None]
 
 
@@ -159,9 +160,13 @@ def _missing(store: Store, plan: Plan) -> list[Missing]:
     cells += [(source_key(t.key), t.key, t.condition, t.seed, OWN) for t in plan.trainings]
     cells += [(t.key, t.cell.network, t.condition, t.seed, names[t.cell.target]) for t in plan.transfers]
     found: list[Missing] = []
+    damaged: set[str] | None = None
     for key, network, condition, seed, target in cells:
         if not store.has(key):
-            reason = NOT_TRAINED if network in untrained and key != network else NOT_RUN
+            damaged = (
+                damaged if damaged is not None else store.done()
+            )  # lists names only; those have no readable record
+            reason = DAMAGED if key in damaged else NOT_TRAINED if network in untrained and key != network else NOT_RUN
             found.append(Missing(condition, seed, target, str(failures.get(key, {}).get("reason", reason))))
     return sorted(found, key=lambda m: m.reason in (NOT_RUN, NOT_TRAINED))
 
@@ -215,12 +220,14 @@ def answer(study: StudyAnswers) -> list[str]:
     """
     names, titles = [target.name for target in study.targets], study.titles
     of = {name: [e for e in study.estimates if e.target == name] for name in (MEAN, *names)}
+    controls = {c.name for c in study.conditions if c.is_control}
+    is_chain = all(controls.isdisjoint(e.contrast.weights) for e in study.estimates)  # of levels, which a summary needs
     said = {name: [sentence(e, study.unit, titles) for e in of[name]] for name in of}
     if len(names) == 1:
-        return [*filter(None, [summary(of[names[0]], study.unit)]), *said[names[0]]]
+        return [*filter(None, [summary(of[names[0]], study.unit) if is_chain else None]), *said[names[0]]]
     leading = [target.name for target in study.targets if target.leads]
     first = [line for name in leading for line in said[name]]
-    short = summary(of[MEAN], study.unit, "In short, on average over these targets")
+    short = summary(of[MEAN], study.unit, "In short, on average over these targets") if is_chain else None
     settled = {name: [e for e in of[name] if e.verdict.settled] for name in names if name not in leading}
     if short:
         single = [summary(of[name], study.unit, f"On {name}") for name, found in settled.items() if found]

@@ -15,7 +15,7 @@ from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, SourceFacts
 from transferlab.runners.packs import find
 from transferlab.specs import Pack, TargetFacts
-from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.metrics import METRICS, Metric
 
 Records = Mapping[str, dict[str, Any] | None]
 
@@ -33,13 +33,20 @@ def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
     return {} if record is None else cast("dict[str, float]", record["metrics"])
 
 
+def _metric(plan: Plan, name: str) -> Metric | None:
+    """The definition by which a plan's cells were measured; None if it is not available here, or has changed."""
+    codes = [each.code for each in plan.brought if (each.kind, each.name) == (METRICS.kind, name)]
+    here = METRICS.brought(name)
+    return METRICS.get(name) if codes == ([here.code] if here else []) else None
+
+
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
     """Scores and per-example results of one target, under the protocols by which its conditions are compared.
 
-    Where a metric's definition is not available here, intervals still include new test images if the metric is a plain mean over
+    Where a metric's definition is not available here or has changed, intervals still include new test images if the metric is a plain mean over
     images.
     """
-    metric = METRICS.get(target.metric)
+    metric = _metric(plan, target.metric)
     array = target.rows if metric is None else metric.rows if metric.each is not None else ""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)

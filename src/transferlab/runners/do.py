@@ -26,7 +26,12 @@ from transferlab.tasks import Task
 from transferlab.transfer.measure import Workspace
 from transferlab.transfer.problem import Network
 
-FAILURES = (UserError, TrainingFailed, MemoryError, RuntimeError)  # failures of a single cell; others are raised
+FAILURES = (
+    UserError,
+    TrainingFailed,
+    MemoryError,
+    RuntimeError,
+)  # failures of a single cell; others are raised if all code is this package's
 EVENT_SECONDS = 0.5  # between events of progress
 Emit = Callable[[Event], None]
 
@@ -79,8 +84,8 @@ def _train(keys: Sequence[str], bench: Bench, emit: Emit) -> None:
     for key in keys:
         try:
             members[key] = networks.member(bench, bench.trainings[key].cell, monitor.hooks(key))
-        except FAILURES as failure:
-            emit(_failed(key, words[key], failure))
+        except Exception as failure:  # noqa: BLE001
+            emit(_failed(key, words[key], failure, bench.trainings[key].cell.brought))
     begun, names, stopped = time.monotonic(), list(members), False
     for number, ended in fit_cohort(list(members.values()), bench.plan.recipe, bench.place):
         key = names[number]
@@ -90,7 +95,7 @@ def _train(keys: Sequence[str], bench: Bench, emit: Emit) -> None:
         elif isinstance(ended, Stop):
             stopped = True  # raised after every member is saved
         else:
-            emit(_failed(key, words[key], ended))
+            emit(_failed(key, words[key], ended, bench.trainings[key].cell.brought))
     if stopped:
         raise Stop
 
@@ -122,18 +127,33 @@ def _measure(name: str, keys: Sequence[str], bench: Bench, emit: Emit) -> None:
                 made = networks.transferred(transfer, network, bench.target(cell.target), workspace)
             networks.keep(bench, key, made, begun)
             emit(Done(key, what))
-        except FAILURES as failure:
-            emit(_failed(key, what, failure))
+        except Stop:
+            raise
+        except Exception as failure:  # noqa: BLE001
+            emit(_failed(key, what, failure, _brought(bench, name, transfer)))
 
 
-def _failed(key: str, what: str, failure: Exception) -> Failed:
+def _brought(bench: Bench, name: str, transfer: Transfer | None) -> Sequence[str]:
+    """Codes of the definitions from outside the package that a network and its measurement use."""
+    trained = bench.trainings.get(name)
+    untrained = transfer.untrained if transfer else None
+    return (
+        *(trained.cell.brought if trained else ()), *(transfer.cell.brought if transfer else ()),
+        *(untrained.brought if untrained else ()),
+    )  # fmt: skip
+
+
+def _failed(key: str, what: str, failure: Exception, brought: Sequence[str]) -> Failed:
     """A failure as an event.
+
+    Args:
+        brought: codes of the definitions from outside the package that the cell uses; they may raise anything.
 
     Raises:
         Exception: the failure itself if it would affect every cell.
     """
     broken = isinstance(failure, torch.AcceleratorError) or isinstance(failure.__cause__, OSError)
-    if broken or not isinstance(failure, FAILURES):
+    if broken or not (brought or isinstance(failure, FAILURES)):
         raise failure
     reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
     return Failed(key, what, reason, "".join(traceback.format_exception(failure)))

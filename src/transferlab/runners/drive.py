@@ -13,7 +13,8 @@ from transferlab.events import Crashed, Done, Failed, Finished, Halted, Report, 
 from transferlab.outcomes.store import Store
 from transferlab.plan import networks_of_cells
 from transferlab.planned import Plan
-from transferlab.runners.executors import LOCAL, Executor
+from transferlab.runners.executor import Executor, ExecutorKind
+from transferlab.runners.local import LOCAL
 from transferlab.runners.machine import Machine
 from transferlab.tasks import RunState, Task, next_tasks, open_tasks, tasks_of
 
@@ -43,6 +44,7 @@ def run(
     report: Callable[[Report], None],
     hang_seconds: float = 900.0,
     study_file: str | None = None,
+    kind: ExecutorKind = LOCAL,
 ) -> int:
     """Compute the missing cells; a failure is recorded, and the other cells are computed nevertheless.
 
@@ -52,6 +54,7 @@ def run(
         report: receives every event.
         hang_seconds: a task without an event for this long is killed, and its cell recorded as failed.
         study_file: the Python file whose definitions the workers load.
+        kind: what performs the tasks.
 
     Returns:
         the number of cells still missing.
@@ -63,7 +66,7 @@ def run(
     cells = networks_of_cells(plan)
     at = RunState(done=store.done() & set(cells))
     if len(at.done) < len(cells):
-        executor = LOCAL.make(plan, store, machine, study_file, hang_seconds)
+        executor = kind.make(plan, store, machine, study_file, hang_seconds)
         try:
             with _terminate_is_interrupt():
                 Drive(tasks_of(plan, store.failures()), at, store, executor, report).work()

@@ -1,68 +1,9 @@
-"""The interface between the driver and the executors that perform its tasks, and the table of executors.
-
-An executor receives tasks and returns events, both of which can be sent as JSON. It shares only the store with the driver.
-The driver decides the order of tasks and knows nothing of processes.
-"""
+"""The table of executors: which of them a run can use, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from transferlab.definitions import Table
+from transferlab.runners.executor import ExecutorKind
+from transferlab.runners.local import LOCAL
 
-from transferlab.definitions import Definition, Table
-from transferlab.events import Report
-from transferlab.outcomes.store import Store
-from transferlab.planned import Plan
-from transferlab.runners.local import Local, Setup
-from transferlab.runners.machine import Machine
-from transferlab.runners.shares import share
-from transferlab.tasks import Task
-
-
-class Executor(Protocol):
-    """Performs several tasks at a time."""
-
-    def n_free(self) -> int:
-        """How many more tasks may start now."""
-        ...
-
-    def start(self, task: Task) -> int:
-        """Begin a task; returns the number of its worker, which is free again after ``Finished`` or ``Crashed``."""
-        ...
-
-    def wait(self, seconds: float) -> Sequence[Report]:
-        """The events since the last call; blocks until there is one, at most for ``seconds``."""
-        ...
-
-    def stop(self) -> None:
-        """Save every training and abandon every task; returns when that is done."""
-        ...
-
-    def close(self) -> None:
-        """End all workers."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExecutorKind(Definition):
-    """An executor with a name.
-
-    Args:
-        make: from the plan, its store, the machine, the study file whose definitions the workers load (if any), and the
-            seconds without an event after which a task counts as hung.
-    """
-
-    make: Callable[[Plan, Store, Machine, str | None, float], Executor]
-
-
-def _local(plan: Plan, store: Store, machine: Machine, study_file: str | None, hang_seconds: float) -> Executor:
-    cores = share(plan, store, machine, study_file)
-    setup = Setup(str(store.path), plan.identity, cores.n_threads, study_file, locks=store.locks)
-    return Local(setup, cores.n_workers, plan.device, hang_seconds)
-
-
-LOCAL = ExecutorKind(
-    name="local", title="this machine", explained="worker processes that divide its cores or GPUs", make=_local
-)
 EXECUTORS = Table("executor", ExecutorKind, [LOCAL])

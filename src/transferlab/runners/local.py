@@ -18,7 +18,11 @@ from dataclasses import dataclass
 from typing import IO
 
 from transferlab.events import EVENTS, Crashed, Finished, Report, from_line, to_line
-from transferlab.runners.shares import WORKER_ENVIRONMENT
+from transferlab.outcomes.store import Store
+from transferlab.planned import Plan
+from transferlab.runners.executor import Executor, ExecutorKind
+from transferlab.runners.machine import Machine
+from transferlab.runners.shares import WORKER_ENVIRONMENT, share
 from transferlab.tasks import Task
 
 STOP_SECONDS = 30.0  # for saving the trainings; slower workers are killed
@@ -49,7 +53,6 @@ class _Worker:
     process: subprocess.Popen[str]
     errors: IO[bytes]
     heard: float
-    has_reported: bool = False
     task: Task | None = None
 
 
@@ -59,6 +62,7 @@ class Local:
     def __init__(self, setup: Setup, n_workers: int, device: str, hang_seconds: float) -> None:
         self.setup, self.n_workers, self.device, self.hang_seconds = setup, n_workers, device, hang_seconds
         self.workers: dict[int, _Worker] = {}
+        self.has_reported = False  # any worker; until then a death is not the fault of a cell
         self.inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
 
     def n_free(self) -> int:
@@ -75,7 +79,7 @@ class Local:
         """The events since the last call.
 
         Raises:
-            RuntimeError: a worker died before its first event; with the end of its standard error.
+            RuntimeError: a worker died before any event of the run; with the end of its standard error.
         """
         reports: list[Report] = []
         with contextlib.suppress(queue.Empty):
@@ -104,7 +108,8 @@ class Local:
             worker.errors.close()
 
     def _hire(self) -> _Worker:
-        number = min(set(range(self.n_workers)) - {n for n, w in self.workers.items() if w.process.poll() is None})
+        taken = {n for n, w in self.workers.items() if w.task is not None or w.process.poll() is None}
+        number = min(set(range(self.n_workers)) - taken)
         threads = {name: str(self.setup.n_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         environment = {**os.environ, **WORKER_ENVIRONMENT, **threads}
         if self.device == "cuda":
@@ -130,7 +135,7 @@ class Local:
     def _heard(self, worker: _Worker, line: str | None) -> list[Report]:
         if line is None:
             return self._ended(worker)
-        worker.heard, worker.has_reported = time.monotonic(), True
+        worker.heard, self.has_reported = time.monotonic(), True
         event = from_line(line, EVENTS)
         if isinstance(event, Finished):
             worker.task = None
@@ -138,7 +143,7 @@ class Local:
 
     def _ended(self, worker: _Worker) -> list[Report]:
         code = worker.process.wait()
-        if self.workers[worker.number] is worker:
+        if self.workers.get(worker.number) is worker:
             del self.workers[worker.number]
         _hang_up(worker)
         worker.errors.seek(0)
@@ -146,7 +151,7 @@ class Local:
         worker.errors.close()
         if worker.task is None:
             return []
-        if not worker.has_reported:
+        if not self.has_reported:
             raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{errors}")
         # With code 0 it received SIGTERM from outside and saved its training; the task continues in another worker.
         event = Crashed(_reason(code), errors) if code else Finished(worker.task.cells)
@@ -172,3 +177,14 @@ def _reason(code: int) -> str:
         return "its process was killed: usually by the system, because memory ran out, or because it hung"
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"its process ended with {name}"
+
+
+def _local(plan: Plan, store: Store, machine: Machine, study_file: str | None, hang_seconds: float) -> Executor:
+    cores = share(plan, store, machine, study_file)
+    setup = Setup(str(store.path), plan.identity, cores.n_threads, study_file, locks=store.locks)
+    return Local(setup, cores.n_workers, plan.device, hang_seconds)
+
+
+LOCAL = ExecutorKind(
+    name="local", title="this machine", explained="worker processes that divide its cores or GPUs", make=_local
+)

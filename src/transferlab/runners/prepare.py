@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from transferlab.answers.contrast import MEAN
 from transferlab.designs import SubsetFacts, facts
 from transferlab.engine import backbones
 from transferlab.errors import UserError
 from transferlab.extensions import load_installed
-from transferlab.identity import digest, plain
+from transferlab.identity import plain
 from transferlab.images.pack import remarks
+from transferlab.outcomes.arrays import labels_digest
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, restored
@@ -26,7 +25,7 @@ from transferlab.specs import TRAIN, Pack, Ragged, Study, Subset, TargetFacts
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Target, take_shots, view
-from transferlab.validate import validate
+from transferlab.validate import source_apart, validate
 
 OWN = "source"  # what tables call a network's accuracy on its own source
 
@@ -105,7 +104,7 @@ def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], so
     for spec, name, target in zip(specs, names, views, strict=True):
         pack, own = target.pack, target.pack.digest == source.digest
         asked = METRICS.get(study.metric)
-        applies = asked is not None and asked.labels == target.kind and not (own and len(views) > 1)
+        applies = asked is not None and asked.labels == target.kind and not (own and source_apart(study, len(views)))
         metric = asked if asked and applies else target.metric
         labels, images = pack.labels[target.test], pack.images
         pixels = images.sizes.astype(float).prod(1).mean() if isinstance(images, Ragged) else pack.image_px**2
@@ -113,7 +112,7 @@ def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], so
             spec, pack.digest, f"{name} ({spec})" if name in taken else name, metric.name, metric.chance(labels),
             metric is not target.metric, target.n_classes, len(target.train), len(target.val), len(target.test),
             target.kind == "boxes", target.kind == "many", own, pixels=float(pixels), notes=tuple(remarks(pack)),
-            labels=digest("test labels", pack.digest, own) if target.kind == "one" else "",
+            labels=labels_digest(target.test, labels) if target.kind == "one" else "",
             rows=metric.rows if metric.each is not None and metric.weights is None else "",
         ))  # fmt: skip
     return found
@@ -123,7 +122,7 @@ def keep_labels(store: Store, targets: Sequence[TargetFacts], views: Sequence[Ta
     """Store the targets' test labels, so that answers need no pack."""
     for target, held in zip(targets, views, strict=True):
         if target.labels:
-            store.write_labels(target.labels, held.test, held.pack.labels[held.test].astype(np.int32))
+            store.write_labels(held.test, held.pack.labels[held.test])
 
 
 def _check_maps(study: Study) -> None:

@@ -91,9 +91,10 @@ class ProtocolDefinition(Definition):
     def described(self, protocol: Protocol) -> str:
         """A description with its settings, for the methods section of reports."""
         settings = self.settings(protocol.knobs)
-        values = [f"{self.parameters[name].means} {value}" for name, value in settings.items()]
+        values = [f"{self.parameters[name].means}: {v:,}" if isinstance(v, int) else f"{self.parameters[name].means}: {v}"
+                  for name, v in settings.items()]  # fmt: skip
         shots = [] if protocol.shots is None else [f"{protocol.shots} examples per class for training and validation"]
-        return f"{self.title or self.name}: {', '.join([self.explained, *values, *shots])}"
+        return f"{self.title or self.name}: {'; '.join([self.explained, *values, *shots])}"
 
     def refusal(self, target: TargetFacts) -> str:
         """Why it cannot measure a target, as a phrase; "" if it can."""

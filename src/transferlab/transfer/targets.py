@@ -56,7 +56,7 @@ class Target:
 
     Args:
         train, val, test: ascending row numbers, int32.
-        metric: the metric that studies compare. chance: that metric for a constant guess, 0…1.
+        metric: the metric that studies compare. chance: that metric for a constant guess, 0…1; None if it is unknown.
     """
 
     pack: Pack
@@ -64,7 +64,7 @@ class Target:
     val: NDArray[np.int32]
     test: NDArray[np.int32]
     metric: Metric
-    chance: float
+    chance: float | None
 
     @property
     def n_classes(self) -> int:

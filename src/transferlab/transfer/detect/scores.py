@@ -20,8 +20,8 @@ def scored(target: Target, found: Found, metric: str = "") -> tuple[dict[str, fl
     Returns:
         metrics: ``mAP`` (every point, IoU 0.5), ``mAP at 11 recalls``, COCO's ``AP``.
         rows: ``image`` int32, ``label`` int32, ``score`` float32 and ``box`` float32 [d, 4] of each detection, class by
-            class, the best first; ``hit`` int8 at IoU 0.5: 1 for a hit, 0 for a false positive, -1 if ignored. ``value``
-            float64 [e]: a number per test image, whose mean is the target's metric (see ``detect.influence``).
+            class, the best first; ``hit`` int8 at IoU 0.5: 1 for a hit, 0 for a false positive, -1 if ignored. Under
+            the metric's own name for it, a number per test image, whose mean is the metric (see ``detect.influence``).
     """
     order = np.lexsort(
         (np.arange(len(found.score)), -found.score.astype(np.float64), found.label)
@@ -31,9 +31,10 @@ def scored(target: Target, found: Found, metric: str = "") -> tuple[dict[str, fl
     metrics = {m.name: m.of(found, truth) for m in metrics_of("boxes")}
     main = METRICS[metric] if metric else target.metric
     metrics[main.name] = main.of(found, truth)
-    value = np.zeros(0) if main.each is None else main.each(found, truth)
     by_voc = matched(found, truth, False)
     hit = np.where(by_voc.ignored[0], -1, by_voc.hit[0]).astype(np.int8)
     rows: dict[str, NDArray[np.generic]] = {"image": found.image, "label": found.label, "score": found.score.astype(np.float32),
-            "box": found.box.astype(np.float32), "hit": hit, "value": value}  # fmt: skip
+            "box": found.box.astype(np.float32), "hit": hit}  # fmt: skip
+    if main.each is not None:
+        rows[main.rows] = np.asarray(main.each(found, truth))
     return metrics, rows

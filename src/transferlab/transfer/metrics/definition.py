@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.definitions import Definition
+from transferlab.errors import UserError
 
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
@@ -30,10 +31,11 @@ class Metric(Definition):
             intervals are about these test images only.
         weights: from the test labels the weights of that mean, float64 [e], which sum to 1; None for equal weights.
         rows: the name of a cell's array with these numbers.
-        again: the metric of resampled test images, from a cell's arrays and int64 [e]; for metrics without ``each``.
-        chance: the metric of a constant guess, from the test labels.
+        again: the metric of resampled test images, from a cell's arrays and int64 [e]; for metrics of several labels or boxes
+            without ``each``.
+        chance: the metric of a constant guess, from the test labels; None if it is unknown.
         main: whether studies compare a target by it, from the test labels and the notes of its pack.
-        needs_probabilities: it is defined only for log-probabilities.
+        needs_probabilities: it is defined only for log-probabilities; no study compares it.
     """
 
     labels: LabelKind
@@ -42,9 +44,15 @@ class Metric(Definition):
     weights: Callable[[Labels], Floats] | None = None
     rows: str = "value"
     again: Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64]], float] | None = None
-    chance: Callable[[NDArray[Any]], float] = lambda labels: float("nan")
+    chance: Callable[[NDArray[Any]], float | None] = lambda labels: None
     main: Callable[[NDArray[Any], Mapping[str, object]], bool] = lambda labels, notes: False
     needs_probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        if self.again is not None and self.labels == "one":  # such cells keep no scores
+            raise UserError(
+                "a metric of one label per image cannot have again", f"metric {self.name!r}", "give each instead"
+            )
 
 
 def right(scores: Scores, labels: Labels) -> NDArray[np.bool_]:

@@ -49,7 +49,7 @@ detect = ProtocolDefinition(
         "examples": Parameter(means="images seen", default=4_000, low=1, high=10**9, whole=True),
         "lr": Parameter(means="peak learning rate", default=1e-3, low=1e-9, high=10.0),
         "batch": Parameter(means="images a step", default=4, low=1, high=1024, whole=True),
-        "frozen": Parameter(means="parts of the backbone that stay fixed, counted from the stem,", default=0, low=0, high=1000,
+        "frozen": Parameter(means="parts of the backbone that stay fixed, counted from the stem", default=0, low=0, high=1000,
                             whole=True, words=("all",)),
         "norms": Parameter(means="the backbone's batch norms", default="trained", words=("frozen", "trained")),
         "proposals": Parameter(means="proposals an image", default=100, low=1, high=2000, whole=True),

@@ -32,7 +32,9 @@ induction = ProtocolDefinition(
     explained="the source's own classes by their nearest image on frozen features, among all classes and within coarse labels",
     parameters={
         "cut": Parameter(means="coarse labels from a cut of the taxonomy at depth", low=0, whole=True, in_label=True),
-        "merge": Parameter(means="coarse labels after merge passes:", low=1, whole=True, in_label=True),
+        "merge": Parameter(
+            means="number of merge passes that make the coarse labels", low=1, whole=True, in_label=True
+        ),
     },
     run=_run,
     own_classes=True,
