@@ -11,6 +11,7 @@ from transferlab.contrasts import against, compare, ends, steps
 from transferlab.definitions import Parameter
 from transferlab.designs import DesignDefinition
 from transferlab.engine.backbones import BackboneDefinition
+from transferlab.engine.optimisers import OptimiserDefinition
 from transferlab.errors import UserError
 from transferlab.specs import Contrast, Design, Epochs, Examples, Protocol, Recipe, Study, UntilFlat
 from transferlab.transfer.definition import ProtocolDefinition
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
 
 __all__ = [
-    "BackboneDefinition", "Contrast", "Design", "DesignDefinition", "Epochs", "Examples", "Format", "Metric", "Origin", "Parameter",
-    "Prediction", "Problem", "Protocol", "ProtocolDefinition", "Recipe", "Study", "UntilFlat", "UserError", "against", "compare",
+    "BackboneDefinition", "Contrast", "Design", "DesignDefinition", "Epochs", "Examples", "Format", "Metric", "OptimiserDefinition", "Origin",
+    "Parameter", "Prediction", "Problem", "Protocol", "ProtocolDefinition", "Recipe", "Study", "UntilFlat", "UserError", "against", "compare",
     "designs", "detect", "ends", "finetune", "induction", "knn", "probe", "refit", "steps",
 ]  # fmt: skip
 

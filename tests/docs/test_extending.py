@@ -24,6 +24,7 @@ BROUGHT = {
     "reciprocal_rank.py": ("metric", "mean reciprocal rank"),
     "orthogonal.py": ("control", "orthogonal"),
     "mixer.py": ("backbone", "mixer"),
+    "nadam.py": ("optimiser", "nadam"),
     "long_tail.py": ("design", "long_tail"),
     "json_lines.py": ("image format", "jsonl"),
 }

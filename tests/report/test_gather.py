@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transferlab import designs, finetune, knn, probe
+from transferlab import compare, designs, finetune, knn, probe
 from transferlab.answers.contrast import MEAN
-from transferlab.answers.study import StudyAnswers
+from transferlab.answers.study import Check, StudyAnswers
 from transferlab.errors import UserError
 from transferlab.identity import plain
+from transferlab.origins import ORIGINS, Origin
+from transferlab.origins.definition import Comparison
 from transferlab.outcomes.arrays import npz_bytes
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
@@ -118,6 +120,31 @@ def test_missing_and_failed_cells_are_named_with_their_reason_and_leave_their_se
         ("10", 3, "leaves", "its pre-training is missing"),
     ]
     assert (study.estimates[0].n_seeds, study.estimates[0].n_missing) == (3, 2)
+
+
+def test_a_damaged_cell_is_named_with_what_to_do(make_store: MakeStore) -> None:
+    store = make_store(right=lambda t, _: 50, study={"controls": []})
+    plan = restored(next(iter(store.studies().values())))
+    for record in store.cell(plan.transfers[0].key).glob("record-*.json"):
+        record.write_bytes(record.read_bytes()[:-9])
+    (missing,) = only(store).missing
+    assert "damaged: run transferlab verify" in missing.reason
+
+
+def test_contrasts_with_a_control_are_no_chain_of_levels(make_store: MakeStore) -> None:
+    knobs = {"controls": ["random-features"], "contrasts": [compare("10", "random-features"), compare("20", "10")]}
+    study = only(make_store(right=lambda t, _: 50 + t.seed % 2, study=knobs))
+    assert not any(line.startswith("In short") for line in headline(study))
+
+
+def test_a_control_s_check_that_fails_costs_nothing_else(make_store: MakeStore, bring: Callable[..., None]) -> None:
+    def check(_: Comparison) -> Check:
+        raise KeyError("no such thing")
+
+    bring(ORIGINS, Origin(name="fickle", check=check))
+    study = only(make_store(right=lambda t, _: 50 + t.seed % 2, study={"controls": ["fickle"]}))
+    assert [c.sentence for c in study.checks] == ["Its check could not be made (KeyError: 'no such thing')."]
+    assert study.estimates[0].n_seeds == 3
 
 
 def test_the_accuracy_on_the_source_is_a_cell_that_can_be_missing(make_store: MakeStore) -> None:

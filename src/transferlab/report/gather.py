@@ -141,7 +141,12 @@ def _checks(plan: Plan, results: Sequence[Results]) -> Iterator[Check]:
     controls = {c.name for c in plan.conditions if c.is_control}
     for origin in ORIGINS.values():
         if origin.name in controls and origin.check is not None:
-            yield origin.check(Comparison(plan.reference, plan.floor, between))
+            try:
+                yield origin.check(Comparison(plan.reference, plan.floor, between))
+            except Exception as error:  # an author's mistake must not cost the report
+                if ORIGINS.brought(origin.name) is None:
+                    raise
+                yield Check(origin.name, False, f"Its check could not be made ({type(error).__name__}: {error}).")
 
 
 def _from_outside(plan: Plan) -> Iterator[str]:
