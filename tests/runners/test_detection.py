@@ -149,7 +149,7 @@ def test_killed_between_steps_the_next_run_ends_in_the_same_table(
 def test_a_study_that_says_nothing_of_detection_gets_it_where_a_target_has_boxes(classes: str, tmp_path: Path) -> None:
     plan = prepared_of(replace(study_of(classes, BOXES), protocols=[probe()]), tmp_path / "lab").plan
     assert [p.protocol.kind for p in plan.protocols] == ["detect"]  # no target is left for the probe
-    assert dict(plan.protocols[0].knobs) == dict(detect().knobs)
+    assert dict(plan.protocols[0].protocol.knobs) == dict(detect().knobs)
 
 
 def test_images_with_boxes_are_packed_larger_than_the_studys_or_as_their_spec_says(
