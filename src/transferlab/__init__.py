@@ -1,27 +1,27 @@
 """What makes a data set good for transfer learning? Designed subsets, many pre-trainings, answers with intervals.
 
-A study reads like its question, and docs/extending.md shows what else these names are for; importing this loads no torch.
+A study reads like its question, and docs/extending.md shows what else these names are for. Each name is loaded when it is first
+asked for, so that the command starts without numpy; no name but ``Prediction`` and ``Problem`` loads torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from transferlab import designs
-from transferlab.contrasts import against, compare, ends, steps
-from transferlab.definitions import Parameter
-from transferlab.designs import DesignDefinition
-from transferlab.engine.backbones import BackboneDefinition
-from transferlab.engine.optimisers import OptimiserDefinition
-from transferlab.errors import UserError
-from transferlab.specs import Contrast, Design, Epochs, Examples, Protocol, Recipe, Study, UntilFlat
-from transferlab.transfer.definition import ProtocolDefinition
-from transferlab.transfer.metrics import Metric
-from transferlab.transfer.protocols import detect, finetune, induction, knn, probe, refit
-
 if TYPE_CHECKING:
+    from transferlab import designs
+    from transferlab.contrasts import against, compare, ends, steps
+    from transferlab.definitions import Parameter
+    from transferlab.designs import DesignDefinition
+    from transferlab.engine.backbones import BackboneDefinition
+    from transferlab.engine.optimisers import OptimiserDefinition
+    from transferlab.errors import UserError
     from transferlab.images.format import Format
     from transferlab.origins import Origin
+    from transferlab.specs import Contrast, Design, Epochs, Examples, Protocol, Recipe, Study, UntilFlat
+    from transferlab.transfer.definition import ProtocolDefinition
+    from transferlab.transfer.metrics import Metric
     from transferlab.transfer.problem import Prediction, Problem
+    from transferlab.transfer.protocols import detect, finetune, induction, knn, probe, refit
 
 __all__ = [
     "BackboneDefinition", "Contrast", "Design", "DesignDefinition", "Epochs", "Examples", "Format", "Metric", "OptimiserDefinition", "Origin",
@@ -29,19 +29,30 @@ __all__ = [
     "designs", "detect", "ends", "finetune", "induction", "knn", "probe", "refit", "steps",
 ]  # fmt: skip
 
-# Loaded when they are asked for: the first two would slow down --help, the others load torch.
-LATER = {
-    "Format": "transferlab.images.format",
-    "Origin": "transferlab.origins",
-    "Prediction": "transferlab.transfer.problem",
-    "Problem": "transferlab.transfer.problem",
+HELD = {
+    "contrasts": ("against", "compare", "ends", "steps"),
+    "definitions": ("Parameter",),
+    "designs": ("DesignDefinition",),
+    "engine.backbones": ("BackboneDefinition",),
+    "engine.optimisers": ("OptimiserDefinition",),
+    "errors": ("UserError",),
+    "images.format": ("Format",),
+    "origins": ("Origin",),
+    "specs": ("Contrast", "Design", "Epochs", "Examples", "Protocol", "Recipe", "Study", "UntilFlat"),
+    "transfer.definition": ("ProtocolDefinition",),
+    "transfer.metrics": ("Metric",),
+    "transfer.problem": ("Prediction", "Problem"),
+    "transfer.protocols": ("detect", "finetune", "induction", "knn", "probe", "refit"),
 }
+MODULES = {name: module for module, names in HELD.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """The names of ``LATER``, and ``__version__``, which takes a third of the time of ``--help``."""
-    if name in LATER:
-        return vars(import_module(LATER[name]))[name]
+    """The names of ``__all__``, and ``__version__``."""
+    if name in MODULES:
+        return vars(import_module(f"transferlab.{MODULES[name]}"))[name]
+    if name == "designs":
+        return import_module("transferlab.designs")
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import version
