@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,11 @@ UNSAFE = [
 ]
 
 
-class Laws:
+class Laws(ABC):
     """What holds for all kinds of blobs; a subclass makes empty ones."""
 
-    def made(self, folder: Path) -> Blobs:
-        raise NotImplementedError
+    @abstractmethod
+    def made(self, folder: Path) -> Blobs: ...
 
     @pytest.fixture
     def blobs(self, tmp_path: Path) -> Blobs:
