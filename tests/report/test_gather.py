@@ -16,6 +16,7 @@ from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import Check, StudyAnswers
 from transferlab.errors import UserError
 from transferlab.identity import plain
+from transferlab.images.likeness import name_of_findings
 from transferlab.origins import ORIGINS, Origin
 from transferlab.origins.definition import Comparison
 from transferlab.outcomes.arrays import npz_bytes
@@ -23,6 +24,7 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Transfer, restored
 from transferlab.report.gather import OWN, all_answers, headline, table_rows
+from transferlab.report.page import render
 from transferlab.specs import Protocol, Recipe
 
 MakeStore = Callable[..., Store]
@@ -145,6 +147,17 @@ def test_a_control_s_check_that_fails_costs_nothing_else(make_store: MakeStore, 
     study = only(make_store(right=lambda t, _: 50 + t.seed % 2, study={"controls": ["fickle"]}))
     assert [c.sentence for c in study.checks] == ["Its check could not be made (KeyError: 'no such thing')."]
     assert study.estimates[0].n_seeds == 3
+
+
+def test_an_analysis_that_fails_is_a_framed_line_in_a_whole_report(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store(right=lambda t, _: 50 + t.seed % 2, study={"controls": []})
+    plan = restored(next(iter(store.studies().values())))
+    store.write_pack_index(name_of_findings(plan.source.digest, plan.targets[0].digest), {"threshold": "nonsense"})
+    study = only(store)
+    assert list(study.failed) == ["leakage"] and study.estimates[0].n_seeds == 3
+    assert not render([study], tmp_path / "report.md", "md")
+    told = (tmp_path / "report.md").read_text()
+    assert "The section “Is the gain leakage?” could not be made" in told and "20 images per class" in told
 
 
 def test_the_accuracy_on_the_source_is_a_cell_that_can_be_missing(make_store: MakeStore) -> None:

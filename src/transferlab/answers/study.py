@@ -88,6 +88,7 @@ class StudyAnswers:
         leakage: what ``transferlab leakage`` found between the source and the targets.
         without: ``estimates`` without the test images that are in the source; empty if there are none.
         scenes: for targets with boxes, what a network of the reference condition found and missed.
+        failed: the errors of analyses that could not be made, by the name of their field, which is then empty.
     """
 
     name: str
@@ -111,7 +112,18 @@ class StudyAnswers:
     leakage: tuple[Leakage, ...] = ()
     without: tuple[Estimate, ...] = ()
     scenes: tuple[Scenes, ...] = ()
+    failed: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+
+    def has(self, analysis: str) -> bool:
+        """Whether an analysis, named by its field, has something to show.
+
+        Raises:
+            Exception: the error with which it failed.
+        """
+        if analysis in self.failed:
+            raise self.failed[analysis]
+        return bool(getattr(self, analysis))
 
     @property
     def titles(self) -> dict[str, str]:

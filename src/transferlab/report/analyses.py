@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,12 +44,25 @@ class Measured:
 
 
 def analyses(study: Measured) -> dict[str, Any]:
-    """The fields of StudyAnswers that hold these analyses."""
-    found = _leakage(study)
+    """The fields of StudyAnswers that hold these analyses; one that fails is empty and named in ``failed``."""
+    failed: dict[str, Exception] = {}
+
+    def tried(name: str, analysis: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+        try:
+            return analysis()
+        except Exception as error:  # noqa: BLE001  the other analyses are still correct; its section raises it
+            failed[name] = error
+            return ()
+
+    found = tried("leakage", lambda: tuple(_leakage(study)))
     return {
-        "forecasts": _forecasts(study), "divisions": _divisions(study), "leakage": tuple(each for each, _ in found),
-        "without": _without(study, found), "scenes": _scenes(study),
-    }  # fmt: skip
+        "forecasts": tried("forecasts", lambda: _forecasts(study)),
+        "divisions": tried("divisions", lambda: _divisions(study)),
+        "leakage": tuple(each for each, _ in found),
+        "without": tried("without", lambda: _without(study, found)),
+        "scenes": tried("scenes", lambda: _scenes(study)),
+        "failed": failed,
+    }
 
 
 def _forecasts(study: Measured) -> tuple[Forecast, ...]:

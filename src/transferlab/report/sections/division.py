@@ -46,5 +46,5 @@ def _way(way: Way) -> dict[str, object]:
 
 
 DIVISION = SectionDefinition[StudyAnswers](
-    name="division", title="What should I collect next?", content=_content, applies=lambda study: bool(study.divisions)
+    name="division", title="What should I collect next?", content=_content, applies=lambda study: study.has("divisions")
 )

@@ -74,5 +74,5 @@ def _prediction(prediction: Prediction | None) -> dict[str, object] | None:
 
 
 FORECAST = SectionDefinition[StudyAnswers](
-    name="forecast", title="How many more images?", content=_content, applies=lambda study: bool(study.forecasts)
+    name="forecast", title="How many more images?", content=_content, applies=lambda study: study.has("forecasts")
 )

@@ -25,7 +25,7 @@ def _content(study: StudyAnswers) -> Content:
     unchecked = [t.name for t in study.targets if t.name not in checked]
     if unchecked:
         said.append(f"Not checked for copies: {', '.join(unchecked)}.")
-    if not study.without:
+    if not study.has("without"):
         said.append("No test image is left out of the results above.")
     note = (
         "Copies are images with equal pixels, or whose grey gradients correlate by at least "
@@ -62,5 +62,5 @@ def _difference(e: Estimate) -> str:
 
 
 LEAKAGE = SectionDefinition[StudyAnswers](
-    name="leakage", title="Is the gain leakage?", content=_content, applies=lambda study: bool(study.leakage)
+    name="leakage", title="Is the gain leakage?", content=_content, applies=lambda study: study.has("leakage")
 )

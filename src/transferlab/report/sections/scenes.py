@@ -29,5 +29,5 @@ def _content(study: StudyAnswers) -> Content:
 
 
 SCENES = SectionDefinition[StudyAnswers](
-    name="scenes", title="What is found, and what is not", content=_content, applies=lambda study: bool(study.scenes)
+    name="scenes", title="What is found, and what is not", content=_content, applies=lambda study: study.has("scenes")
 )
