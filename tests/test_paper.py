@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def test_the_paper_runs_on_the_toy_world_and_tells_its_findings(tmp_path: Path) 
         "F1", "F1, at equal passes", "F2", "F3", "F4", "F5, more data", "F5, more data, at equal passes"
     )]  # fmt: skip
     assert "exclude-target cannot be asked of these images: 0 of the source's 64 classes" in first.stdout
-    assert "The paper's findings" in (lab / "paper.html").read_text()
+    assert "The paper's findings" in html.unescape((lab / "paper.html").read_text())
     plans = [str(held["name"]) for held in Store.open(lab, create=False).studies().values()]
     assert sorted(plans) == sorted([f"paper-{name}" for name in QUESTIONS if name != "exclude-target"]
                                    + [f"paper-{name}-epochs" for name, q in QUESTIONS.items() if q.at_epochs])  # fmt: skip
