@@ -80,18 +80,19 @@ def next_tasks(tasks: Sequence[Task], at: RunState, most: int) -> list[Task]:
         return []
     to_measure: list[Task] = []
     others: list[Task] = []
-    done, failed, held = at.done, at.failed, at.running | at.busy
+    done, held = at.done, at.running | at.busy
+    settled = done | at.failed if at.failed else done
     for task in tasks:
         if len(to_measure) == most:
             break
-        if done.issuperset(task.cells):  # first, because most tasks of a large run are done
+        if settled.issuperset(task.cells):  # first, because most tasks of a large run are done
             continue
         ready = to_measure if task.needs else others
-        if len(ready) == most or failed.issuperset(task.cells) or not done.issuperset(task.needs):
+        if len(ready) == most or not done.issuperset(task.needs):
             continue
         if task.kind == "measure" and task.networks[0] in held:
             continue
-        left = tuple(cell for cell in task.cells if cell not in done and cell not in failed and cell not in held)
+        left = tuple(cell for cell in task.cells if cell not in settled and cell not in held)
         if left and task.kind == "train":
             together = left[:1] if at.alone.intersection(left) else left
             ready.append(Task("train", together, together))
