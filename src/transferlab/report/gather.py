@@ -197,7 +197,7 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[t
     trained = [r for r in (store.record(t.key) for t in plan.trainings) if r]
     done = [*trained, *(r for r in records.values() if r)]
     made: dict[str, Any] = done[-1]["made_by"] if done else {}
-    seconds = sum(float(r["seconds"]) for r in done)
+    seconds, threads = sum(float(r["seconds"]) for r in done), made.get("threads", "?")
     packages = ("transferlab", "python", "torch", "torchvision", "timm", "numpy")
     return (
         ("Command", str(note.get("command", "not kept"))),
@@ -207,7 +207,7 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[t
         *((f"From outside: {b.kind} {b.name}", f"{b.place}, code {b.code}") for b in plan.brought),
         ("Seeds", f"0 to {plan.seeds - 1}"),
         ("Machine", f"{made.get('machine', 'unknown')}, {plan.device}, {plan.precision}, "
-                    f"{made.get('threads', '?')} threads a worker"),
+                    f"{threads} {'thread' if threads == 1 else 'threads'} per worker"),
         ("Versions", ", ".join(f"{name} {made[name]}" for name in packages if name in made)),
         ("Cells", f"{len(done)} done, {seconds:,.0f} seconds of work in all"),
     )  # fmt: skip

@@ -26,7 +26,7 @@ def _cost(settings: Mapping[str, Any], target: TargetFacts, recipe: Recipe) -> f
 finetune = ProtocolDefinition(
     name="finetune",
     title="fine-tuning",
-    explained="fine-tuning of all layers",
+    explained="all layers are trained",
     parameters={
         "examples": Parameter(means="training examples seen", default=60_000, low=1, high=10**9, whole=True),
         "lr": Parameter(means="peak learning rate (validation chooses between it and a quarter of it)", default=0.02,

@@ -19,8 +19,8 @@ def _run(problem: Problem) -> Prediction:
 
 knn = ProtocolDefinition(
     name="knn",
-    title="cosine nearest neighbours",
-    explained="cosine nearest neighbours on frozen features",
+    title="nearest neighbours",
+    explained="by cosine similarity of frozen features",
     parameters={
         "k": Parameter(means="number of neighbours (chosen on validation where none is given)", low=1, whole=True)
     },
