@@ -157,7 +157,7 @@ def test_balanced_labels_have_all_images_and_are_as_many_and_as_even_as_asked(ma
 
 def test_nodes_to_leave_out_may_be_named_as_synsets_and_class_lists(make_pack: MakePack) -> None:
     leaves = ["n02099601", "n02123045", "n02129165", "n02391049", "n07753592", "n04487081"]  # retriever, tabby, …
-    pack = replace(make_pack(), taxonomy=wordnet.over(leaves))
+    pack = replace(make_pack(), taxonomy=wordnet.above({leaf: leaf for leaf in leaves}))
     for nodes in (["dog.n.01", "cat.n.01"], ["n02084071", "n02121620"], ["golden retriever", "n02123045", "cow.n.02"]):
         assert set(leaves[2:]) == set(designs.draw(designs.without(nodes), pack, 0).label_names)
     assert set(leaves[2:5]) == set(designs.draw(designs.without(["pascal-voc"]), pack, 0).label_names)  # and the bus

@@ -18,7 +18,6 @@ from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, SourceFacts
 from transferlab.questions import QUESTIONS, load
 from transferlab.questions.coarse_vs_fine import depths
-from transferlab.questions.exclude_target import shared_classes
 from transferlab.questions.levels import class_sizes
 from transferlab.specs import Pack, Study, Subset, TargetFacts
 from transferlab.taxonomy import classlists
@@ -169,9 +168,15 @@ def test_shared_classes_are_found_by_any_of_their_names_and_by_groups_above_them
         [(leaf, leaf.split("/")[0]) for leaf in source.taxonomy.leaves] + [("g0", "all"), ("g1", "all")],
         source.taxonomy.leaves, {"g1/c1": "Dog, domestic dog", "g0": "bird"}))  # fmt: skip
     target = make_pack((9, 9), groups=1)
-    assert shared_classes(named, [replace(target, taxonomy=from_folders(["domestic dog", "x"]))]) == ["g1/c1"]
-    assert shared_classes(named, [replace(target, taxonomy=from_folders(["bird", "x"]))]) == ["g0/c0", "g0/c2", "g0/c4"]
-    assert shared_classes(named, [replace(target, taxonomy=from_folders(["all", "do"]))]) == []
+
+    def shared(*classes: str) -> object:
+        study = QUESTIONS["exclude-target"].ask(named, [replace(target, taxonomy=from_folders(classes))])
+        return study.conditions["without the target's classes"].knobs["nodes"]
+
+    assert shared("domestic dog", "x") == ("g1/c1",)
+    assert shared("bird", "x") == ("g0/c0", "g0/c2", "g0/c4")
+    with pytest.raises(UserError, match="0 of the source's 6 classes"):
+        shared("all", "do")
 
 
 def test_a_study_without_the_targets_classes_says_what_it_left_out_and_what_it_did_not_find(

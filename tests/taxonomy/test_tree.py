@@ -109,7 +109,7 @@ def graphs(draw: st.DrawFn) -> Taxonomy:
 
 @settings(deadline=None, max_examples=80)
 @given(graphs())
-def test_laws_of_cuts_and_similarity(taxonomy: Taxonomy) -> None:
+def test_laws_of_cuts(taxonomy: Taxonomy) -> None:
     previous = len(taxonomy.leaves) + 1
     for depth in range(taxonomy.max_depth, -1, -1):
         labels = taxonomy.cut(depth)
@@ -118,11 +118,6 @@ def test_laws_of_cuts_and_similarity(taxonomy: Taxonomy) -> None:
         assert all(taxonomy.depth(label) <= depth for label in labels.labels)
         assert 1 - 1e-9 <= labels.to_dict()["effective_labels"] <= len(labels.labels) + 1e-9
         previous = len(labels.labels)
-    for a in taxonomy.leaves:
-        assert taxonomy.similarity(a, a) == 1.0
-        for b in taxonomy.leaves:
-            assert taxonomy.similarity(a, b) == taxonomy.similarity(b, a)
-            assert 0 < taxonomy.similarity(a, b) <= 1
     again = from_plain(taxonomy.to_plain())
     assert again.to_plain() == taxonomy.to_plain()
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from transferlab.taxonomy.tree import Taxonomy
 
-SplitName = str  # "train", "val" or "test"
-
 
 @dataclass(frozen=True)
 class Unreadable:
@@ -122,7 +120,7 @@ class Item:
     key: str
     data: Data
     label: str | tuple[str, ...]
-    split: SplitName | None
+    split: str | None
     unscored: tuple[str, ...] = ()
     crop: Crop | None = None
     objects: Objects | None = None

@@ -25,11 +25,6 @@ from transferlab.taxonomy.matching import Match, match
 PASCAL = "pascal-voc"
 
 
-def shared_classes(source: Pack, targets: Sequence[Pack]) -> list[str]:
-    """Source classes that are, or lie under, a target's class; see ``taxonomy.matching.match``."""
-    return _of(source, _matches(source, targets))
-
-
 def _matches(source: Pack, targets: Sequence[Pack]) -> list[tuple[str, Match]]:
     return [(target.name, match(source.taxonomy, target.taxonomy)) for target in targets]
 

@@ -1,4 +1,4 @@
-"""Classes and their ancestors in a directed acyclic graph; cuts, merges, subtrees, similarity.
+"""Classes and their ancestors in a directed acyclic graph; cuts, merges, subtrees.
 
 The numbered rules are those that reproduce the label sets of Huh et al. (2016) leaf by leaf.
 """
@@ -159,17 +159,6 @@ class Taxonomy:
             raise UserError(f"there is no merge pass {passes}", "taxonomy", "passes are counted from 1")
         return self._label_set([current[leaf] for leaf in self.leaves], f"merge pass {passes}")
 
-    def similarity(self, a: str, b: str) -> float:
-        """2·depth(lowest common ancestor) / (depth(a) + depth(b)) on chains, in 0…1 (Wu and Palmer 1994).
-
-        It is 1 for a node with itself. Depths are counted from 1 at the root, so that it is never 0.
-        """
-        if a == b:
-            return 1.0
-        above = set(self.chain(b))
-        common = next(node for node in self.chain(a) if node in above)
-        return 2 * (self.depth(common) + 1) / (self.depth(a) + self.depth(b) + 2)
-
     def restricted(self, classes: Sequence[str]) -> Taxonomy:
         """The part of the graph above these classes, in this order.
 
@@ -249,7 +238,7 @@ def build(
     Raises:
         UserError: a cycle, a class that is not in the graph, two roots, a leaf without images, duplicate classes.
     """
-    must_differ(classes)
+    _must_differ(classes)
     parents: dict[str, set[str]] = {}
     for child, parent in edges:
         parents.setdefault(child, set()).add(parent)
@@ -278,7 +267,7 @@ def build(
     return Taxonomy(tuple(classes), named, {n: tuple(sorted(up, key=rank)) for n, up in parents.items()}, roots[0])
 
 
-def must_differ(classes: Sequence[str]) -> None:
+def _must_differ(classes: Sequence[str]) -> None:
     if len(set(classes)) < len(classes):
         repeated = min(c for c, n in Counter(classes).items() if n > 1)
         raise UserError(f"the class {repeated!r} occurs twice", "taxonomy", "give every class an id of its own")

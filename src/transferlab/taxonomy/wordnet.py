@@ -18,7 +18,7 @@ import json
 import re
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
-from transferlab.taxonomy.tree import Taxonomy, must_differ
+from transferlab.taxonomy.tree import Taxonomy
 
 ENTITY = "n00001740"  # above every noun that has a hypernym
 FILE = Path(__file__).with_name("wordnet.table")
@@ -196,16 +196,6 @@ def listed(wnids: Iterable[str]) -> str:
         )
     more = f" and {len(every) - MOST_SENSES} more" if len(every) > MOST_SENSES else ""
     return ", ".join(said) + more
-
-
-def over(wnids: Sequence[str]) -> Taxonomy:
-    """The part of WordNet 3.0 above noun synsets, which are the classes in this order.
-
-    Raises:
-        UserError: an unknown or repeated wnid, or that of an instance, which has no hypernym.
-    """
-    must_differ(wnids)
-    return above({wnid: wnid for wnid in wnids})
 
 
 def above(classes: Mapping[str, str], names: Mapping[str, str] | None = None) -> Taxonomy:
