@@ -74,8 +74,8 @@ class Definition:
 
     Args:
         name: its name in studies, commands and keys: lower-case letters, digits, "-", "_", "/" and blanks.
-        title: its name in reports.
-        explained: a phrase that describes it.
+        title, explained: its name and a phrase that describes it, of protocols, controls and image formats in reports and
+            manuals; a report's section has a title alone. Nothing shows those of other kinds.
         parameters: its settings by name.
         version: increase it whenever what it computes changes; it is part of keys if the definition is from outside the package.
     """

@@ -11,6 +11,4 @@ def _draw(take: Draw) -> Subset:
     return take.of_classes(range(len(take.sizes)))
 
 
-all_images = DesignDefinition(
-    name="all_images", title="all images", explained="every class with all its train images", draw=_draw
-)
+all_images = DesignDefinition(name="all_images", draw=_draw)

@@ -16,11 +16,10 @@ def _draw(take: Draw, n_classes: int, n_images: int) -> Subset:
 
 
 classes_by_images = DesignDefinition(
-    name="classes_by_images", title="classes by images",
-    explained="n_classes random classes with n_images each; equal products are equal budgets",
+    name="classes_by_images",
     parameters={
         "n_classes": Parameter(means="classes", required=True, low=2, whole=True),
         "n_images": Parameter(means="train images of each class", required=True, low=1, whole=True),
     },
     draw=_draw,
-)  # fmt: skip
+)

@@ -49,11 +49,5 @@ def _in_turns(groups: list[NDArray[np.int32]], n: int) -> NDArray[np.int32]:
     return np.concatenate(groups)[np.argsort(turn, kind="stable")][:n]
 
 
-coarse_matched = DesignDefinition(
-    name="coarse_matched", title="coarse labels, matched", parameters=DEPTH, draw=_draw_coarse,
-    explained="the cut's labels, each with as many images as fine_matched has, taken from all of its classes",
-)  # fmt: skip
-fine_matched = DesignDefinition(
-    name="fine_matched", title="fine labels, matched", parameters=DEPTH, draw=_draw_fine,
-    explained="one random class of each of the cut's labels, with all its images",
-)  # fmt: skip
+coarse_matched = DesignDefinition(name="coarse_matched", parameters=DEPTH, draw=_draw_coarse)
+fine_matched = DesignDefinition(name="fine_matched", parameters=DEPTH, draw=_draw_fine)

@@ -14,7 +14,7 @@ def _draw(take: Draw, n: int, short: str) -> Subset:
 
 
 images_per_class = DesignDefinition(
-    name="images_per_class", title="images per class", explained="n random train images of each class",
+    name="images_per_class",
     parameters={
         "n": Parameter(means="train images of each class", required=True, low=1, whole=True),
         "short": Parameter(means="what to do with classes that have fewer images: refuse the study, or keep all they have",

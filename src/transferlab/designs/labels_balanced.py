@@ -19,7 +19,7 @@ def _draw(take: Draw, n: int) -> Subset:
 
 
 labels_balanced = DesignDefinition(
-    name="labels_balanced", title="balanced labels",
-    explained="all images, under n labels of as equal size as the taxonomy allows",
-    parameters={"n": Parameter(means="labels", required=True, low=2, whole=True)}, draw=_draw,
-)  # fmt: skip
+    name="labels_balanced",
+    parameters={"n": Parameter(means="labels", required=True, low=2, whole=True)},
+    draw=_draw,
+)

@@ -14,7 +14,4 @@ def _draw(take: Draw, depth: int) -> Subset:
     return take.merged(take.pack.taxonomy.cut(depth))
 
 
-labels_by_cut = DesignDefinition(
-    name="labels_by_cut", title="labels by cut", explained="all images, under the labels of the taxonomy's cut at a depth",
-    parameters=DEPTH, draw=_draw,
-)  # fmt: skip
+labels_by_cut = DesignDefinition(name="labels_by_cut", parameters=DEPTH, draw=_draw)

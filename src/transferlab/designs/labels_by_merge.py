@@ -13,6 +13,7 @@ def _draw(take: Draw, passes: int) -> Subset:
 
 
 labels_by_merge = DesignDefinition(
-    name="labels_by_merge", title="labels by merge", explained="all images, under the labels after so many merge passes",
-    parameters={"passes": Parameter(means="merge passes", required=True, low=1, whole=True)}, draw=_draw,
-)  # fmt: skip
+    name="labels_by_merge",
+    parameters={"passes": Parameter(means="merge passes", required=True, low=1, whole=True)},
+    draw=_draw,
+)

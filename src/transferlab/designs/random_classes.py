@@ -1,4 +1,4 @@
-"""Random classes: fewer classes, each with all its images."""
+"""Random classes: fewer classes, each with all its images; smaller choices of classes lie inside larger ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _draw(take: Draw, n: int) -> Subset:
 
 
 random_classes = DesignDefinition(
-    name="random_classes", title="random classes",
-    explained="n random classes with all their images; smaller choices of classes lie inside larger ones",
-    parameters={"n": Parameter(means="classes", required=True, low=2, whole=True)}, draw=_draw,
-)  # fmt: skip
+    name="random_classes",
+    parameters={"n": Parameter(means="classes", required=True, low=2, whole=True)},
+    draw=_draw,
+)

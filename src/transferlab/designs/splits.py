@@ -45,11 +45,5 @@ def _sides(a: list[int], b: list[int]) -> dict[str, list[int]]:
 
 
 PART = {"part": Parameter(means="which half, or both", required=True, words=tuple(_sides([], [])))}
-random_split = DesignDefinition(
-    name="random_split", title="random halves", parameters=PART, draw=_draw_random,
-    explained="a random half of the classes, the other half, or both",
-)  # fmt: skip
-minimal_split = DesignDefinition(
-    name="minimal_split", title="halves far apart", parameters=PART, draw=_draw_minimal,
-    explained="halves that share as little of the taxonomy as possible: whole subtrees go to one side",
-)  # fmt: skip
+random_split = DesignDefinition(name="random_split", parameters=PART, draw=_draw_random)
+minimal_split = DesignDefinition(name="minimal_split", parameters=PART, draw=_draw_minimal)

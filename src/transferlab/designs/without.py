@@ -77,11 +77,5 @@ NODES = {
         'lists ("pascal-voc")', required=True, names=True,
     )
 }  # fmt: skip
-without = DesignDefinition(
-    name="without", title="without classes", parameters=NODES, draw=_draw_without,
-    explained="all classes but these and those under these nodes of the taxonomy",
-)  # fmt: skip
-without_matched = DesignDefinition(
-    name="without_matched", title="without other classes", parameters=NODES, draw=_draw_matched,
-    explained="all classes but as many random others; both arms have the same number of images",
-)  # fmt: skip
+without = DesignDefinition(name="without", parameters=NODES, draw=_draw_without)
+without_matched = DesignDefinition(name="without_matched", parameters=NODES, draw=_draw_matched)

@@ -76,6 +76,4 @@ def finding(study: StudyAnswers) -> published.Finding:
     )  # fmt: skip
 
 
-CLASS_COUNT = Question(
-    name="class-count", explained="How many classes are enough?", ask=study, paper=paper, finding=finding
-)
+CLASS_COUNT = Question(name="class-count", ask=study, paper=paper, finding=finding)

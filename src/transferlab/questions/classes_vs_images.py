@@ -78,10 +78,4 @@ def finding(study: StudyAnswers) -> Finding:
     )  # fmt: skip
 
 
-CLASSES_VS_IMAGES = Question(
-    name="classes-vs-images",
-    explained="One budget of images: more classes, or more images per class?",
-    ask=study,
-    paper=paper,
-    finding=finding,
-)
+CLASSES_VS_IMAGES = Question(name="classes-vs-images", ask=study, paper=paper, finding=finding)

@@ -72,11 +72,4 @@ def finding(study: StudyAnswers) -> published.Finding:
     )  # fmt: skip
 
 
-COARSE_TO_FINE = Question(
-    name="coarse-to-fine",
-    explained="Do coarse labels give features that tell fine classes apart?",
-    ask=study,
-    paper=paper,
-    finding=finding,
-    needs_target=False,
-)
+COARSE_TO_FINE = Question(name="coarse-to-fine", ask=study, paper=paper, finding=finding, needs_target=False)

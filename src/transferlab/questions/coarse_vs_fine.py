@@ -61,9 +61,4 @@ def _at(source: Pack, chosen: Sequence[int]) -> Study:
     )
 
 
-COARSE_VS_FINE = Question(
-    name="coarse-vs-fine",
-    explained="At one number of labels and images: coarse labels or fine ones?",
-    ask=study,
-    paper=paper,
-)
+COARSE_VS_FINE = Question(name="coarse-vs-fine", ask=study, paper=paper)

@@ -121,10 +121,4 @@ def finding(study: StudyAnswers) -> Finding:
     )  # fmt: skip
 
 
-EXCLUDE_TARGET = Question(
-    name="exclude-target",
-    explained="Does leaving out the target's classes hurt?",
-    ask=study,
-    paper=paper,
-    finding=finding,
-)
+EXCLUDE_TARGET = Question(name="exclude-target", ask=study, paper=paper, finding=finding)

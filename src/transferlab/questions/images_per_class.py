@@ -74,11 +74,4 @@ def finding(study: StudyAnswers) -> published.Finding:
     )  # fmt: skip
 
 
-IMAGES_PER_CLASS = Question(
-    name="images-per-class",
-    explained="How many images per class are enough?",
-    ask=study,
-    paper=paper,
-    finding=finding,
-    at_epochs=True,
-)
+IMAGES_PER_CLASS = Question(name="images-per-class", ask=study, paper=paper, finding=finding, at_epochs=True)

@@ -64,6 +64,4 @@ def finding(study: StudyAnswers) -> Finding:
     )  # fmt: skip
 
 
-MORE_DATA = Question(
-    name="more-data", explained="Does more data always help?", ask=study, paper=paper, finding=finding, at_epochs=True
-)
+MORE_DATA = Question(name="more-data", ask=study, paper=paper, finding=finding, at_epochs=True)

@@ -185,6 +185,4 @@ def _local(plan: Plan, store: Store, machine: Machine, study_file: str | None, h
     return Local(setup, cores.n_workers, plan.device, hang_seconds)
 
 
-LOCAL = ExecutorKind(
-    name="local", title="this machine", explained="worker processes that divide its cores or GPUs", make=_local
-)
+LOCAL = ExecutorKind(name="local", make=_local)

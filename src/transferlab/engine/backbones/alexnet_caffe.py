@@ -34,8 +34,6 @@ def _split(trunk: nn.Module) -> tuple[list[nn.Module], nn.Module]:
 
 
 alexnet_caffe = BackboneDefinition(
-    name="alexnet-caffe", title="AlexNet (Caffe)", example="alexnet-caffe",
-    explained="AlexNet as Caffe has it: 4,096 features, 57 million weights at 224 and 227 px",
-    build=_build, check=_check, weight_bytes=lambda detail, image_px: 228e6, has_maps=True,
-    split=_split,
+    name="alexnet-caffe", example="alexnet-caffe", build=_build, check=_check,
+    weight_bytes=lambda detail, image_px: 228e6, has_maps=True, split=_split,
 )  # fmt: skip

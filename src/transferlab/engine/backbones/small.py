@@ -38,7 +38,5 @@ def _weight_bytes(detail: str, image_px: int) -> float:
 
 
 small = BackboneDefinition(
-    name="small", title="small", example="small:48",
-    explained="a shallow, wide convolutional network for 32 to 64 px; the detail is the stem's width (default 32)",
-    build=_build, check=width_of, weight_bytes=_weight_bytes, has_maps=True,
-)  # fmt: skip
+    name="small", example="small:48", build=_build, check=width_of, weight_bytes=_weight_bytes, has_maps=True
+)

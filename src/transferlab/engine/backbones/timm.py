@@ -1,4 +1,4 @@
-"""``timm:NAME``: any classification network of timm."""
+"""``timm:NAME``: any classification network of timm, pooled, without its head and without pre-trained weights."""
 
 from __future__ import annotations
 
@@ -23,8 +23,4 @@ def _build(detail: str, image_px: int) -> nn.Module:
         return timm.create_model(detail, num_classes=0, pretrained=False)
 
 
-timm = BackboneDefinition(
-    name="timm", title="timm", example="timm:resnet18",
-    explained="any classification network of timm, pooled, without its head and without pre-trained weights",
-    build=_build,
-)  # fmt: skip
+timm = BackboneDefinition(name="timm", example="timm:resnet18", build=_build)

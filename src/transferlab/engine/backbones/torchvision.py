@@ -1,4 +1,4 @@
-"""``torchvision:NAME``: any classification network of torchvision."""
+"""``torchvision:NAME``: any classification network of torchvision; below 96 px ResNets get a 3×3 stem and no first pool."""
 
 from __future__ import annotations
 
@@ -34,8 +34,4 @@ def _build(detail: str, image_px: int) -> nn.Module:
     )
 
 
-torchvision = BackboneDefinition(
-    name="torchvision", title="torchvision", example="torchvision:resnet18",
-    explained="any classification network of torchvision without its head; below 96 px ResNets get a 3×3 stem and no first pool",
-    build=_build,
-)  # fmt: skip
+torchvision = BackboneDefinition(name="torchvision", example="torchvision:resnet18", build=_build)

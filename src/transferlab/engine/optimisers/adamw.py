@@ -18,6 +18,4 @@ def _build(network: nn.Module, recipe: Recipe) -> Optimizer:
     return AdamW(groups(network.parameters(), recipe), lr=recipe.lr, fused=True)
 
 
-adamw = OptimiserDefinition(
-    name="adamw", title="AdamW", explained="Adam with decoupled weight decay, torch's other settings", build=_build
-)
+adamw = OptimiserDefinition(name="adamw", build=_build)

@@ -1,4 +1,4 @@
-"""``muon``: Muon for the backbone's filters and matrices, SGD for everything else."""
+"""``muon``: Muon for the backbone's filters and matrices, SGD with Nesterov momentum for everything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,4 @@ def _build(network: nn.Module, recipe: Recipe) -> Optimizer:
     return Muon(filters, groups(rest, recipe), recipe.lr)
 
 
-muon = OptimiserDefinition(
-    name="muon", title="Muon", build=_build,
-    explained="orthogonalised momentum for the backbone's filters, at a third of the rate; SGD with Nesterov momentum 0.9 for the rest",
-)  # fmt: skip
+muon = OptimiserDefinition(name="muon", build=_build)

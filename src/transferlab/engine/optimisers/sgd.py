@@ -18,4 +18,4 @@ def _build(network: nn.Module, recipe: Recipe) -> Optimizer:
     return SGD(groups(network.parameters(), recipe), lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
 
 
-sgd = OptimiserDefinition(name="sgd", title="SGD", explained="SGD with Nesterov momentum 0.9", build=_build)
+sgd = OptimiserDefinition(name="sgd", build=_build)

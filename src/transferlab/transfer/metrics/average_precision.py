@@ -40,7 +40,6 @@ def _again(rows: Mapping[str, NDArray[Any]], examples: NDArray[np.int64]) -> flo
 
 
 MEAN_AVERAGE_PRECISION = Metric(
-    name="mean average precision", title="mean average precision", explained="average precision of each class, averaged over classes",
-    labels="many", of=mean_average_precision, again=_again, chance=_chance,
+    name="mean average precision", labels="many", of=mean_average_precision, again=_again, chance=_chance,
     main=lambda labels, notes: True,
 )  # fmt: skip

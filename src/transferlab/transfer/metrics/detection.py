@@ -1,6 +1,7 @@
 """Metrics of detections: ``mAP`` (PASCAL VOC 2010 and later), ``mAP at 11 recalls`` (VOC 2007), and COCO's ``AP``.
 
-They share the matching of detections to objects.
+VOC's count hits from an overlap of 0.5, COCO's is the mean over overlaps from 0.5 to 0.95. They share the matching of
+detections to objects.
 """
 
 from __future__ import annotations
@@ -43,10 +44,9 @@ def _coco_asked(labels: NDArray[Any], notes: Mapping[str, object]) -> bool:
     return notes.get("metric") == AP.name
 
 
-MAP = Metric(name="mAP", title="mAP", explained="mean average precision at an overlap of 0.5, every point of recall (VOC 2010)",
-             labels="boxes", of=partial(mean_ap, "voc10"), each=partial(values, "voc10"), chance=_chance,
+MAP = Metric(name="mAP", labels="boxes", of=partial(mean_ap, "voc10"), each=partial(values, "voc10"), chance=_chance,
              main=lambda labels, notes: not _coco_asked(labels, notes))  # fmt: skip
-MAP_2007 = Metric(name="mAP at 11 recalls", title="mAP at 11 recalls", explained="mean average precision at 11 recalls (VOC 2007)",
-                  labels="boxes", of=partial(mean_ap, "voc07"), each=partial(values, "voc07"), chance=_chance)  # fmt: skip
-AP = Metric(name="AP", title="COCO's AP", explained="COCO's average precision over overlaps from 0.5 to 0.95", labels="boxes",
-            of=partial(mean_ap, "coco"), each=partial(values, "coco"), chance=_chance, main=_coco_asked)  # fmt: skip
+MAP_2007 = Metric(name="mAP at 11 recalls", labels="boxes", of=partial(mean_ap, "voc07"), each=partial(values, "voc07"),
+                  chance=_chance)  # fmt: skip
+AP = Metric(name="AP", labels="boxes", of=partial(mean_ap, "coco"), each=partial(values, "coco"), chance=_chance,
+            main=_coco_asked)  # fmt: skip

@@ -13,6 +13,5 @@ def negative_log_likelihood(log_probabilities: Scores, labels: Labels) -> float:
 
 
 NEGATIVE_LOG_LIKELIHOOD = Metric(
-    name="negative log-likelihood", title="negative log-likelihood", explained="mean of -log p(label)", labels="one",
-    of=negative_log_likelihood, needs_probabilities=True,
-)  # fmt: skip
+    name="negative log-likelihood", labels="one", of=negative_log_likelihood, needs_probabilities=True
+)

@@ -24,7 +24,6 @@ def _chance(labels: Labels) -> float:
 
 
 MEAN_CLASS_ACCURACY = Metric(
-    name="mean class accuracy", title="mean class accuracy", explained="accuracy of each class, averaged over classes", labels="one",
-    of=mean_class_accuracy, each=right, weights=class_weights, rows="right", chance=_chance,
-    main=lambda labels, notes: unbalanced(labels),
+    name="mean class accuracy", labels="one", of=mean_class_accuracy, each=right, weights=class_weights, rows="right",
+    chance=_chance, main=lambda labels, notes: unbalanced(labels),
 )  # fmt: skip

@@ -16,6 +16,5 @@ def _chance(labels: Labels) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-TOP1 = Metric(name="top1", title="top-1 accuracy", explained="share of test images whose best-scored class is right", labels="one",
-              of=top1, each=right, rows="right", chance=_chance,
+TOP1 = Metric(name="top1", labels="one", of=top1, each=right, rows="right", chance=_chance,
               main=lambda labels, notes: not unbalanced(labels))  # fmt: skip

@@ -25,5 +25,4 @@ def top5(scores: Scores, labels: Labels) -> float:
     return float(in_five(scores, labels).mean())
 
 
-TOP5 = Metric(name="top5", title="top-5 accuracy", explained="share of test images whose class is among the five best-scored",
-              labels="one", of=top5, each=in_five)  # fmt: skip
+TOP5 = Metric(name="top5", labels="one", of=top5, each=in_five)
