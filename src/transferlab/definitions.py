@@ -154,11 +154,7 @@ class Table(Mapping[str, D], Generic[D]):
         return len(self._all)
 
     def find(self, name: str, where: str) -> D:
-        """The definition of this name.
-
-        Raises:
-            UserError: there is none; the message has a similar name.
-        """
+        """The definition of this name; raises UserError, which has a similar name, if there is none."""
         if name in self._all:
             return self._all[name]
         close = difflib.get_close_matches(name, self._all, n=1)

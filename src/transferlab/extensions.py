@@ -91,11 +91,7 @@ def load_installed() -> None:
 
 
 def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
-    """Check that the definitions that a plan takes from outside are loaded and unchanged.
-
-    Raises:
-        UserError: naming the first that is missing or has changed.
-    """
+    """Raise UserError if one of the definitions that a plan takes from outside is missing or has changed."""
     for each in needed:
         brought = next(table for table in TABLES if table.kind == each.kind).brought(each.name)
         if brought is None or brought.code != each.code:

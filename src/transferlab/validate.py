@@ -120,11 +120,7 @@ def source_apart(study: Study, n_targets: int) -> bool:
 
 
 def check_seeds(seeds: int, where: str) -> None:
-    """Check the number of seeds.
-
-    Raises:
-        UserError: fewer than 1 or more than 1000.
-    """
+    """Raise UserError for fewer than 1 or more than 1000 seeds."""
     if not 1 <= seeds <= 1000:
         raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; intervals need at least 3")
 

@@ -59,11 +59,7 @@ class Draw:
         return self.subset(np.concatenate(rows), labels, leaves, [(leaf,) for leaf in leaves])
 
     def merged(self, labels: LabelSet) -> Subset:
-        """All train images under a label set.
-
-        Raises:
-            UserError: a label set of a single label.
-        """
+        """All train images under a label set; raises UserError if that has a single label."""
         of_row = np.repeat(at_least_two(labels).of_leaf, self.sizes)
         return self.subset(np.concatenate(self.rows_of_class), of_row, labels.labels, labels.members)
 
@@ -101,21 +97,13 @@ def _members(pack: Pack) -> list[NDArray[np.int32]]:
 
 
 def at_least_two(labels: LabelSet) -> LabelSet:
-    """The label set, if it has at least two labels.
-
-    Raises:
-        UserError: it has one.
-    """
+    """The label set; raises UserError if it has fewer than two labels."""
     between(f"labels ({labels.made_by})", len(labels.labels), 2, len(labels.leaves))
     return labels
 
 
 def between(name: str, value: int, low: int, high: int) -> int:
-    """The value, if it lies in the possible range.
-
-    Raises:
-        UserError: it does not.
-    """
+    """The value; raises UserError if it lies outside the possible range."""
     if not low <= value <= high:
         raise UserError(f"{name} = {value} is impossible", "design", f"choose from {low} to {high}")
     return value

@@ -45,11 +45,7 @@ def initialised(make: Callable[[], nn.Module], name: str, image_px: int, seed: i
 
 
 def must_be_listed(family: str, name: str, known: list[str]) -> None:
-    """Refuse a network that a library does not have.
-
-    Raises:
-        UserError: with the names that come close.
-    """
+    """Raise UserError, with the names that come close, if a library does not have a network."""
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(close)}" if close else f"see {family}'s list of {len(known)} models"

@@ -245,11 +245,7 @@ class _Trainer:
         return loss.detach()
 
     def check(self, loss: float) -> None:
-        """Stop at a loss that is not finite.
-
-        Raises:
-            TrainingFailed: with a remedy.
-        """
+        """Raise TrainingFailed, with a remedy, at a loss that is not finite."""
         if not math.isfinite(loss):
             raise TrainingFailed(
                 f"the loss is {loss}: lower the learning rate ({self.recipe.lr}) or use precision fp32"

@@ -68,11 +68,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str, *, backbone: str | None = None, image_px: int | None = None) -> Recipe:
-    """A named recipe, with another backbone or image size if one is given.
-
-    Raises:
-        UserError: an unknown name.
-    """
+    """A named recipe, with another backbone or image size if given; raises UserError if the name is unknown."""
     if name not in RECIPES:
         raise UserError(f"there is no recipe {name!r}", f"recipes are {', '.join(RECIPES)}", "name one of them")
     found = RECIPES[name]

@@ -20,11 +20,7 @@ def sealed(facts: Mapping[str, Any]) -> bytes:
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
-    """The inverse of ``sealed``.
-
-    Raises:
-        ValueError: the bytes have changed.
-    """
+    """The inverse of ``sealed``; raises ValueError if the bytes have changed."""
     if not data.startswith(_seal(data[len(_seal(b"")) :])):
         raise ValueError("the hash does not fit")
     facts = cast("dict[str, Any]", json.loads(data))

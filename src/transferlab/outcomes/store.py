@@ -164,11 +164,7 @@ class Store:
         return f"{folder}record-{n_files}{f'-{latest + 1}' if latest else ''}.json"
 
     def read(self, key: str, name: str) -> bytes:
-        """A cell's file, checked against its hash.
-
-        Raises:
-            UserError: the cell is missing, or the bytes have changed.
-        """
+        """A cell's file; raises UserError if the cell is missing, or the bytes do not have their hash."""
         record = self.record(key)
         file = record["files"][name]["file"] if record else ""
         data = self.blobs.read(_folder(key) + file) if record else None
@@ -215,11 +211,7 @@ class Store:
             yield keep
 
     def read_subset(self, digest: str) -> Subset:
-        """A subset, checked against its digest.
-
-        Raises:
-            UserError: it is missing or damaged.
-        """
+        """A subset, checked against its digest; raises UserError if it is missing or damaged."""
         name = f"subsets/{digest}.npz"
         problem = UserError("a subset is missing or damaged", str(self.path / name), "run the study's command again")
         try:

@@ -74,11 +74,7 @@ def _by_name(study: Study) -> Study:
 
 
 def _must_fit(study: Study, path: Path) -> None:
-    """Check the types of a study's fields, which Python does not.
-
-    Raises:
-        UserError: a field of another type.
-    """
+    """Raise UserError if a field of the study has a wrong type, which Python does not check."""
     rules: dict[str, tuple[object, bool, str]] = {
         "source": (study.source, _is(study.source, str), 'source="imagefolder:photos"'),
         "targets": (study.targets, _all(study.targets, str), 'targets=["digits"]'),

@@ -26,11 +26,7 @@ AN_EIGHTH = 127 / 1000
 
 
 def class_sizes(source: Pack) -> NDArray[np.int64]:
-    """Training images of each class, int64 [c].
-
-    Raises:
-        UserError: the images have several labels each.
-    """
+    """Training images of each class, int64 [c]; raises UserError if the images have several labels each."""
     if source.multi_label:
         raise UserError(
             "a source with several labels per image cannot be subset by class", source.name, "use one label"

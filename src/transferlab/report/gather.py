@@ -46,11 +46,7 @@ def all_answers(store: Store, study: str | None = None) -> list[StudyAnswers]:
 
 
 def identities(store: Store, study: str | None) -> list[str]:
-    """Identities of the studies of a store, or of those of one name.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Identities of a store's studies, or of those of one name; raises UserError if there is none."""
     names = {identity: str(stored["name"]) for identity, stored in store.studies().items()}
     found = [identity for identity, name in names.items() if study in (None, name)]
     if study is not None and names and not found:

@@ -43,11 +43,7 @@ def here(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
 
 
 def require_device(machine: Machine) -> None:
-    """Check that the machine's device is present.
-
-    Raises:
-        UserError: CUDA is requested and no GPU is visible.
-    """
+    """Raise UserError if CUDA is requested and no GPU is visible."""
     if not machine.is_here:
         raise UserError("no GPU is visible here", "--device cuda", "use --device cpu, or check the NVIDIA driver")
 

@@ -19,11 +19,7 @@ from transferlab.specs import TRAIN, Pack, TargetFacts
 
 
 def check_size(size_px: int) -> None:
-    """Check the side of a study's images.
-
-    Raises:
-        UserError: it is not in 8…1024.
-    """
+    """Raise UserError if the side of a study's images is not in 8…1024."""
     if not 8 <= size_px <= 1024:
         remedy = "choose from 8 to 1024, for example 32 or 64"
         raise UserError(f"images of {size_px} px cannot be used", "--size", remedy)
@@ -110,11 +106,7 @@ def problems(store: Store) -> Iterator[Problem]:
 
 
 def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
-    """Open the pack that a plan names.
-
-    Raises:
-        UserError: it is missing or has changed.
-    """
+    """Open the pack that a plan names; raises UserError if it is missing or has changed."""
     external = store.pack_index(reference.digest)
     path = Path(str(external["external"])) if external else store.packs / reference.digest
     if not path.is_dir():

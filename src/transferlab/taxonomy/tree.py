@@ -91,11 +91,7 @@ class Taxonomy:
         return all(self.parents[leaf] == (self.root,) for leaf in self.leaves)
 
     def chain(self, node: str) -> tuple[str, ...]:
-        """The node, its first parent, and so on to the root (rule 4).
-
-        Raises:
-            UserError: an unknown node.
-        """
+        """The node, its first parent, and so on to the root (rule 4); raises UserError if the node is unknown."""
         self._must_know(node)
         if node not in self._chains:
             steps = [node]
@@ -160,11 +156,7 @@ class Taxonomy:
         return self._label_set([current[leaf] for leaf in self.leaves], f"merge pass {passes}")
 
     def restricted(self, classes: Sequence[str]) -> Taxonomy:
-        """The part of the graph above these classes, in this order.
-
-        Raises:
-            UserError: an unknown class.
-        """
+        """The part of the graph above these classes, in this order; raises UserError if one is unknown."""
         kept: set[str] = set()
         for leaf in classes:
             kept |= {leaf, *self.ancestors(leaf)}

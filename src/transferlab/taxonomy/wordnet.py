@@ -77,11 +77,7 @@ class Table:
 
 @cache
 def table() -> Table:
-    """The table, read once.
-
-    Raises:
-        UserError: the package is incomplete.
-    """
+    """The table, read once; raises UserError if the package is incomplete."""
     try:
         first, sizes, rest = FILE.read_bytes().split(b"\n", 2)
         if first != FIRST_LINE:
@@ -107,11 +103,7 @@ def known(wnid: str) -> bool:
 
 
 def parents(wnid: str) -> tuple[str, ...]:
-    """The wnids of a synset's hypernyms; chains follow the first.
-
-    Raises:
-        UserError: no such synset.
-    """
+    """The wnids of a synset's hypernyms; chains follow the first. Raises UserError if there is no such synset."""
     held, row = table(), _must_have(wnid)
     return tuple(_wnid(above) for above in held.parents[held.borders[row] : held.borders[row + 1]])
 
@@ -142,11 +134,7 @@ def lemmas(wnid: str) -> tuple[str, ...]:
 
 
 def name(wnid: str) -> str:
-    """A synset's name: "dog.n.01".
-
-    Raises:
-        UserError: no such synset.
-    """
+    """A synset's name: "dog.n.01"; raises UserError if there is no such synset."""
     held, row = table(), _must_have(wnid)
     first = held.lines[row].split(b",", 1)[0].decode().lower()
     return f"{first}.n.{held.senses[held.first_word[row]]:02d}"

@@ -71,11 +71,7 @@ class ProtocolDefinition(Definition):
         return protocol
 
     def must_take(self, shots: int | None) -> None:
-        """Check the number of shots.
-
-        Raises:
-            UserError: fewer than one shot, or a protocol without shots.
-        """
+        """Raise UserError for fewer than one shot, or for shots of a protocol without them."""
         if shots is None:
             return
         if not self.takes_shots:

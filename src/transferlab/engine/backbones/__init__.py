@@ -24,11 +24,7 @@ BACKBONES = Table("backbone", BackboneDefinition, [small, alexnet_caffe, timm, t
 
 
 def find(name: str) -> tuple[BackboneDefinition, str]:
-    """The definition of a backbone and the detail that follows the colon in its name.
-
-    Raises:
-        UserError: an unknown name.
-    """
+    """The definition of a backbone and the detail after the colon in its name; raises UserError for an unknown name."""
     family, _, detail = name.partition(":")
     return BACKBONES.find(family, f"backbone {name}"), detail
 

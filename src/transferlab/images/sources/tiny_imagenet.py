@@ -69,11 +69,7 @@ def _located(plain: Source, boxes: Mapping[str, Corners]) -> Iterator[Item]:
 
 
 def boxes_of(tree: Tree) -> dict[str, Boxed]:
-    """Every image in the lists, by the name of its file.
-
-    Raises:
-        UserError: as ``read``; an image is in no list.
-    """
+    """Every image in the lists, by its file's name; raises UserError as ``read``, and if an image is in no list."""
     home = (tree.first_of(PLACES, "wnids.txt") or "wnids.txt").removesuffix("wnids.txt")
     wnids = [row[0] for row in tree.rows(f"{home}wnids.txt", 1)]
     found: dict[str, Boxed] = {}

@@ -42,11 +42,7 @@ class Scenes:
 
 
 def scenes_of(data: TargetData, rows: NDArray[np.int32], network: Network, annotated: Boxes | None) -> Scenes:
-    """Some rows of a target, with their annotated objects or none.
-
-    Raises:
-        UserError: a target without boxes.
-    """
+    """Some rows of a target, with their annotated objects or none; raises UserError for a target without boxes."""
     if not isinstance(data.images, Ragged):
         remedy = "name a detection set, for example voc:PATH?task=detection"
         raise UserError("detection needs images with boxes", data.name, remedy)

@@ -16,9 +16,5 @@ PROTOCOLS = Table("protocol", ProtocolDefinition, [probe, knn, finetune, refit, 
 
 
 def definition_of(protocol: Protocol) -> ProtocolDefinition:
-    """The definition of a study's protocol.
-
-    Raises:
-        UserError: an unknown name.
-    """
+    """The definition of a study's protocol; raises UserError if its name is unknown."""
     return PROTOCOLS.find(protocol.kind, f"Protocol({protocol.kind!r})")
