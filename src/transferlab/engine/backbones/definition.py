@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def _as_resnet18(detail: str, image_px: int) -> float:
-    return 45e6
-
-
 @dataclass(frozen=True, kw_only=True)
 class BackboneDefinition(Definition):
     """A family of backbones; recipes name a member as ``NAME`` or ``NAME:DETAIL``.
@@ -36,7 +32,7 @@ class BackboneDefinition(Definition):
     build: Callable[[str, int], nn.Module]
     example: str = ""
     check: Callable[[str, int], object] | None = None
-    weight_bytes: Callable[[str, int], float] = _as_resnet18
+    weight_bytes: Callable[[str, int], float] = lambda detail, image_px: 45e6  # as a ResNet-18
     has_maps: bool = False
     split: Callable[[nn.Module], tuple[list[nn.Module], nn.Module]] | None = None
 

@@ -33,10 +33,7 @@ def _build(detail: str, image_px: int) -> nn.Module:
     return Small(width_of(detail, image_px))
 
 
-def _weight_bytes(detail: str, image_px: int) -> float:
-    return 1.6e6 * (width_of(detail, image_px) / 32) ** 2
-
-
 small = BackboneDefinition(
-    name="small", example="small:48", build=_build, check=width_of, weight_bytes=_weight_bytes, has_maps=True
-)
+    name="small", example="small:48", build=_build, check=width_of,
+    weight_bytes=lambda detail, image_px: 1.6e6 * (width_of(detail, image_px) / 32) ** 2, has_maps=True,
+)  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,15 +28,8 @@ def mean_average_precision(scores: Scores, labels: NDArray[np.int8]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _chance(labels: NDArray[np.int8]) -> float:
-    return float((labels > 0).mean())
-
-
-def _again(rows: Mapping[str, NDArray[Any]], examples: NDArray[np.int64]) -> float:
-    return mean_average_precision(rows["scores"][examples].astype(np.float32), rows["labels"][examples])
-
-
 MEAN_AVERAGE_PRECISION = Metric(
-    name="mean average precision", labels="many", of=mean_average_precision, again=_again, chance=_chance,
-    main=lambda labels, notes: True,
+    name="mean average precision", labels="many", of=mean_average_precision,
+    again=lambda rows, examples: mean_average_precision(rows["scores"][examples].astype(np.float32), rows["labels"][examples]),
+    chance=lambda labels: float((labels > 0).mean()), main=lambda labels, notes: True,
 )  # fmt: skip

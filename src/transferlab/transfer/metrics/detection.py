@@ -36,17 +36,13 @@ def values(rule: Rule, found: Found, truth: Truth) -> Floats:
     return values_of(matched(found, truth, rule == "coco"), mean_ap(rule, found, truth))
 
 
-def _chance(labels: NDArray[Any]) -> float:
-    return 0.0
-
-
 def _coco_asked(labels: NDArray[Any], notes: Mapping[str, object]) -> bool:
     return notes.get("metric") == AP.name
 
 
-MAP = Metric(name="mAP", labels="boxes", of=partial(mean_ap, "voc10"), each=partial(values, "voc10"), chance=_chance,
-             main=lambda labels, notes: not _coco_asked(labels, notes))  # fmt: skip
+MAP = Metric(name="mAP", labels="boxes", of=partial(mean_ap, "voc10"), each=partial(values, "voc10"),
+             chance=lambda labels: 0.0, main=lambda labels, notes: not _coco_asked(labels, notes))  # fmt: skip
 MAP_2007 = Metric(name="mAP at 11 recalls", labels="boxes", of=partial(mean_ap, "voc07"), each=partial(values, "voc07"),
-                  chance=_chance)  # fmt: skip
-AP = Metric(name="AP", labels="boxes", of=partial(mean_ap, "coco"), each=partial(values, "coco"), chance=_chance,
-            main=_coco_asked)  # fmt: skip
+                  chance=lambda labels: 0.0)  # fmt: skip
+AP = Metric(name="AP", labels="boxes", of=partial(mean_ap, "coco"), each=partial(values, "coco"),
+            chance=lambda labels: 0.0, main=_coco_asked)  # fmt: skip

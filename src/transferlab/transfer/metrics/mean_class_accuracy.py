@@ -19,11 +19,7 @@ def class_weights(labels: Labels) -> Floats:
     return 1.0 / counts[labels] / (counts > 0).sum()
 
 
-def _chance(labels: Labels) -> float:
-    return 1 / len(np.unique(labels))
-
-
 MEAN_CLASS_ACCURACY = Metric(
     name="mean class accuracy", labels="one", of=mean_class_accuracy, each=right, weights=class_weights, rows="right",
-    chance=_chance, main=lambda labels, notes: unbalanced(labels),
+    chance=lambda labels: 1 / len(np.unique(labels)), main=lambda labels, notes: unbalanced(labels),
 )  # fmt: skip

@@ -12,9 +12,6 @@ def top1(scores: Scores, labels: Labels) -> float:
     return float(right(scores, labels).mean())
 
 
-def _chance(labels: Labels) -> float:
-    return float(np.bincount(labels).max() / len(labels))
-
-
-TOP1 = Metric(name="top1", labels="one", of=top1, each=right, rows="right", chance=_chance,
+TOP1 = Metric(name="top1", labels="one", of=top1, each=right, rows="right",
+              chance=lambda labels: float(np.bincount(labels).max() / len(labels)),
               main=lambda labels, notes: not unbalanced(labels))  # fmt: skip

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transferlab.definitions import Parameter
-from transferlab.specs import Recipe, TargetFacts
 from transferlab.transfer.definition import ProtocolDefinition, unchanged
 
 if TYPE_CHECKING:
@@ -17,10 +15,6 @@ def _run(problem: Problem) -> Prediction:
     from transferlab.transfer.finetune import fit_predict
 
     return fit_predict(problem)
-
-
-def _cost(settings: Mapping[str, Any], target: TargetFacts, recipe: Recipe) -> float:
-    return 2.0 * settings["examples"]  # two learning rates
 
 
 finetune = ProtocolDefinition(
@@ -36,5 +30,5 @@ finetune = ProtocolDefinition(
     many_labels=True,
     frozen=None,
     from_scratch=unchanged,
-    cost=_cost,
+    cost=lambda settings, target, recipe: 2.0 * settings["examples"],  # two learning rates
 )  # fmt: skip

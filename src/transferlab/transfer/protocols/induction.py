@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from transferlab.definitions import Parameter
-from transferlab.transfer.definition import Judged, ProtocolDefinition
+from transferlab.transfer.definition import ProtocolDefinition
 from transferlab.transfer.superclasses import coarse_labels, under_labels
 
 if TYPE_CHECKING:
@@ -20,10 +16,6 @@ def _run(problem: Problem) -> Prediction:
     from transferlab.transfer.induction import fit_predict
 
     return fit_predict(problem)
-
-
-def _judge(scores: NDArray[np.float32], labels: NDArray[np.int32], notes: Mapping[str, Any]) -> Judged:
-    return under_labels(scores, labels, notes["label of class"])
 
 
 induction = ProtocolDefinition(
@@ -39,7 +31,7 @@ induction = ProtocolDefinition(
     run=_run,
     own_classes=True,
     check=coarse_labels,
-    judge=_judge,
+    judge=lambda scores, labels, notes: under_labels(scores, labels, notes["label of class"]),
     leads=True,
     beside=("top5", "top1 within the superclass", "superclass top1", "superclass mean accuracy"),
 )
