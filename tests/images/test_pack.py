@@ -198,12 +198,6 @@ def test_two_images_of_one_name_are_an_error(make_source: Make, tmp_path: Path) 
         packed(source, tmp_path / "pack")
 
 
-@pytest.mark.parametrize("size", [0, 3, 1025])
-def test_impossible_sizes_name_the_range(size: int, make_source: Make, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="4 to 1024"):
-        packed(make_source(), tmp_path / "pack", size)
-
-
 def test_duplicates_across_splits_and_labels_are_found(png: Callable[..., bytes], tmp_path: Path) -> None:
     rows = [("a", "cat", "train", 1), ("b", "cat", "test", 1), ("c", "dog", "train", 2), ("d", "cat", "train", 2),
             ("e", "dog", "test", 3), ("f", "dog", "test", 3), ("g", "dog", "val", 4)]  # fmt: skip

@@ -84,13 +84,8 @@ def bootstrap(
 
     Args:
         statistic: from seed indices [K], and example indices [e] of each target, to the contrast.
-        n_seeds: at least 20; under that use ``of_seeds``. n_examples: e of each target.
-
-    Raises:
-        ValueError: too few seeds.
+        n_seeds: ``LEAST_UNITS_OF_BOOTSTRAP`` or more, since with fewer it does not keep its level. n_examples: e of each target.
     """
-    if n_seeds < LEAST_UNITS_OF_BOOTSTRAP:
-        raise ValueError(f"a bootstrap over {n_seeds} seeds does not keep its level; use of_seeds")
     random = stream("bootstrap", n_seeds, list(n_examples))
     values = np.array([
         statistic(random.integers(0, n_seeds, n_seeds), [random.integers(0, e, e) for e in n_examples])

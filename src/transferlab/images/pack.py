@@ -33,8 +33,6 @@ from transferlab.images.staging import Decoded, Progress, decode_all
 from transferlab.specs import TRAIN, Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
 
-MIN_PX, MAX_PX = 4, 1024
-
 _DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
      errno.EEXIST, errno.ENAMETOOLONG}
@@ -51,7 +49,7 @@ def write_pack(
 
     Args:
         out: the folder to make; it may exist if it is empty.
-        size_px: side of the square images, 4…1024; with boxes, the longest side of an image.
+        size_px: side of the square images; with boxes, the longest side of an image.
         skip_bad: leave out bad images and boxes and count them, instead of refusing all of them with a list.
         progress: is called with the number of images done, and that of all images or None.
         workers: decoding processes; None is one per core.
@@ -60,8 +58,6 @@ def write_pack(
         UserError: bad images, a class without images, fewer than two classes, a folder with other content, a full
             disk, a folder that cannot be written. Decoded images are kept.
     """
-    if not MIN_PX <= size_px <= MAX_PX:
-        raise UserError(f"images of {size_px} px cannot be packed", "--size", f"choose from {MIN_PX} to {MAX_PX}")
     if not isinstance(source.classes, LateClasses):
         _must_have_classes(source)
     out = out.resolve()

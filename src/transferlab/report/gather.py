@@ -60,9 +60,7 @@ def identities(store: Store, study: str | None) -> list[str]:
 
 def answers(store: Store, identity: str) -> StudyAnswers:
     """The answers of one study, from what the store holds; missing cells are listed."""
-    plan = restored(store.studies()[identity])
-    if not isinstance(plan, Plan):
-        raise UserError("the stored study cannot be read", identity, "run the study's command again")
+    plan: Plan = restored(store.studies()[identity])
     records = {t.key: store.record(t.key) for t in plan.transfers}
     together, apart = (
         [results_of(store, plan, t, records) for t in plan.targets if t.apart == alone] for alone in (False, True)

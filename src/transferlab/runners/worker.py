@@ -33,9 +33,7 @@ def work(setup: Setup, lines: Iterable[str], emit: Callable[[Event], None]) -> N
         if setup.study_file is not None:
             run_file(Path(setup.study_file))
         store = Store.open(Path(setup.store), create=False, locks=setup.locks)
-        plan = restored(store.studies()[setup.study])
-        if not isinstance(plan, Plan):
-            raise TypeError(f"{setup.study} is not a plan")
+        plan: Plan = restored(store.studies()[setup.study])
         require_definitions(plan.brought)
         bench = Bench(plan, store, setup.checkpoint_seconds)
 

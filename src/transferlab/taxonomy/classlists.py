@@ -45,13 +45,7 @@ class Found:
 
 @cache
 def read(name: str) -> Mapping[str, str]:
-    """A list's classes in class-index order to their wnids.
-
-    Raises:
-        KeyError: no such list.
-    """
-    if name not in LISTS:
-        raise KeyError(name)
+    """A list's classes in class-index order to their wnids; the name is one of ``LISTS``."""
     with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return {row.get("class") or row["wnid"]: row["wnid"] for row in csv.DictReader(file)}
 
