@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transferlab.taxonomy import classlists, wordnet
-from transferlab.taxonomy.tree import Taxonomy
+from transferlab.taxonomy.tree import Taxonomy, upwards
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _synsets(taxonomy: Taxonomy) -> dict[str, str]:
 def _over(taxonomy: Taxonomy, leaf: str, wnid: str | None) -> set[str]:
     """The synsets at or above a class: WordNet's, and those that its own taxonomy names by wnid."""
     own = {node for node in taxonomy.ancestors(leaf) if wordnet.known(node)}
-    return set(wordnet.upwards([*own, *([wnid] if wnid else [])]))
+    return set(upwards([*own, *([wnid] if wnid else [])], wordnet.parents))
 
 
 def _terms(taxonomy: Taxonomy, node: str) -> set[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -112,14 +112,7 @@ class Taxonomy:
     def ancestors(self, node: str) -> frozenset[str]:
         """All nodes above this one, along any path."""
         self._must_know(node)
-        found: set[str] = set()
-        waiting = list(self.parents[node])
-        while waiting:
-            above = waiting.pop()
-            if above not in found:
-                found.add(above)
-                waiting += self.parents[above]
-        return frozenset(found)
+        return frozenset(upwards(self.parents[node], self.parents.__getitem__))
 
     def leaves_under(self, node: str) -> tuple[str, ...]:
         """The classes at or below this node along any path, in class-index order."""
@@ -189,6 +182,18 @@ class Taxonomy:
             near = difflib.get_close_matches(node, self.parents, n=3)
             hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
             raise UserError(f"the taxonomy has no node {node!r}", "taxonomy", f"{hint}use an id that --tree '' shows")
+
+
+def upwards(start: Iterable[str], parents: Callable[[str], tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """These nodes and all above them along any path, each with its parents."""
+    found: dict[str, tuple[str, ...]] = {}
+    waiting = list(start)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found[node] = parents(node)
+            waiting += found[node]
+    return found
 
 
 def from_plain(plain: Mapping[str, Any]) -> Taxonomy:
@@ -295,13 +300,7 @@ def _without_idle_leaves(parents: dict[str, set[str]], classes: set[str], *, pru
             "taxonomy",
             "remove them, or add prune=yes to ignore whatever has no images",
         )
-    needed: set[str] = set()
-    waiting = list(classes)
-    while waiting:
-        node = waiting.pop()
-        if node not in needed:
-            needed.add(node)
-            waiting += parents[node]
+    needed = upwards(classes, lambda node: tuple(parents[node]))
     return {node: set(above) for node, above in parents.items() if node in needed}
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.errors import UserError
-from transferlab.taxonomy.tree import Taxonomy
+from transferlab.taxonomy.tree import Taxonomy, upwards
 
 ENTITY = "n00001740"  # above every noun that has a hypernym
 FILE = Path(__file__).with_name("wordnet.table")
@@ -106,22 +106,6 @@ def parents(wnid: str) -> tuple[str, ...]:
     """The wnids of a synset's hypernyms; chains follow the first. Raises UserError if there is no such synset."""
     held, row = table(), _must_have(wnid)
     return tuple(_wnid(above) for above in held.parents[held.borders[row] : held.borders[row + 1]])
-
-
-def upwards(wnids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """These synsets and all above them along any path, each with its hypernyms.
-
-    Raises:
-        UserError: no such synset.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    waiting = list(wnids)
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found[node] = parents(node)
-            waiting += found[node]
-    return found
 
 
 def lemmas(wnid: str) -> tuple[str, ...]:
@@ -205,7 +189,7 @@ def above(classes: Mapping[str, str], names: Mapping[str, str] | None = None) ->
             what = f"the classes {id_of[wnid]!r} and {leaf!r} are both {name(wnid)} ({wnid})"
             raise UserError(what, "taxonomy", "give each class a synset of its own")
         id_of[wnid] = leaf
-    nodes = upwards(id_of)
+    nodes = upwards(id_of, parents)
     if clash := [leaf for leaf, wnid in classes.items() if leaf != wnid and leaf in nodes]:
         raise UserError(f"the id of the class {clash[0]!r} is that of another synset", "taxonomy", "rename the class")
     if lone := [wnid for wnid, over in nodes.items() if not over and wnid != ENTITY]:
