@@ -6,6 +6,7 @@ The numbered rules are those that reproduce the label sets of Huh et al. (2016) 
 from __future__ import annotations
 
 import difflib
+import graphlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -271,24 +272,13 @@ def _must_differ(classes: Sequence[str]) -> None:
 
 
 def _must_be_acyclic(parents: Mapping[str, set[str]]) -> None:
-    done: set[str] = set()
-    for start in parents:
-        path: dict[str, None] = {}
-        waiting: list[tuple[str, bool]] = [(start, False)]
-        while waiting:
-            node, left = waiting.pop()
-            if left:
-                path.pop(node)
-                done.add(node)
-            elif node in path:
-                ring = [*list(path)[list(path).index(node) :], node]
-                raise UserError(
-                    f"the taxonomy has a cycle: {' > '.join(ring[:6])}", "taxonomy", "remove one of its edges"
-                )
-            elif node not in done:
-                path[node] = None
-                waiting.append((node, True))
-                waiting += [(up, False) for up in parents[node]]
+    try:
+        graphlib.TopologicalSorter(parents).prepare()
+    except graphlib.CycleError as error:
+        ring = error.args[1][::-1]  # from children to parents
+        raise UserError(
+            f"the taxonomy has a cycle: {' > '.join(ring[:6])}", "taxonomy", "remove one of its edges"
+        ) from error
 
 
 def _without_idle_leaves(parents: dict[str, set[str]], classes: set[str], *, prune: bool) -> dict[str, set[str]]:
