@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -38,6 +38,7 @@ from transferlab.specs import Subset
 
 FORMAT = 2
 CHECKPOINT = "checkpoint"
+T = TypeVar("T")
 # The number of files, and for replacements of a damaged record a number from 2.
 RECORD = re.compile(r"record-(\d+)(?:-(\d+))?\.json")
 
@@ -212,15 +213,7 @@ class Store:
 
     def read_subset(self, digest: str) -> Subset:
         """A subset, checked against its digest; raises UserError if it is missing or damaged."""
-        name = f"subsets/{digest}.npz"
-        problem = UserError("a subset is missing or damaged", str(self.path / name), "run the study's command again")
-        try:
-            subset = read_subset(self.blobs.read(name) or b"")
-        except Exception as error:  # zip, npy and JSON raise many errors for damaged bytes
-            raise problem from error
-        if subset.digest != digest:
-            raise problem
-        return subset
+        return self._checked("subsets", digest, "a subset is", read_subset, lambda subset: subset.digest)
 
     def write_labels(self, rows: NDArray[Any], labels: NDArray[Any]) -> None:
         """Store a target's test rows and labels, integers [e] each, under their digest, so that answers need no pack."""
@@ -230,20 +223,22 @@ class Store:
             self.blobs.write(name, data)
 
     def labels(self, digest: str) -> dict[str, NDArray[Any]]:
-        """``rows`` and ``labels`` as stored by ``write_labels``, int32 [e] each, checked against their digest.
+        """``rows`` and ``labels`` as stored by ``write_labels``, int32 [e] each; raises UserError as ``read_subset``."""
+        return self._checked(
+            "labels", digest, "a target's test labels are", read_npz,
+            lambda held: labels_digest(held["rows"], held["labels"]),
+        )  # fmt: skip
 
-        Raises:
-            UserError: it is missing or damaged.
-        """
-        path = self.path / "labels" / f"{digest}.npz"
-        problem = UserError("a target's test labels are missing or damaged", str(path), "run the study's command again")
+    def _checked(self, folder: str, digest: str, what: str, read: Callable[[bytes], T], of: Callable[[T], str]) -> T:
+        name = f"{folder}/{digest}.npz"
         try:
-            held = read_npz(self.blobs.read(f"labels/{digest}.npz") or b"")
-            right = labels_digest(held["rows"], held["labels"]) == digest
-        except Exception as error:  # as for subsets
-            raise problem from error
-        if not right:
-            raise problem
+            held = read(self.blobs.read(name) or b"")
+            if of(held) != digest:
+                raise ValueError("the digest is another one")
+        except Exception as error:  # zip, npy and JSON raise many errors for damaged bytes
+            raise UserError(
+                f"{what} missing or damaged", str(self.path / name), "run the study's command again"
+            ) from error
         return held
 
     def write_study(self, identity: str, study: Any) -> None:
