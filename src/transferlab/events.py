@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 T = TypeVar("T")
 
@@ -79,9 +79,7 @@ class Halted:
 
 
 Event = Started | Resumed | Progressed | Done | Failed | Finished | Crashed | Halted
-EVENTS: Mapping[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Resumed, Progressed, Done, Failed, Finished, Crashed, Halted)
-}
+EVENTS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 
 from transferlab import compare, designs, finetune, knn, probe
 from transferlab.answers.contrast import MEAN
-from transferlab.answers.study import Check, StudyAnswers
+from transferlab.answers.study import OWN, Check, StudyAnswers
 from transferlab.errors import UserError
 from transferlab.identity import plain
 from transferlab.images.likeness import name_of_findings
@@ -23,7 +23,7 @@ from transferlab.outcomes.arrays import npz_bytes
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Transfer, restored
-from transferlab.report.gather import OWN, all_answers, headline, table_rows
+from transferlab.report.gather import all_answers, headline, table_rows
 from transferlab.report.page import render
 from transferlab.specs import Protocol, Recipe
 

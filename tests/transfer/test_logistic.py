@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from transferlab.transfer.logistic import End, Rows, logistic, mean_loss, metric_of, scores_of
+from transferlab.engine.fit import loss_of
+from transferlab.transfer.logistic import End, Rows, logistic, metric_of, scores_of
 
 Array = NDArray[np.float32]
 FINAL = 1e-6
@@ -29,7 +30,7 @@ def fitted(features: Array, labels: NDArray[np.int64], n_classes: int, penalty: 
 
 def objective(weights: torch.Tensor, features: Array, labels: NDArray[np.int64], penalty: float) -> float:
     exact = weights.double()
-    loss = mean_loss(scores_of(torch.from_numpy(features).double(), exact), torch.from_numpy(labels))
+    loss = loss_of(scores_of(torch.from_numpy(features).double(), exact), torch.from_numpy(labels), 0.0)
     return float(loss + 0.5 * penalty * exact[:-1].square().sum())
 
 

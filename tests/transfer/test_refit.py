@@ -11,11 +11,11 @@ import torch
 
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
+from transferlab.engine.fit import loss_of
 from transferlab.identity import stream
 from transferlab.specs import Augmentation, Pack, Recipe
 from transferlab.transfer import probe, refit
 from transferlab.transfer import problem as problem_room
-from transferlab.transfer.logistic import mean_loss
 from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import refit as protocol
@@ -62,7 +62,9 @@ def test_passes_end_at_the_probes_optimum(
     assert found.chosen == exact.chosen == {"penalty": penalty}
     assert (found.scores.exp() - exact.scores.exp()).abs().mean() < 0.01
     labels = torch.from_numpy(target.pack.labels[target.test].astype(np.int64))
-    assert float(mean_loss(found.scores, labels)) == pytest.approx(float(mean_loss(exact.scores, labels)), abs=0.02)
+    assert float(loss_of(found.scores, labels, 0.0)) == pytest.approx(
+        float(loss_of(exact.scores, labels, 0.0)), abs=0.02
+    )
     assert (found.scores.argmax(1) == exact.scores.argmax(1)).float().mean() > 0.97
 
 

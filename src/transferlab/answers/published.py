@@ -22,7 +22,6 @@ from transferlab.planned import NamedCondition
 Says = Literal["agrees", "disagrees", "cannot tell"]
 Seeds = Mapping[int, float]
 PREFIX = "paper-"  # of the names of studies at the paper's levels
-OWN, OWN_HEAD = "source", "own head"
 SMALL_LOSS = 0.25  # of the gap to random features
 NEARLY = 0.01
 AN_EIGHTH = 127 / 1000

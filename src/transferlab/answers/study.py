@@ -15,6 +15,8 @@ from transferlab.answers.scaling import Forecast
 from transferlab.planned import NamedCondition
 from transferlab.specs import TargetFacts
 
+OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
+
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
@@ -37,7 +39,7 @@ class Score:
     """The score of one network on one target, 0…1.
 
     Args:
-        target: its name; "source" for accuracy on the source's own validation images.
+        target: its name; ``OWN`` for accuracy on the source's own validation images.
         beside: shown next to the scores of the study's first protocol, although it has another: accuracy on the source, and
             controls with a protocol of their own.
     """

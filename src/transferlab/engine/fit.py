@@ -130,7 +130,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     n_steps, every = steps_of(recipe, n_examples), _check_every(recipe)
     step, history = (0, ()) if hooks.resume is None else trainer.restore(hooks.resume)
     network.train()
-    rate, limit = partial(_rate_at, recipe, n_steps), partial(_next_check, recipe, n_steps)
+    rate, limit = partial(learning_rate, recipe, n_steps=n_steps), partial(_next_check, recipe, n_steps)
     steps = STEPS[place.device](trainer, Course(member.examples, recipe, member.seed, place, rate, limit), step)
     with contextlib.closing(steps):
         while step < n_steps and not _is_flat(recipe, history):
@@ -305,10 +305,6 @@ def _new_head(n_features: int, n_classes: int, seed: int) -> nn.Linear:
         head.weight.normal_(0.0, 1 / math.sqrt(n_features), generator=generator)
         head.bias.zero_()
     return head
-
-
-def _rate_at(recipe: Recipe, n_steps: int, step: int) -> float:
-    return learning_rate(recipe, step, n_steps)
 
 
 def _next_check(recipe: Recipe, n_steps: int, step: int) -> int:

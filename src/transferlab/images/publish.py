@@ -131,11 +131,8 @@ def duplicates(decoded: Decoded, labels: Labels, split: NDArray[np.uint8]) -> di
 
 def file_hash(path: Path) -> str:
     """128-bit BLAKE2b of a file."""
-    state = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            state.update(block)
-    return state.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def write_file(path: Path, data: bytes) -> None:

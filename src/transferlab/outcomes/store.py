@@ -1,16 +1,7 @@
 """The store of results. Cells are named by the hash of everything they depend on, written atomically, checked when read.
 
-    lab/lab.json                    format version
-    lab/packs/<digest>/             packs; index/ maps specs to packs
-    lab/subsets/<digest>.npz
-    lab/labels/<digest>.npz         test rows and labels of a target
-    lab/studies/<identity>.json     plans
-    lab/notes/<identity>.json       how a study was run last
-    lab/cells/<2>/<key>/            files such as rows-<hash>.npz, then record-<number of files>.json, which names them
-    lab/failures/<key>.json         why a cell failed; deleted when it succeeds
-    lab/claims/<name>               an operating-system lock on work in progress
-    lab/quarantine/                 damaged files that verify set aside
-"""  # fmt: skip
+Its files are listed in docs/architecture.md.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +36,7 @@ RECORD = re.compile(r"record-(\d+)(?:-(\d+))?\.json")
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store; its layout is in the module's docstring.
+    """An opened store.
 
     Locks avoid double work. Without them two processes may compute the same cell; the store stays correct, with one record.
     """

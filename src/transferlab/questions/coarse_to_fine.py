@@ -47,7 +47,7 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
     """The label sets of ``class-count``; induction among all classes, and within labels of an eighth of their number."""
     n_classes = len(source.taxonomy.leaves)
     depth_of = levels.cuts(source)
-    nearest = min(depth_of, key=lambda n: abs(n - levels.AN_EIGHTH * n_classes))
+    nearest = min(depth_of, key=lambda n: abs(n - published.AN_EIGHTH * n_classes))
     return replace(
         class_count.paper(source, targets),
         name="coarse-to-fine",

@@ -15,7 +15,7 @@ import numpy as np
 from transferlab import designs
 from transferlab.answers import published
 from transferlab.answers.points import points
-from transferlab.answers.study import StudyAnswers
+from transferlab.answers.study import OWN, OWN_HEAD, StudyAnswers
 from transferlab.contrasts import steps
 from transferlab.errors import UserError
 from transferlab.questions import levels
@@ -60,7 +60,7 @@ def finding(study: StudyAnswers) -> published.Finding:
     """F1: half of the images cost the targets a smaller share of their score than they cost the source task."""
     whole = max(published.conditions_of(study), key=lambda c: c.n_images)
     half = published.nearest(study, whole.n_images / 2, lambda c: c.n_images)
-    own = [published.scores_of(study, c.name, published.OWN, published.OWN_HEAD) for c in (whole, half)]
+    own = [published.scores_of(study, c.name, OWN, OWN_HEAD) for c in (whole, half)]
     of_source = published.share(published.minus(*own), own[0])
     best = published.over_targets(study, whole.name)
     of_targets = published.share(published.minus(best, published.over_targets(study, half.name)), best)

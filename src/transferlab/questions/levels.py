@@ -22,7 +22,6 @@ LABELS, OF_LABELS = (9, 79, 486, 753, 918), 1000
 BUDGETS = (500_000, 250_000, 125_000)  # of about a million images
 UNEVEN = 0.02  # share of a budget that may be lost by rounding
 MERGE_PASS = 1
-AN_EIGHTH = 127 / 1000
 
 
 def class_sizes(source: Pack) -> NDArray[np.int64]:

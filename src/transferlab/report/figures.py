@@ -38,8 +38,10 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
         axes = figure.subplots()
         names = [c.name for c in study.conditions if not c.is_control]
         places = _places(study)
-        table = np.array([[_score(study, name, seed, target.name, protocol) for name in names]
-                          for seed in range(study.n_seeds)])  # fmt: skip
+        held = {
+            (s.condition, s.seed): s.value for s in study.scores if s.target == target.name and s.protocol == protocol
+        }
+        table = np.array([[held.get((name, seed), np.nan) for name in names] for seed in range(study.n_seeds)])
         for row in table:
             axes.plot(places, 100 * row, color=GREY, linewidth=0.7, alpha=0.55, marker="o", markersize=3.2, zorder=3)
         if table.size and not np.isnan(table).all():
@@ -169,13 +171,6 @@ def _places(study: StudyAnswers) -> list[float]:
 def _values(study: StudyAnswers, condition: str, target: str, protocol: str) -> list[float]:
     return [s.value for s in study.scores if s.condition == condition and s.target == target
             and (s.protocol == protocol or s.beside)]  # fmt: skip
-
-
-def _score(study: StudyAnswers, condition: str, seed: int, target: str, protocol: str) -> float:
-    for s in study.scores:
-        if (s.condition, s.seed, s.target, s.protocol) == (condition, seed, target, protocol):
-            return s.value
-    return float("nan")
 
 
 def short(text: str, most: int = 22) -> str:

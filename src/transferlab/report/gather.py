@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transferlab.answers.contrast import MEAN, estimates
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.sentences import sentence, summary
-from transferlab.answers.study import Check, Missing, Score, StudyAnswers
+from transferlab.answers.study import OWN, OWN_HEAD, Check, Missing, Score, StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
@@ -28,7 +28,6 @@ from transferlab.report.results import Records, Results, metrics_of, pack_of, re
 from transferlab.transfer.metrics.top1 import TOP1
 
 N_SAMPLES = 24
-OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
 ALARM = "Do not trust the other results until this is explained."
 NO_PACK = "The source's pack no longer exists, so sample images are left out."
 NOT_RUN, NOT_TRAINED = "not run yet", "its pre-training is missing"

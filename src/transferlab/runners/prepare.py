@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from transferlab.answers.contrast import MEAN
+from transferlab.answers.study import OWN
 from transferlab.designs import SubsetFacts, facts
 from transferlab.engine import backbones
 from transferlab.errors import UserError
@@ -26,8 +27,6 @@ from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Target, take_shots, view
 from transferlab.validate import source_apart, validate
-
-OWN = "source"  # what tables call a network's accuracy on its own source
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,10 +146,6 @@ def fitted(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "�" for c in text)
-
-
 def short(taxonomy: Taxonomy, node: str) -> str:
     """A node's name up to its first comma."""
     return taxonomy.names[node].split(",")[0] or node

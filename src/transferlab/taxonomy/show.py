@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from transferlab.console import printable
 from transferlab.errors import UserError
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.balance import balanced
-from transferlab.taxonomy.drawing import BAR_WIDTH, WIDTH, Drawing, counted, fitted, printable, short
+from transferlab.taxonomy.drawing import BAR_WIDTH, WIDTH, Drawing, counted, fitted, short
 from transferlab.taxonomy.tree import LabelSet, Taxonomy
 
 Format = Literal["text", "json", "csv"]

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transferlab.transfer.logistic import HANDOVER, End, Metric, Rows, logistic, mean_loss, metric_of, scores_of
+from transferlab.engine.fit import loss_of
+from transferlab.transfer.logistic import HANDOVER, End, Metric, Rows, logistic, metric_of, scores_of
 from transferlab.transfer.problem import Prediction, Problem
 
 # Ridge penalties on standardised features, per example: mean loss + penalty · |W|² / 2.
@@ -74,4 +75,4 @@ def _chosen(rows: Rows, n_train: int, metric: Metric) -> tuple[float, Tensor]:
 def goodness_of(scores: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy (0 for multi-label targets) and negative loss of validation scores, to be compared in this order."""
     accuracy = float((scores.argmax(1) == labels).float().mean()) if labels.ndim == 1 else 0.0
-    return accuracy, -float(mean_loss(scores, labels))
+    return accuracy, -float(loss_of(scores, labels, 0.0))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from transferlab.engine.batches import Order, Place
 from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed, learning_rate
+from transferlab.engine.optimisers.definition import groups
 from transferlab.identity import torch_seed
 from transferlab.specs import Recipe
 from transferlab.transfer.detect.model import Detector
@@ -81,9 +82,7 @@ def train(detector: Detector, scenes: Scenes, schedule: Schedule, seed: int, pla
         TrainingFailed: the loss is not finite.
     """
     trained = freeze(detector, schedule)
-    groups = [{"params": [w for _, w in trained if w.ndim >= 2], "weight_decay": schedule.recipe.weight_decay},
-              {"params": [w for _, w in trained if w.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
-    optimiser = torch.optim.AdamW(groups, lr=schedule.recipe.lr, fused=True)
+    optimiser = torch.optim.AdamW(groups([w for _, w in trained], schedule.recipe), lr=schedule.recipe.lr, fused=True)
     step = 0 if hooks.resume is None else _restore(detector, optimiser, dict(trained), hooks.resume)
     order, batch, loss = Order(len(scenes.rows), seed), schedule.recipe.batch, math.nan
     set_training(detector, schedule)
