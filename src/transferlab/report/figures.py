@@ -100,9 +100,8 @@ def shares_figure(study: StudyAnswers) -> str:
                         left + share / 2, place, short(name, int(share / 2.4)), ha="center", va="center", fontsize=8
                     )
                 left += share
-            axes.barh(
-                place, 100 - left, left=left, height=0.62, color=RULE, linewidth=0
-            )  # the labels too small to be visible
+            # The labels that are too small to be visible.
+            axes.barh(place, 100 - left, left=left, height=0.62, color=RULE, linewidth=0)
         axes.set_yticks(range(len(drawn)), [f"{short(c.name, 24)}\n{c.effective_labels:.1f} effective"
                                             for c in reversed(drawn)], fontsize=8)  # fmt: skip
         axes.set_xlim(0, 100)

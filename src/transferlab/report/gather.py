@@ -161,9 +161,8 @@ def _missing(store: Store, plan: Plan) -> list[Missing]:
     damaged: set[str] | None = None
     for key, network, condition, seed, target in cells:
         if not store.has(key):
-            damaged = (
-                damaged if damaged is not None else store.done()
-            )  # lists names only; those have no readable record
+            # Listed by names only: those among the missing have no readable record.
+            damaged = damaged if damaged is not None else store.done()
             reason = DAMAGED if key in damaged else NOT_TRAINED if network in untrained and key != network else NOT_RUN
             found.append(Missing(condition, seed, target, str(failures.get(key, {}).get("reason", reason))))
     return sorted(found, key=lambda m: m.reason in (NOT_RUN, NOT_TRAINED))

@@ -26,12 +26,8 @@ from transferlab.tasks import Task
 from transferlab.transfer.measure import Workspace
 from transferlab.transfer.problem import Network
 
-FAILURES = (
-    UserError,
-    TrainingFailed,
-    MemoryError,
-    RuntimeError,
-)  # failures of a single cell; others are raised if all code is this package's
+# Failures of a single cell; others are raised if all code is this package's.
+FAILURES = (UserError, TrainingFailed, MemoryError, RuntimeError)
 EVENT_SECONDS = 0.5  # between events of progress
 Emit = Callable[[Event], None]
 

@@ -144,9 +144,8 @@ class Drive:
     def _crashed(self, running: _Running, worker: int, event: Crashed) -> None:
         """Record the failure of the current cell; a cohort is retried one network at a time, to find the cause."""
         begun = set(running.started.keys) - self.at.failed
-        self.at.done.update(
-            key for key in begun if self.store.has(key)
-        )  # stored, but the worker died before it reported that
+        # What is stored is done, although the worker died before it reported that.
+        self.at.done.update(key for key in begun if self.store.has(key))
         left = [key for key in running.started.keys if key in begun - self.at.done]
         if len(left) > 1:
             self.at.alone.update(left)

@@ -60,9 +60,8 @@ class _Pieces:
         order = _post_order(taxonomy)
         self.place = {node: i for i, node in enumerate(order)}
         self.up = [self.place[taxonomy.parents[node][0]] if taxonomy.parents[node] else -1 for node in order]
-        self.weight = np.zeros(
-            len(order), np.int64
-        )  # of each branch: its classes that are in the same piece as its node
+        # Of each branch: its classes that are in the same piece as its node.
+        self.weight = np.zeros(len(order), np.int64)
         self.weight[[self.place[leaf] for leaf in taxonomy.leaves]] = weights
         self.n_below = np.ones(len(order), np.int64)
         for i, above in enumerate(self.up[:-1]):

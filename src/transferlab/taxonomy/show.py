@@ -64,9 +64,8 @@ def under(taxonomy: Taxonomy, nodes: str) -> list[str]:
 def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
     """One label set with the classes of each label; text has the largest first, and labels of one class on one line."""
     if form == "json":
-        balanced = labels.made_by.startswith(
-            "balanced"
-        )  # a label may be only part of its node, which only its name says
+        # A balanced label may be only part of its node, which only its name says.
+        balanced = labels.made_by.startswith("balanced")
         named = {"names": dict(zip(labels.labels, labels.names, strict=True))} if balanced else {}
         return json.dumps({**labels.to_dict(), **named}) + "\n"
     if form == "csv":

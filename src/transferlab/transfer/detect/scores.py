@@ -23,9 +23,8 @@ def scored(target: Target, found: Found, metric: str = "") -> tuple[dict[str, fl
             class, the best first; ``hit`` int8 at IoU 0.5: 1 for a hit, 0 for a false positive, -1 if ignored. Under
             the metric's own name for it, a number per test image, whose mean is the metric (see ``detect.influence``).
     """
-    order = np.lexsort(
-        (np.arange(len(found.score)), -found.score.astype(np.float64), found.label)
-    )  # the order of Matches
+    # The order of Matches.
+    order = np.lexsort((np.arange(len(found.score)), -found.score.astype(np.float64), found.label))
     found = Found(found.image[order], found.label[order], found.score[order], found.box[order])
     truth = Truth.of(target.pack, target.test)
     metrics = {m.name: m.of(found, truth) for m in metrics_of("boxes")}
