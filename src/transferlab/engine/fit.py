@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from transferlab.engine import batches, drops
 from transferlab.engine.backbone import Backbone
@@ -215,6 +216,31 @@ def evaluate(
     return float(loss_of(scores, labels, 0.0)), float(right.float().mean())
 
 
+def saved(network: nn.Module, optimiser: Optimizer, average: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Copies on the CPU, by name, of a network's state, its optimiser's, and its averaged weights if there are any."""
+    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        for key, value in optimiser.state.get(parameter, {}).items():  # frozen weights have none
+            tensors[f"optimiser.{key}.{name}"] = value
+    tensors |= {f"average.{k}": v for k, v in (average or {}).items()}
+    return {k: v.detach().cpu().clone() for k, v in tensors.items()}
+
+
+def load_saved(network: nn.Module, optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network and its optimiser the states of ``saved``, on the weights' device and in their memory format."""
+    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    parameters = dict(network.named_parameters())
+    for full, value in tensors.items():
+        kind, _, rest = full.partition(".")
+        key, _, name = rest.partition(".")
+        if kind == "optimiser":
+            weights = parameters[name]
+            placed = value.to(weights.device).clone()
+            if placed.ndim == 4 and weights.is_contiguous(memory_format=torch.channels_last):
+                placed = placed.contiguous(memory_format=torch.channels_last)
+            optimiser.state[weights][key] = placed
+
+
 class _Trainer:
     """One network with its optimiser, averaged weights and precision: what a step changes, and how it is saved."""
 
@@ -266,31 +292,12 @@ class _Trainer:
                 now.copy_(self.average[name])
 
     def snapshot(self, step: int, history: tuple[Mapping[str, float], ...]) -> Snapshot:
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            for key, value in self.optimiser.state[parameter].items():
-                tensors[f"optimiser.{key}.{name}"] = value
-        for name, value in (self.average or {}).items():
-            tensors[f"average.{name}"] = value
-        return Snapshot(step, {k: v.detach().cpu().clone() for k, v in tensors.items()}, history)
+        return Snapshot(step, saved(self.network, self.optimiser, self.average), history)
 
     def restore(self, snapshot: Snapshot) -> tuple[int, tuple[Mapping[str, float], ...]]:
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in snapshot.tensors.items() if k.startswith(prefix)}
-
-        self.network.load_state_dict(part("network."))
-        parameters = dict(self.network.named_parameters())
-        for key, value in part("optimiser.").items():
-            state, _, name = key.partition(".")
-            parameter = parameters[name]
-            device = "cpu" if state == "step" and self.place.device == "cpu" else parameter.device
-            placed = value.to(device).clone()
-            if placed.ndim == 4:
-                placed = placed.contiguous(memory_format=torch.channels_last)
-            self.optimiser.state[parameter][state] = placed
-        for name, value in part("average.").items():
-            if self.average is not None:
-                self.average[name].copy_(value)
+        load_saved(self.network, self.optimiser, snapshot.tensors)
+        for name, value in (self.average or {}).items():
+            value.copy_(snapshot.tensors[f"average.{name}"])
         return snapshot.step, snapshot.history
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from transferlab.engine.batches import Order, Place
-from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed, learning_rate
+from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed, learning_rate, load_saved, saved
 from transferlab.engine.optimisers.definition import groups
 from transferlab.identity import torch_seed
 from transferlab.specs import Recipe
@@ -83,7 +83,10 @@ def train(detector: Detector, scenes: Scenes, schedule: Schedule, seed: int, pla
     """
     trained = freeze(detector, schedule)
     optimiser = torch.optim.AdamW(groups([w for _, w in trained], schedule.recipe), lr=schedule.recipe.lr, fused=True)
-    step = 0 if hooks.resume is None else _restore(detector, optimiser, dict(trained), hooks.resume)
+    step = 0
+    if hooks.resume is not None:
+        load_saved(detector, optimiser, hooks.resume.tensors)
+        step = hooks.resume.step
     order, batch, loss = Order(len(scenes.rows), seed), schedule.recipe.batch, math.nan
     set_training(detector, schedule)
     while step < schedule.n_steps:
@@ -103,35 +106,6 @@ def train(detector: Detector, scenes: Scenes, schedule: Schedule, seed: int, pla
         step += 1
         hooks.progress(Progress(step, schedule.n_steps, step * batch, loss))
         if hooks.due(step) and step < schedule.n_steps:
-            hooks.save(_snapshot(detector, optimiser, dict(trained), step))
+            hooks.save(Snapshot(step, saved(detector, optimiser), ()))
     detector.eval().zero_grad(set_to_none=True)
     return sum(weights.numel() for _, weights in trained)
-
-
-def _snapshot(
-    detector: Detector, optimiser: torch.optim.Optimizer, trained: Mapping[str, nn.Parameter], step: int
-) -> Snapshot:
-    tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in detector.state_dict().items()}
-    for name, weights in trained.items():
-        for key, value in optimiser.state[weights].items():
-            tensors[f"optimiser.{key}.{name}"] = value
-    return Snapshot(step, {name: value.detach().cpu().clone() for name, value in tensors.items()}, ())
-
-
-def _restore(
-    detector: Detector, optimiser: torch.optim.Optimizer, trained: Mapping[str, nn.Parameter], snapshot: Snapshot
-) -> int:
-    held = {"network": dict[str, Tensor](), "optimiser": dict[str, Tensor]()}
-    for name, value in snapshot.tensors.items():
-        kind, _, rest = name.partition(".")
-        held[kind][rest] = value
-    detector.load_state_dict(held["network"])
-    for name, value in held["optimiser"].items():
-        key, _, of = name.partition(".")
-        weights = trained[of]
-        placed = value.to("cpu" if key == "step" and weights.device.type == "cpu" else weights.device).clone()
-        channels_last = placed.ndim == 4 and weights.is_contiguous(memory_format=torch.channels_last)
-        optimiser.state[weights][key] = (
-            placed.contiguous(memory_format=torch.channels_last) if channels_last else placed
-        )
-    return snapshot.step
