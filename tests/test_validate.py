@@ -11,7 +11,7 @@ import pytest
 
 from transferlab import Protocol, Study, UserError, against, compare, designs, detect, induction, knn, probe
 from transferlab.runners.prepare import Request, prepare
-from transferlab.specs import Design, Recipe, TargetFacts
+from transferlab.specs import ContrastRule, Design, Examples, Recipe, TargetFacts
 from transferlab.taxonomy.readers import from_folders
 from transferlab.validate import validate
 
@@ -39,6 +39,58 @@ WORDS: dict[str, tuple[dict[str, Any], str]] = {
         "its controls are a/a",
     ),
 }
+
+
+# Values of other types, as somebody might write them.
+TYPES: dict[str, tuple[dict[str, Any], str]] = {
+    "a number as length": ({"recipe": Recipe(length=1000)}, "recipe.length cannot be 1000 .*Examples"),  # type: ignore[arg-type]
+    "a rate as text": ({"recipe": Recipe(lr="0.1")}, r"recipe.lr cannot be '0.1' .*a number"),  # type: ignore[arg-type]
+    "half a pixel": ({"recipe": Recipe(image_px=16.5)}, r"recipe.image_px cannot be 16.5"),  # type: ignore[arg-type]
+    "no rate": ({"recipe": Recipe(lr=float("inf"))}, "recipe.lr cannot be inf"),
+    "seeds as text": ({"seeds": "5"}, "seeds cannot be '5' .*seeds=5"),
+    "a control that is no list": (
+        {"controls": "scratch"},
+        r"""controls cannot be 'scratch' .*controls=\["scratch"\]""",
+    ),
+    "controls in no order": ({"controls": {"scratch"}}, "controls cannot be"),
+    "a control twice": ({"controls": ["scratch", "scratch"]}, "'scratch' is named twice"),
+    "a weight as text": (
+        {"contrasts": [replace(compare("4", "2"), weights={"4": "1"})]},
+        r"weights\['4'\] cannot be '1'",
+    ),
+    "a weight without end": (
+        {"contrasts": [replace(compare("4", "2"), weights={"4": 1e9, "2": -1e9})]},
+        "larger than 1000",
+    ),
+    "a contrast twice": (
+        {"contrasts": [compare("4", "2"), compare("4", "2")]},
+        "two contrasts are called '4 against 2'",
+    ),
+    "a rule": ({"contrasts": ContrastRule("stepss", 0.01)}, "no rule 'stepss'"),  # type: ignore[arg-type]
+    "a condition without a name": ({"conditions": {"": designs.all_images()}}, "no name"),
+    "a condition of two numbers": ({"conditions": {(1, 2): designs.all_images()}}, "a key of the study's conditions"),
+    "settings that are none": ({"protocols": [Protocol("knn", knobs=None)]}, r"protocols\[0\].knobs"),  # type: ignore[arg-type]
+    "nodes that are numbers": (
+        {"conditions": {"a": Design("without", {"nodes": [1]})}},
+        "nodes = .* choose a list of names",
+    ),  # type: ignore[list-item]
+    "the longest training": (
+        {"recipe": Recipe(length=Examples(10**30))},
+        "length's n = 1000.* is impossible .*to 1,000,000",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", TYPES)
+def test_a_value_of_another_type_is_refused_with_its_place(wrong: str) -> None:
+    changes, told = TYPES[wrong]
+    with pytest.raises(UserError, match=told):
+        validate(replace(STUDY, **changes))
+
+
+def test_levels_may_be_named_as_they_are_written_in_the_conditions() -> None:
+    validate(replace(STUDY, contrasts=[compare(4, 2)]))
+    validate(replace(STUDY, contrasts=against(2)))
 
 
 @pytest.mark.parametrize("wrong", WORDS)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from transferlab.errors import UserError
 from transferlab.specs import Contrast, ContrastRule
 
+MOST = 1000  # the largest weight
+
 
 def steps(margin: float = 0.01) -> ContrastRule:
     """Each condition against the one before it.
@@ -17,9 +19,9 @@ def steps(margin: float = 0.01) -> ContrastRule:
     return ContrastRule("steps", margin)
 
 
-def against(base: str, margin: float = 0.01) -> ContrastRule:
+def against(base: str | int | float, margin: float = 0.01) -> ContrastRule:
     """Each condition against one of them."""
-    return ContrastRule("against", margin, base)
+    return ContrastRule("against", margin, str(base))
 
 
 def ends(margin: float = 0.01) -> ContrastRule:
@@ -27,9 +29,9 @@ def ends(margin: float = 0.01) -> ContrastRule:
     return ContrastRule("ends", margin)
 
 
-def compare(condition: str, base: str, margin: float = 0.01) -> Contrast:
-    """One condition against another."""
-    return Contrast(f"{condition} against {base}", {condition: 1.0, base: -1.0}, margin)
+def compare(condition: str | int | float, base: str | int | float, margin: float = 0.01) -> Contrast:
+    """One condition against another, by their names or levels."""
+    return Contrast(f"{condition} against {base}", {str(condition): 1.0, str(base): -1.0}, margin)
 
 
 def resolve(
@@ -42,9 +44,16 @@ def resolve(
     """
     if isinstance(contrasts, ContrastRule):
         contrasts = _by_rule(contrasts, conditions, controls)
+    names = [contrast.name for contrast in contrasts]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two contrasts are called {twice[0]!r}", "study", "give them different names")
     for contrast in contrasts:
         for name in contrast.weights:
             _known(name, f"the contrast {contrast.name!r}", conditions, controls)
+        if any(abs(weight) > MOST for weight in contrast.weights.values()):
+            raise UserError(
+                f"a weight of {contrast.name!r} is larger than {MOST}", "study", "use weights such as 1 and -1"
+            )
         if abs(sum(contrast.weights.values())) > 1e-9 or not any(contrast.weights.values()):
             raise UserError(
                 f"the weights of {contrast.name!r} do not sum to 0",
@@ -59,6 +68,8 @@ def resolve(
 
 
 def _by_rule(rule: ContrastRule, conditions: Sequence[str], controls: Sequence[str]) -> list[Contrast]:
+    if rule.kind not in ("steps", "against", "ends"):
+        raise UserError(f"there is no rule {rule.kind!r}", "contrasts", "use steps(), against() or ends()")
     if rule.kind == "against":
         _known(str(rule.base), "the rule against", conditions, controls)
     pairs = {

@@ -7,12 +7,14 @@ fact reads it from the definition; only the definition's own file may depend on 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from transferlab.errors import UserError
+from transferlab.typed import misfit
 
 Value = int | float | str | tuple[str, ...]
 
@@ -58,10 +60,14 @@ class Parameter:
     def allows(self, value: object) -> bool:
         """Whether a study may give this value."""
         if self.names:
-            return not isinstance(value, str) and isinstance(value, Sequence)
+            return isinstance(value, (list, tuple)) and all(
+                isinstance(name, str) for name in cast("Sequence[object]", value)
+            )
         if isinstance(value, str):
             return value in self.words
         if not self._takes_numbers or isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        if not abs(value) < math.inf:
             return False
         if self.whole and not isinstance(value, int):
             return False
@@ -115,10 +121,12 @@ class Brought:
     Args:
         place: the study file or the package with its version.
         code: digest of its source text, which counts towards keys.
+        files: the files that it is written in.
     """
 
     place: str
     code: str
+    files: frozenset[str] = frozenset()
 
 
 D = TypeVar("D", bound=Definition)
@@ -167,6 +175,9 @@ class Table(Mapping[str, D], Generic[D]):
         Raises:
             UserError: a name that cannot be used in commands or stored data; a built-in definition, or one from another place, has it.
         """
+        if wrong := misfit(definition, Definition):
+            what = f"{wrong.place} of a {self.kind} cannot be {wrong.shown}"
+            raise UserError(what, brought.place, f"give {wrong.wanted}")
         if not re.fullmatch(r"[a-z0-9][a-z0-9 /_-]*", definition.name):
             raise UserError(
                 f"no {self.kind} can be called {definition.name!r}", brought.place,

@@ -13,6 +13,21 @@ from transferlab.specs import Epochs, Protocol, Recipe, Study, TargetFacts
 from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS, definition_of
+from transferlab.typed import misfit
+
+EXAMPLES = {
+    "source": 'source="imagefolder:photos"',
+    "targets": 'targets=["digits"]',
+    "conditions": "conditions={n: designs.images_per_class(n) for n in (10, 20)}",
+    "contrasts": "contrasts=steps()",
+    "controls": 'controls=["scratch"]',
+    "metric": 'metric="top5"',
+    "seeds": "seeds=5",
+    "reference": 'reference="20"',
+    "recipe": 'recipe=Recipe(backbone="small")',
+    "notes": 'notes=["without the blurred photographs"]',
+    "protocols": "protocols=[probe()]",
+}
 
 
 def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[TargetFacts] = ()) -> None:
@@ -24,7 +39,8 @@ def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[T
     Raises:
         UserError: an unknown name, a value out of range, or something that a target or the source's taxonomy does not have.
     """
-    where = f"study {study.name!r}"
+    where = f"study {study.name!r:.80}"
+    _types(study, where)
     _conditions(study, where)
     if not study.targets:
         raise UserError("the study has no target", where, "name at least one target, for example --target digits")
@@ -38,14 +54,27 @@ def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[T
         _fits(study, taxonomy, targets, where)
 
 
+def _types(study: Study, where: str) -> None:
+    """Check the types of all fields; the settings of designs and protocols are checked by their definitions."""
+    if wrong := misfit(study, Study, frozenset({"knobs"})):
+        example = EXAMPLES.get(wrong.place.split("[")[0])
+        remedy = f"write for example {example}" if example and "." not in wrong.place else f"give {wrong.wanted}"
+        place = f"the study's {wrong.place}".replace("the study's key of ", "a key of the study's ")
+        raise UserError(f"{place} cannot be {wrong.shown}", where, remedy)
+
+
 def _conditions(study: Study, where: str) -> None:
     levels = [str(level) for level in study.conditions]
+    if "" in levels:
+        raise UserError("a condition has no name", where, "name it, for example by its number of images")
     if not levels:
         raise UserError("the study has no conditions", where, "give at least two conditions to compare")
     if twice := [level for level in levels if levels.count(level) > 1]:
         raise UserError(f"two conditions are called {twice[0]!r}", where, "give them different names")
     for name in study.controls:
         ORIGINS.find(name, where)
+    if twice := [name for name in study.controls if study.controls.count(name) > 1]:
+        raise UserError(f"the control {twice[0]!r} is named twice", where, "name it once")
     if "type" in levels:  # stored data name their types by it
         raise UserError("a condition may not be called 'type'", where, "rename it")
     if clash := [name for name in levels if name in ORIGINS]:
@@ -133,7 +162,8 @@ def check_recipe(recipe: Recipe) -> None:
     """
     length, rule, most = recipe.length, recipe.augmentation, float("inf")
     least = 0.01 if isinstance(length, Epochs) else 1
-    lengths = {f"length's {name}": (value, least, most) for name, value in vars(length).items()}
+    longest = 1e6 if isinstance(length, Epochs) else 1e12
+    lengths = {f"length's {name}": (value, least, longest) for name, value in vars(length).items()}
     ranges: dict[str, tuple[float, float, float]] = {
         "batch": (recipe.batch, 1, 65_536), "lr": (recipe.lr, 0, most), "weight_decay": (recipe.weight_decay, 0, most),
         "warmup": (recipe.warmup, 0, 0.99), "label_smoothing": (recipe.label_smoothing, 0, 1),
@@ -142,7 +172,7 @@ def check_recipe(recipe: Recipe) -> None:
     }  # fmt: skip
     for name, (value, low, high) in ranges.items():
         if not low <= value <= high:
-            to = "up" if high == most else f"to {high}"
+            to = "up" if high == most else f"to {high:,.15g}"
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
     OPTIMISERS.find(recipe.optimiser, f"recipe {recipe.name}")
     words = {"schedule": ("cosine", "one-cycle", "steps"), "precision": ("auto", "bf16", "fp32")}

@@ -79,6 +79,9 @@ def read(request: Request) -> Wording:
     declared = found if isinstance(found, Study) else None
     if request.paper and declared:
         raise UserError("--paper is for built-in studies", request.title, f"they are {', '.join(QUESTIONS)}")
+    targets = request.targets or (declared.targets if declared else ())
+    if declared:
+        validate(replace(declared, targets=targets))
     planned = declared.recipe if declared else SMALL
     own = planned if request.recipe is None else named_recipe(request.recipe)
     size_px = (planned if declared else own).image_px if request.size is None else request.size
@@ -86,15 +89,12 @@ def read(request: Request) -> Wording:
     source = request.source or (declared.source if declared else "")
     if not source:
         raise UserError("the study has no source", request.title, "name one, for example --source toy")
-    targets = request.targets or (declared.targets if declared else ())
-    if not targets and (isinstance(found, Study) or found.needs_target):
+    if not targets and not isinstance(found, Study) and found.needs_target:
         raise UserError("the study has no target", request.title, "name one, for example --target digits")
     if request.seeds is not None:
         check_seeds(request.seeds, request.title)
     if request.protocol is not None:
         _check_protocol(request.protocol)
-    if declared:
-        validate(replace(declared, targets=targets))
     _check_backbone(request.backbone or own.backbone, size_px)
     for text in dict.fromkeys([source, *targets]):
         if text != SOURCE_ITSELF:
@@ -121,7 +121,10 @@ def study_of(wording: Wording, request: Request, source: Pack, targets: Sequence
         seeds=study.seeds if request.seeds is None else request.seeds,
         recipe=_at_fixed_epochs(recipe, source) if request.epochs else recipe,
         protocols=_protocols(study, request, packs),
-        targets=(*(t for t in study.targets if t == SOURCE_ITSELF), *(spec for spec, _ in targets)),
+        targets=(
+            *([SOURCE_ITSELF] if SOURCE_ITSELF in (*study.targets, *wording.targets) else ()),
+            *(spec for spec, _ in targets),
+        ),
     )
 
 
