@@ -234,3 +234,25 @@ def test_a_multi_label_source_is_refused(make_pack: MakePack) -> None:
 def test_design_knobs_are_plain_data() -> None:
     values: list[Any] = [v for d in EXAMPLES.values() for v in d.knobs.values()]
     assert all(isinstance(v, (int, float, str, tuple)) for v in values)
+
+
+FLAWS: dict[str, Callable[[Subset], Any]] = {
+    "it has no images": lambda s: replace(s, rows=s.rows[:0], labels=s.labels[:0]),
+    "None is no Subset": lambda s: None,
+    "not ascending": lambda s: replace(s, rows=np.repeat(s.rows, 2), labels=np.repeat(s.labels, 2)),
+    "differ in number": lambda s: replace(s, labels=s.labels[1:]),
+    "no training images": lambda s: replace(s, rows=s.rows + 10**6),
+    "not the numbers 0 to": lambda s: replace(s, labels=s.labels + 7),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_what_a_design_from_outside_draws_must_be_a_part_of_the_training_images(
+    flaw: str, make_pack: MakePack, bring: Callable[..., None]
+) -> None:
+    made = designs.DesignDefinition(
+        name="mine", draw=lambda drawn: FLAWS[flaw](designs.take(designs.all_images(), drawn))
+    )
+    bring(designs.DESIGNS, made)
+    with pytest.raises(UserError, match=flaw):
+        designs.draw(made(), make_pack(), 0)

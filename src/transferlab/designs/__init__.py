@@ -7,6 +7,7 @@ generator, and never looks at validation or test images.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from transferlab.designs.shuffled_labels import permuted, shuffled, unshuffled
 from transferlab.designs.splits import minimal_split, random_split
 from transferlab.designs.without import without, without_matched
 from transferlab.errors import UserError
-from transferlab.specs import Design, Pack, Subset
+from transferlab.specs import TRAIN, Design, Pack, Subset
 from transferlab.taxonomy.tree import effective_labels
 
 __all__ = [
@@ -85,7 +86,23 @@ def take(design: Design, drawn: Draw) -> Subset:
             "a source with several labels per image cannot be subset by class", drawn.pack.name, "use one label"
         )
     subset = found.draw(drawn, **settings)
+    if DESIGNS.brought(found.name) is not None:
+        _must_be_part(subset, drawn.pack, found.name)
     return subset if found.name == design.name else permuted(subset, drawn.seed, drawn.replicate)
+
+
+def _must_be_part(subset: Any, pack: Pack, name: str) -> None:
+    """Raise UserError if a design from outside has drawn something that is no subset of the pack."""
+    flaw = f"{subset!r:.40} is no Subset"
+    if isinstance(subset, Subset):
+        rows, labels, k = subset.rows, subset.labels, len(subset.label_names)
+        flaw = ("it has no images" if not len(rows) else
+                "its rows and labels differ in number" if rows.shape != labels.shape or rows.ndim != 1 else
+                "its rows are not ascending" if (np.diff(rows) <= 0).any() else
+                "it has rows that are no training images" if not np.isin(rows, pack.rows(TRAIN)).all() else
+                f"its labels are not the numbers 0 to {k - 1}" if not np.array_equal(np.unique(labels), np.arange(k)) else "")  # fmt: skip
+    if flaw:
+        raise UserError(f"the design draws an impossible subset: {flaw}", f"design {name!r}", "correct it")
 
 
 def facts(subset: Subset) -> SubsetFacts:

@@ -53,6 +53,8 @@ def must_be_listed(family: str, name: str, known: list[str]) -> None:
 
 
 def _measured(trunk: nn.Module, name: str, image_px: int) -> Backbone:
+    if not isinstance(trunk, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UserError(f"{trunk!r:.40} is no network", f"backbone {name}", "let its build return a torch.nn.Module")
     try:
         with torch.no_grad():
             n_features = trunk.eval()(torch.zeros(2, 3, image_px, image_px)).shape[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from transferlab.answers.estimate import Estimate
 from transferlab.answers.points import points
 from transferlab.answers.study import Check
 from transferlab.definitions import Definition
+from transferlab.errors import UserError
 from transferlab.planned import NamedCondition
 from transferlab.specs import Design, Protocol
 
@@ -65,6 +68,16 @@ class Origin(Definition):
     check: Callable[[Comparison], Check] | None = None
     colour: str = "#5f6368"
     dash: tuple[float, ...] = (4, 3)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
+            raise UserError(
+                f"colour = {self.colour!r:.40} is not possible", f"control {self.name!r}", 'write for example "#5f6368"'
+            )
+        if len(self.dash) % 2 or not all(0 < length < math.inf for length in self.dash):
+            raise UserError(
+                f"dash = {self.dash!r:.40} is not possible", f"control {self.name!r}", "write for example (4, 3)"
+            )
 
 
 def span(estimate: Estimate) -> str:

@@ -182,6 +182,6 @@ def _without(study: Measured, found: Sequence[tuple[Leakage, TargetFacts]]) -> t
         rows = np.flatnonzero(~np.isin(held["rows"], copies[results.target]))
         if not len(rows):
             return ()
-        weights = None if metric.weights is None else metric.weights(held["labels"][rows])
+        weights = metric.share(held["labels"][rows])
         kept.append(without(results, rows, weights))
     return estimates(study.plan.contrasts, kept, study.apart)

@@ -135,8 +135,11 @@ def _checks(plan: Plan, results: Sequence[Results]) -> Iterator[Check]:
     for origin in ORIGINS.values():
         if origin.name in controls and origin.check is not None:
             try:
-                yield origin.check(Comparison(plan.reference, plan.floor, between))
-            except Exception as error:  # an author's mistake must not cost the report
+                check = origin.check(Comparison(plan.reference, plan.floor, between))
+                if not isinstance(check, Check):  # pyright: ignore[reportUnnecessaryIsInstance]
+                    raise TypeError(f"{check!r:.40} is no Check")
+                yield check
+            except (Exception, SystemExit) as error:  # an author's mistake must not cost the report
                 if ORIGINS.brought(origin.name) is None:
                     raise
                 yield Check(origin.name, False, f"Its check could not be made ({type(error).__name__}: {error}).")
@@ -169,7 +172,7 @@ def _missing(store: Store, plan: Plan) -> list[Missing]:
 
 
 def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]] | None:
-    """The first images of each condition's first subset, spread over its labels; None if the pack no longer exists."""
+    """The first images of each condition's first subset, spread over its labels; None if pack or subsets no longer exist."""
     pack = pack_of(store, plan.source)
     if pack is None:
         return None
@@ -177,7 +180,10 @@ def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]] | None:
     for condition in plan.conditions:
         digests = [t.cell.subset for t in plan.trainings if t.condition == condition.name]
         if digests and not condition.is_control:
-            subset = store.read_subset(digests[0])
+            try:
+                subset = store.read_subset(digests[0])
+            except UserError:  # verify says which; pictures are not worth the report
+                return None
             order = np.argsort(subset.labels, kind="stable")
             chosen = order[np.linspace(0, len(order) - 1, min(N_SAMPLES, len(order))).round().astype(int)]
             found[condition.name] = np.asarray(pack.squares[subset.rows[chosen]])

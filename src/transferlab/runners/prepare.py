@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from transferlab.answers.contrast import MEAN
 from transferlab.answers.study import OWN
 from transferlab.designs import SubsetFacts, facts
@@ -106,9 +108,11 @@ def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], so
         applies = asked is not None and asked.labels == target.kind and not (own and source_apart(study, len(views)))
         metric = asked if asked and applies else target.metric
         labels, images = pack.labels[target.test], pack.images
+        if target.kind == "one":
+            metric.share(labels.astype(np.int32))  # its weights may be from outside
         pixels = images.sizes.astype(float).prod(1).mean() if isinstance(images, Ragged) else pack.image_px**2
         found.append(TargetFacts(
-            spec, pack.digest, f"{name} ({spec})" if name in taken else name, metric.name, metric.chance(labels),
+            spec, pack.digest, f"{name} ({spec})" if name in taken else name, metric.name, metric.guess(labels),
             metric is not target.metric, target.n_classes, len(target.train), len(target.val), len(target.test),
             target.kind == "boxes", target.kind == "many", own, pixels=float(pixels), notes=tuple(remarks(pack)),
             labels=labels_digest(target.test, labels) if target.kind == "one" else "",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from transferlab.engine.batches import Place
 from transferlab.engine.fit import Hooks
+from transferlab.errors import UserError
 from transferlab.specs import Protocol
 from transferlab.transfer.detect.scores import scored
 from transferlab.transfer.metrics import METRICS, metrics_of
@@ -73,17 +74,28 @@ def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: s
         return Measured(metrics, rows, prediction.chosen)
     assert prediction.scores is not None, "a prediction has scores or detections"
     scores, labels = prediction.scores.numpy(), target.pack.labels[target.test]
+    if scores.shape != (len(labels), target.n_classes) or np.isnan(scores).any():
+        what = (
+            f"are of shape {scores.shape}" if scores.shape != (len(labels), target.n_classes) else "are not all numbers"
+        )
+        raise UserError(f"the scores of the test images {what}", f"{protocol.kind} on {target.pack.name}",
+                        f"they must be numbers of shape {(len(labels), target.n_classes)}")  # fmt: skip
     rows: Rows = {"scores": scores.astype(np.float16), "labels": labels.astype(np.int8)}
     if target.kind == "one":
         labels = labels.astype(np.int32)
         rows = {"right": scores.argmax(1) == labels}
     wanted = [m for m in metrics_of(target.kind) if prediction.probabilities or not m.needs_probabilities]
-    metrics = {m.name: m.of(scores, labels) for m in wanted}
+    metrics = {m.name: m.score(scores, labels) for m in wanted}
     if judge := definition_of(protocol).judge:
         more, results = judge(scores, labels.astype(np.int32), prediction.notes)
         metrics, rows = metrics | more, rows | results
     if metric:
         asked = METRICS[metric]
-        metrics[metric] = asked.of(scores, labels)
-        rows |= {} if asked.each is None else {asked.rows: np.asarray(asked.each(scores, labels))}
+        metrics[metric] = asked.score(scores, labels)
+        if asked.each is not None:
+            value = asked.per_image(scores, labels)
+            if not np.array_equal(rows.setdefault(asked.rows, value), value):
+                raise UserError(
+                    f"rows = {asked.rows!r} is the name of other results", f"metric {metric!r}", "choose another name"
+                )
     return Measured(metrics, rows, prediction.chosen)

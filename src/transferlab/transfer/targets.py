@@ -124,7 +124,7 @@ def _judged_by(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
     """A target with the metric that studies compare for such labels."""
     labels = pack.labels[test]
     metric = main_metric(_kind(pack), labels, pack.notes)
-    return Target(pack, train, val, test, metric, metric.chance(labels))
+    return Target(pack, train, val, test, metric, metric.guess(labels))
 
 
 def _with_boxes(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:

@@ -27,13 +27,13 @@ def scored(target: Target, found: Found, metric: str = "") -> tuple[dict[str, fl
     order = np.lexsort((np.arange(len(found.score)), -found.score.astype(np.float64), found.label))
     found = Found(found.image[order], found.label[order], found.score[order], found.box[order])
     truth = Truth.of(target.pack, target.test)
-    metrics = {m.name: m.of(found, truth) for m in metrics_of("boxes")}
+    metrics = {m.name: m.score(found, truth) for m in metrics_of("boxes")}
     main = METRICS[metric] if metric else target.metric
-    metrics[main.name] = main.of(found, truth)
+    metrics[main.name] = main.score(found, truth)
     by_voc = matched(found, truth, False)
     hit = np.where(by_voc.ignored[0], -1, by_voc.hit[0]).astype(np.int8)
     rows: dict[str, NDArray[np.generic]] = {"image": found.image, "label": found.label, "score": found.score.astype(np.float32),
             "box": found.box.astype(np.float32), "hit": hit}  # fmt: skip
     if main.each is not None:
-        rows[main.rows] = np.asarray(main.each(found, truth))
+        rows[main.rows] = main.per_image(found, truth)
     return metrics, rows

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,42 @@ class Metric(Definition):
             raise UserError(
                 "a metric of one label per image cannot have again", f"metric {self.name!r}", "give each instead"
             )
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.rows):
+            raise UserError(
+                f"rows = {self.rows!r:.40} is not possible", f"metric {self.name!r}", 'write for example "value"'
+            )
+
+    def score(self, predictions: Any, truth: Any) -> float:
+        """The metric, ``of``; raises UserError if that is no number."""
+        return _number(self.of(predictions, truth), f"metric {self.name!r}")
+
+    def per_image(self, predictions: Any, truth: Any) -> NDArray[Any]:
+        """``each``, float or bool [e]; raises UserError if it gives something else."""
+        found = np.asarray([] if self.each is None else self.each(predictions, truth))
+        n = len(cast("Labels", truth)) if isinstance(truth, np.ndarray) else found.size
+        if found.shape != (n,) or found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+            what = f"each = {found.dtype} of shape {found.shape} is not possible"
+            raise UserError(what, f"metric {self.name!r}", "give a finite number for each test image")
+        return found
+
+    def share(self, labels: Labels) -> Floats | None:
+        """The weights of the test images, float64 [e]; None for equal ones; raises UserError for others than ``weights`` may give."""
+        found = None if self.weights is None else np.asarray(self.weights(labels), np.float64)
+        if found is not None and (found.shape != (len(labels),) or not abs(found.sum() - 1) < 1e-6):
+            raise UserError(f"weights of shape {found.shape} and sum {found.sum():.6g} are not possible", f"metric {self.name!r}",
+                            f"give {len(labels)} numbers that sum to 1")  # fmt: skip
+        return found
+
+    def guess(self, labels: NDArray[Any]) -> float | None:
+        """The metric of a constant guess, ``chance``; raises UserError if that is neither a number nor None."""
+        found = self.chance(labels)
+        return found if found is None else _number(found, f"chance of metric {self.name!r}")
+
+
+def _number(value: object, where: str) -> float:
+    if not isinstance(value, (int, float, np.floating, np.integer)) or value != value:
+        raise UserError(f"{value!r:.40} is no number", where, "correct its definition")
+    return float(cast("float", value))
 
 
 def right(scores: Scores, labels: Labels) -> NDArray[np.bool_]:
