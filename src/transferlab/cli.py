@@ -46,6 +46,14 @@ def main() -> None:
     except BrokenPipeError:  # the reader closed the pipe; flushing the buffer at exit would fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
+    except (Exception, SystemExit) as error:
+        from transferlab.extensions import fault_of
+
+        fault = fault_of(error)
+        if fault is None:  # a mistake of ours
+            raise
+        say(f"transferlab: {fault}")
+        code = USER_ERROR
     sys.exit(code)
 
 
@@ -366,6 +374,6 @@ def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: 
     from transferlab.report.gather import all_answers
     from transferlab.report.page import render
 
-    load_installed()
+    load_installed(lambda error: say(f"left out: {error}"))
     whole = render(all_answers(Store.open(store, create=False), study), out, form)
     return DONE if whole else SOME_FAILED

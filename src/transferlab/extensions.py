@@ -12,12 +12,13 @@ import functools
 import inspect
 import runpy
 import sys
+import tokenize
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from transferlab.definitions import ALL, Brought, Definition, Table
 from transferlab.designs import DESIGNS
@@ -32,6 +33,9 @@ from transferlab.specs import Study
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "transferlab"
 TABLES: tuple[Table[Any], ...] = (PROTOCOLS, ORIGINS, METRICS, DESIGNS, BACKBONES, OPTIMISERS, SOURCES)
 PACKAGE = Path(__file__).parent
@@ -44,28 +48,34 @@ def run_file(path: Path) -> dict[str, object]:
     Raises:
         UserError: the file fails (with the line), or a definition has the name of another one.
     """
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:  # it stays there, because functions may import later
-        sys.path.insert(0, folder)
+    given, path = path, path.resolve()  # the file may change the folder
+    if str(path.parent) not in sys.path:  # it stays there, because functions may import later
+        sys.path.insert(0, str(path.parent))
     try:
         defined = runpy.run_path(str(path))
     except UserError:
         raise
     except SyntaxError as error:
-        where = f"{error.filename}, line {error.lineno}"
+        file = str(given) if error.filename in (None, str(path)) else error.filename
+        where = file if error.lineno is None else f"{file}, line {error.lineno}"
         raise UserError(f"the study file is not valid Python: {error.msg}", where, "correct it") from error
     except (Exception, SystemExit) as error:
         lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        where = f"{given}, line {lines[-1]}" if lines else str(given)
         raise UserError(f"the study file ends with {type(error).__name__}: {error}", where, "correct it") from error
+    _bring(defined.values(), path.name, [path])
     study = defined.get(STUDY)
-    inline = [*study.controls, study.metric] if isinstance(study, Study) else []
-    _bring([*defined.values(), *inline], path.name, [path])
+    if isinstance(study, Study):
+        controls = study.controls if isinstance(study.controls, (list, tuple)) else ()
+        _bring([*controls, study.metric], path.name, [path], inline=True)
     return defined
 
 
-def load_installed() -> None:
+def load_installed(unusable: Callable[[UserError], None] | None = None) -> None:
     """Register the definitions of installed packages.
+
+    Args:
+        unusable: takes the error of a package that cannot be used, for commands that only read; None raises it.
 
     Raises:
         UserError: a package does not load, or provides no definition or no source.
@@ -73,21 +83,30 @@ def load_installed() -> None:
     from importlib.metadata import entry_points  # takes longer than the rest of --help
 
     for entry in entry_points(group=GROUP):
-        place = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         try:
-            offered = entry.load()
-        except Exception as error:  # a package by another author may raise anything
-            raise UserError(
-                f"the installed extension {entry.name} does not load: {error}", place, "update or remove it"
-            ) from error
-        values = vars(offered).values() if isinstance(offered, ModuleType) else offered
-        found = [values] if isinstance(values, Definition) else list(cast("Iterable[object]", values))
-        if not any(isinstance(each, Definition) for each in found):
-            raise UserError(f"the installed extension {entry.name} holds no definition", place, "update or remove it")
-        module = getattr(sys.modules[entry.module], "__file__", None)
-        if module is None or not Path(module).is_file():  # its digest would be missing from keys
-            raise UserError(f"the installed extension {entry.name} has no source file", place, "install its source")
-        _bring(found, place, [Path(module)])
+            _load(entry)
+        except UserError as error:
+            if unusable is None:
+                raise
+            unusable(error)
+
+
+def _load(entry: EntryPoint) -> None:
+    place = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    try:
+        offered = entry.load()
+    except (Exception, SystemExit) as error:  # a package by another author may raise anything
+        raise UserError(
+            f"the installed extension {entry.name} does not load: {error}", place, "update or remove it"
+        ) from error
+    values = list(vars(offered).values()) if isinstance(offered, ModuleType) else offered
+    found = cast("Sequence[object]", values if isinstance(values, (list, tuple)) else [values])
+    if not any(isinstance(each, Definition) for each in found):
+        raise UserError(f"the installed extension {entry.name} holds no definition", place, "update or remove it")
+    module = getattr(sys.modules[entry.module], "__file__", None)
+    if module is None or not Path(module).is_file():  # its digest would be missing from keys
+        raise UserError(f"the installed extension {entry.name} has no source file", place, "install its source")
+    _bring(found, place, [Path(module)])
 
 
 def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
@@ -99,24 +118,46 @@ def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
             raise UserError(f"the {each.kind} {each.name} {what}", each.place, "run the study's command again")
 
 
-def _bring(values: Iterable[object], place: str, files: Sequence[Path]) -> None:
-    """Add the values that are definitions from outside to their tables."""
+def _bring(values: Iterable[object], place: str, files: Sequence[Path], *, inline: bool = False) -> None:
+    """Add the values that are definitions from outside to their tables.
+
+    Args:
+        inline: whether they are written inside the file's study.
+
+    Raises:
+        UserError: two of one kind share a name; otherwise as ``Table.bring``.
+    """
+    names: set[tuple[str, str]] = set()
     for value in {id(value): value for value in values}.values():
         if isinstance(value, Definition) and not any(value is held for table in ALL for held in table.values()):
             table = next((table for table in TABLES if isinstance(value, table.type)), None)
             if table is None:
                 raise UserError(f"{type(value).__name__} {value.name!r} cannot come from outside", place, "remove it")
-            table.bring(value, Brought(place, code_of(value, files)))
+            held = {*files, *_files_of(value)}
+            table.bring(value, Brought(place, code_of(value, held, inline=inline), frozenset(map(str, held))))
+            if (table.kind, value.name) in names:
+                raise UserError(f"two {table.kind}s are called {value.name!r}", place, "choose another name")
+            names.add((table.kind, value.name))
 
 
-def code_of(definition: Definition, files: Sequence[Path]) -> str:
+def code_of(definition: Definition, files: Collection[Path], *, inline: bool = False) -> str:
     """Digest of a definition's code: its version and the source of the files that define it.
 
-    Comments, layout and the file's study do not count, so that adding a level to a study repeats no work. Imported modules
-    do not count either; ``version`` is for changes in them.
+    Comments, layout and the file's study do not count, so that adding a level to a study repeats no work; the study counts
+    if the definition is written inside it. Imported modules do not count; ``version`` is for changes in them.
     """
-    held = {*files, *_files_of(definition)}
-    return digest("code", definition.version, sorted(_text(path) for path in held))
+    return digest("code", definition.version, sorted(_text(file, with_study=inline) for file in files))
+
+
+def fault_of(error: BaseException) -> UserError | None:
+    """The error as a fault of code from outside the package, with its line; None if none of that code was running."""
+    files = {file for table in TABLES for name in table if (held := table.brought(name)) for file in held.files}
+    lines = [(at.filename, at.lineno) for at in traceback.extract_tb(error.__traceback__) if at.filename in files]
+    if not lines:
+        return None
+    what = " ".join(str(error).split())[:200]
+    return UserError(f"the definition ends with {type(error).__name__}{f': {what}' if what else ''}",
+                     f"{lines[-1][0]}, line {lines[-1][1]}", "correct it")  # fmt: skip
 
 
 def _files_of(definition: Definition) -> Iterator[Path]:
@@ -140,9 +181,10 @@ def _file_of(value: object) -> Path | None:
     return None if file is None else Path(file)
 
 
-def _text(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if not _is_study(node)]
+def _text(path: Path, *, with_study: bool) -> str:
+    with tokenize.open(path) as file:  # by the encoding that the file declares
+        tree = ast.parse(file.read())
+    tree.body = [node for node in tree.body if with_study or not _is_study(node)]
     return ast.unparse(tree)
 
 

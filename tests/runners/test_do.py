@@ -16,6 +16,7 @@ import torch
 
 from transferlab import Study, compare, designs, induction, knn, refit
 from transferlab.events import Done, Event, Failed, Finished, Report, Resumed, Started
+from transferlab.extensions import run_file
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
@@ -31,6 +32,7 @@ from transferlab.runners.networks import WEIGHTS, Bench
 from transferlab.runners.packs import obtain
 from transferlab.specs import Augmentation, Examples, Protocol, Recipe, TargetFacts
 from transferlab.tasks import RunState, Task, tasks_of
+from transferlab.transfer.protocols import PROTOCOLS
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(16 * 20), precision="fp32",
                 augmentation=Augmentation(2, False))  # fmt: skip
@@ -132,6 +134,35 @@ def test_a_cohort_of_which_each_fails_notes_each_once(lab: Callable[..., tuple[P
     failed = [event for event in do(Bench(plan, store), keys) if isinstance(event, Failed)]
     assert sorted(event.key for event in failed) == sorted(keys)
     assert all("lower the learning rate" in event.reason and "Traceback" in event.traceback for event in failed)
+
+
+def test_an_error_of_reading_in_code_from_outside_fails_its_cell_alone(
+    lab: Callable[..., tuple[Plan, Store]], tmp_path: Path
+) -> None:
+    file = tmp_path / "absent.py"
+    file.write_text("""
+from pathlib import Path
+from transferlab import ProtocolDefinition, UserError
+def run(problem):
+    try:
+        Path("/nowhere").read_text()
+    except OSError as error:
+        raise UserError("my data are missing", "here", "get them") from error
+absent = ProtocolDefinition(name="absent", run=run)
+""")
+    run_file(file)
+    try:
+        plan, store = lab("absent", protocols=[Protocol("absent")])
+        do(Bench(plan, store), [plan.trainings[0].key])
+        (task,) = [t for t in tasks_of(plan) if t.kind == "measure" and t.needs == (plan.trainings[0].key,)]
+        told: list[Event] = []
+        do_task(task, Bench(plan, store), told.append)
+        assert [event.reason for event in told if isinstance(event, Failed)] == [
+            "my data are missing (here): get them."
+        ]
+        assert isinstance(told[-1], Finished)
+    finally:
+        del PROTOCOLS._all["absent"], PROTOCOLS._brought["absent"]
 
 
 def test_claims_are_a_groups_and_each_networks(lab: Callable[..., tuple[Plan, Store]]) -> None:

@@ -17,14 +17,16 @@ import numpy as np
 import pytest
 
 from transferlab import Study, compare, designs
-from transferlab.events import Report, Resumed, Started
+from transferlab.events import Finished, Report, Resumed, Started
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, SourceFacts
 from transferlab.report.gather import table_rows
 from transferlab.runners import drive
+from transferlab.runners.local import Local, Setup
 from transferlab.runners.machine import Machine
 from transferlab.specs import Augmentation, Examples, Pack, Recipe, TargetFacts
+from transferlab.tasks import tasks_of
 
 MACHINE = Machine("cpu", "fp32", 1, "test")
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(320), precision="fp32",
@@ -191,6 +193,45 @@ def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
     left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), terminate_the_first)
     assert (left, prepared.store.failures()) == (0, {})
     assert len(resumed) == 1
+
+
+def test_a_worker_that_is_killed_before_its_first_event_costs_nothing(tmp_path: Path, source: tuple[str, str]) -> None:
+    from transferlab.runners.prepare import Request, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
+    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    executor = Local(Setup(str(tmp_path / "lab"), prepared.plan.identity, 1, str(file)), 1, "cpu", 900.0)
+    task = tasks_of(prepared.plan)[0]
+    try:
+        for sign in (signal.SIGKILL, signal.SIGTERM):
+            executor.start(task)
+            os.kill(worker_of_this_process(), sign)
+            (report,) = executor.wait(60.0)
+            assert report.event == Finished(task.cells)
+        assert not prepared.store.failures()
+    finally:
+        executor.close()
+
+
+EXITING = """
+import os
+from transferlab import ProtocolDefinition
+def leave(problem):
+    os._exit(0)
+leaving = ProtocolDefinition(name="leaving", run=leave)
+"""
+
+
+def test_a_protocol_that_ends_its_process_as_if_all_were_well_fails_its_cells(
+    tmp_path: Path, source: tuple[str, str]
+) -> None:
+    words = command(tmp_path, source, "lab")
+    file = Path(words[4])
+    file.write_text(EXITING + file.read_text().replace("[probe(), knn()]", "[leaving()]").replace("seeds=2", "seeds=1"))
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "its process ended with exit code 0" in done.stderr
 
 
 def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:

@@ -25,6 +25,8 @@ from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORKER_ENVIRONMENT, share
 from transferlab.tasks import Task
 
+ASKED_TO_LEAVE = 75  # a worker's exit code after SIGTERM; code from outside may end the process with 0
+MOST_STILLBORN = 5
 STOP_SECONDS = 30.0  # for saving the trainings; slower workers are killed
 
 
@@ -54,6 +56,7 @@ class _Worker:
     errors: IO[bytes]
     heard: float
     task: Task | None = None
+    has_reported: bool = False
 
 
 class Local:
@@ -63,6 +66,7 @@ class Local:
         self.setup, self.n_workers, self.device, self.hang_seconds = setup, n_workers, device, hang_seconds
         self.workers: dict[int, _Worker] = {}
         self.has_reported = False  # any worker; until then a death is not the fault of a cell
+        self.n_stillborn = 0  # workers in a row that ended before any event
         self.inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
 
     def n_free(self) -> int:
@@ -79,7 +83,7 @@ class Local:
         """The events since the last call.
 
         Raises:
-            RuntimeError: a worker died before any event of the run; with the end of its standard error.
+            RuntimeError: a worker ended before any event of the run; with the end of its standard error.
         """
         reports: list[Report] = []
         with contextlib.suppress(queue.Empty):
@@ -135,7 +139,8 @@ class Local:
     def _heard(self, worker: _Worker, line: str | None) -> list[Report]:
         if line is None:
             return self._ended(worker)
-        worker.heard, self.has_reported = time.monotonic(), True
+        worker.heard, self.n_stillborn = time.monotonic(), 0
+        worker.has_reported = self.has_reported = True
         event = from_line(line, EVENTS)
         if isinstance(event, Finished):
             worker.task = None
@@ -151,10 +156,13 @@ class Local:
         worker.errors.close()
         if worker.task is None:
             return []
-        if not self.has_reported:
+        self.n_stillborn += not worker.has_reported
+        killed_at_start = not worker.has_reported and code < 0 and self.n_stillborn <= MOST_STILLBORN
+        if not self.has_reported and not killed_at_start:
             raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{errors}")
-        # With code 0 it received SIGTERM from outside and saved its training; the task continues in another worker.
-        event = Crashed(_reason(code), errors) if code else Finished(worker.task.cells)
+        # Asked to leave, it has saved its training; killed at its start, it had none. Another worker continues the task.
+        goes_on = code == ASKED_TO_LEAVE or killed_at_start
+        event = Finished(worker.task.cells) if goes_on else Crashed(_reason(code), errors)
         return [Report(worker.number, event)]
 
 

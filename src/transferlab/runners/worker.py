@@ -20,13 +20,16 @@ from transferlab.extensions import load_installed, require_definitions, run_file
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, restored
 from transferlab.runners.do import do_task
-from transferlab.runners.local import Setup
+from transferlab.runners.local import ASKED_TO_LEAVE, Setup
 from transferlab.runners.networks import Bench
 from transferlab.tasks import Task
 
 
-def work(setup: Setup, lines: Iterable[str], emit: Callable[[Event], None]) -> None:
-    """Do the tasks, one a line, until the lines end or a UserError that concerns every task occurs."""
+def work(setup: Setup, lines: Iterable[str], emit: Callable[[Event], None]) -> bool:
+    """Do the tasks, one a line, until the lines end, SIGTERM comes, or a UserError that concerns every task occurs.
+
+    Returns whether SIGTERM came.
+    """
     torch.set_num_threads(setup.n_threads)
     try:
         load_installed()
@@ -45,9 +48,10 @@ def work(setup: Setup, lines: Iterable[str], emit: Callable[[Event], None]) -> N
             if not bench.stopping:
                 do_task(from_line(line, {"Task": Task}), bench, emit)
             if bench.stopping:
-                break
+                return True
     except UserError as error:
         emit(Halted(error.what, error.where, error.remedy))
+    return False
 
 
 def main() -> None:
@@ -59,7 +63,8 @@ def main() -> None:
         events.write(to_line(event))
         events.flush()
 
-    work(from_line(sys.stdin.readline(), {"Setup": Setup}), sys.stdin, emit)
+    if work(from_line(sys.stdin.readline(), {"Setup": Setup}), sys.stdin, emit):
+        sys.exit(ASKED_TO_LEAVE)
 
 
 if __name__ == "__main__":
