@@ -54,7 +54,7 @@ class Metric(Definition):
             raise UserError(
                 "a metric of one label per image cannot have again", f"metric {self.name!r}", "give each instead"
             )
-        if not re.fullmatch("[a-z][a-z0-9_]*", self.rows):
+        if not re.fullmatch("[a-z][a-z0-9 _-]*", self.rows):
             raise UserError(
                 f"rows = {self.rows!r:.40} is not possible", f"metric {self.name!r}", 'write for example "value"'
             )
