@@ -151,13 +151,26 @@ def code_of(definition: Definition, files: Collection[Path], *, inline: bool = F
 
 def fault_of(error: BaseException) -> UserError | None:
     """The error as a fault of code from outside the package, with its line; None if none of that code was running."""
-    files = {file for table in TABLES for name in table if (held := table.brought(name)) for file in held.files}
-    lines = [(at.filename, at.lineno) for at in traceback.extract_tb(error.__traceback__) if at.filename in files]
+    lines = [(file, line) for file, line in _trace(error) if file in _files()]
     if not lines:
         return None
     what = " ".join(str(error).split())[:200]
     return UserError(f"the definition ends with {type(error).__name__}{f': {what}' if what else ''}",
                      f"{lines[-1][0]}, line {lines[-1][1]}", "correct it")  # fmt: skip
+
+
+def raised_outside(error: BaseException) -> bool:
+    """Whether code from outside the package raised an error itself, rather than something that it called."""
+    return any(file in _files() for file, _ in _trace(error)[-1:])
+
+
+def _trace(error: BaseException) -> list[tuple[str, int | None]]:
+    return [(at.filename, at.lineno) for at in traceback.extract_tb(error.__traceback__)]
+
+
+def _files() -> set[str]:
+    """The files of all definitions from outside."""
+    return {file for table in TABLES for name in table if (held := table.brought(name)) for file in held.files}
 
 
 def _files_of(definition: Definition) -> Iterator[Path]:

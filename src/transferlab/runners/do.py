@@ -17,7 +17,7 @@ from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Member, Progress, Snapshot, TrainingFailed
 from transferlab.errors import UserError
 from transferlab.events import Done, Event, Failed, Finished, Progressed, Resumed, Started
-from transferlab.extensions import fault_of
+from transferlab.extensions import raised_outside
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Training, Transfer
@@ -149,8 +149,8 @@ def _failed(key: str, what: str, failure: Exception, brought: Sequence[str]) -> 
     Raises:
         Exception: the failure itself if it would affect every cell.
     """
-    ours = fault_of(failure) is None
-    broken = isinstance(failure, torch.AcceleratorError) or (ours and isinstance(failure.__cause__, OSError))
+    disk = isinstance(failure.__cause__, OSError) and not raised_outside(failure)
+    broken = disk or isinstance(failure, torch.AcceleratorError)
     if broken or not (brought or isinstance(failure, FAILURES)):
         raise failure
     reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
