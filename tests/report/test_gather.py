@@ -255,6 +255,16 @@ def test_answers_need_no_packs(make_store: MakeStore) -> None:
     assert whole.samples and not study.samples
 
 
+def test_answers_need_no_subsets_where_packs_are_kept(make_store: MakeStore) -> None:
+    store = make_store()
+    whole = only(store)
+    shutil.rmtree(store.path / "subsets")
+    study = only(store)
+    assert (study.estimates, study.targets, study.scores) == (whole.estimates, whole.targets, whole.scores)
+    assert whole.samples and not study.samples
+    assert any(note.startswith("Sample images are left out, because a subset is missing") for note in study.notes)
+
+
 def test_several_labels_an_image_are_answered_over_these_test_images(make_store: MakeStore) -> None:
     store = make_store()
     plan = restored(next(iter(store.studies().values())))

@@ -67,14 +67,14 @@ def answers(store: Store, identity: str) -> StudyAnswers:
     explored: tuple[Estimate, ...] = ()
     if plan.floor is not None and any(each.scores.get(plan.floor.name) for each in (*together, *apart)):
         explored = estimates([compare(plan.reference, plan.floor.name, 0.0)], together, apart)
-    samples = _samples(store, plan)
-    notes = [*plan.notes, *([NO_PACK] if samples is None else []), *plan.source.notes, *_from_outside(plan)]
+    samples, remarks = _samples(store, plan)
+    notes = [*plan.notes, *remarks, *plan.source.notes, *_from_outside(plan)]
     subsets = {c.name: tuple(t.cell.subset for t in plan.trainings if t.condition == c.name) for c in plan.conditions}
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=estimates(plan.contrasts, together, apart), exploratory=explored,
-        checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan)), samples=samples or {},
+        checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan)), samples=samples,
         protocol=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
         **analyses(Measured(store, plan, together, apart)),
     )  # fmt: skip
@@ -171,23 +171,23 @@ def _missing(store: Store, plan: Plan) -> list[Missing]:
     return sorted(found, key=lambda m: m.reason in (NOT_RUN, NOT_TRAINED))
 
 
-def _samples(store: Store, plan: Plan) -> dict[str, NDArray[np.uint8]] | None:
-    """The first images of each condition's first subset, spread over its labels; None if pack or subsets no longer exist."""
+def _samples(store: Store, plan: Plan) -> tuple[dict[str, NDArray[np.uint8]], Sequence[str]]:
+    """The first images of each condition's first subset, spread over its labels, and remarks on what was left out."""
     pack = pack_of(store, plan.source)
     if pack is None:
-        return None
+        return {}, [NO_PACK]
     found: dict[str, NDArray[np.uint8]] = {}
     for condition in plan.conditions:
         digests = [t.cell.subset for t in plan.trainings if t.condition == condition.name]
         if digests and not condition.is_control:
             try:
                 subset = store.read_subset(digests[0])
-            except UserError:  # verify says which; pictures are not worth the report
-                return None
+            except UserError as error:  # pictures are not worth the report
+                return {}, [f"Sample images are left out, because {error.what} ({error.where})."]
             order = np.argsort(subset.labels, kind="stable")
             chosen = order[np.linspace(0, len(order) - 1, min(N_SAMPLES, len(order))).round().astype(int)]
             found[condition.name] = np.asarray(pack.squares[subset.rows[chosen]])
-    return found
+    return found, []
 
 
 def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
