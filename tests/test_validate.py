@@ -24,6 +24,7 @@ WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "a setting's value": ({"protocols": [Protocol("knn", knobs={"k": 0})]}, "k = 0 is impossible .*from 1 up"),
     "shots": ({"protocols": [Protocol("probe", shots=0)]}, "shots = 0 is impossible"),
     "shots for boxes": ({"protocols": [Protocol("detect", shots=5)]}, "detect takes no shots"),
+    "a protocol twice": ({"protocols": [knn(k=5), probe(), knn(k=5)]}, "knn is named twice"),
     "no protocol": ({"protocols": []}, "no protocol"),
     "a metric": ({"metric": "top6"}, "no metric 'top6' .*did you mean top5"),
     "a metric of which less is better": ({"metric": "negative log-likelihood"}, "no study compares .*top1"),
@@ -81,21 +82,14 @@ TYPES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("wrong", TYPES)
-def test_a_value_of_another_type_is_refused_with_its_place(wrong: str) -> None:
-    changes, told = TYPES[wrong]
-    with pytest.raises(UserError, match=told):
-        validate(replace(STUDY, **changes))
-
-
 def test_levels_may_be_named_as_they_are_written_in_the_conditions() -> None:
     validate(replace(STUDY, contrasts=[compare(4, 2)]))
     validate(replace(STUDY, contrasts=against(2)))
 
 
-@pytest.mark.parametrize("wrong", WORDS)
-def test_a_wrong_word_is_refused_with_what_comes_close_or_is_allowed(wrong: str) -> None:
-    changes, told = WORDS[wrong]
+@pytest.mark.parametrize("wrong", [*WORDS, *TYPES])
+def test_a_wrong_word_or_type_is_refused_with_its_place_and_what_comes_close_or_is_allowed(wrong: str) -> None:
+    changes, told = (WORDS | TYPES)[wrong]
     with pytest.raises(UserError, match=told):
         validate(replace(STUDY, **changes))
 

@@ -91,6 +91,8 @@ def _conditions(study: Study, where: str) -> None:
 def _protocols(study: Study, where: str) -> None:
     if not study.protocols:
         raise UserError("the study has no protocol", where, "add one, for example protocols=[probe()]")
+    if twice := [p for p in study.protocols if study.protocols.count(p) > 1]:
+        raise UserError(f"the protocol {twice[0].kind} is named twice with the same settings", where, "name it once")
     for protocol in study.protocols:
         definition = PROTOCOLS.find(protocol.kind, where)
         definition.settings(protocol.knobs)
