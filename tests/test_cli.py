@@ -251,6 +251,49 @@ def test_a_wrong_study_file_is_told_with_its_place(
     assert not Path("__pycache__").exists()
 
 
+EXITING = """
+import sys
+from transferlab import DesignDefinition, Study
+leave = DesignDefinition(name="leave", draw=lambda drawn: sys.exit(0))
+study = Study(source="imagefolder:photos", targets=["imagefolder:task"], conditions={"a": leave()}, contrasts=[], seeds=1)
+"""
+
+
+def test_code_from_outside_that_exits_is_told_with_its_line(world: Path, tmp_path: Path) -> None:
+    for name in ("photos", "task"):
+        (tmp_path / name).symlink_to(world / name)
+    (tmp_path / "study.py").write_text(EXITING)
+    words = [
+        sys.executable,
+        "-m",
+        "transferlab",
+        "plan",
+        "study.py",
+        "--store",
+        str(tmp_path / "lab"),
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the definition ends with SystemExit: 0" in done.stderr and "study.py, line 4" in done.stderr
+
+
+def test_a_report_is_made_beside_an_installed_extension_that_does_not_load(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[transferlab]\nmine = nowhere.at.all:mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = call("report", str(world / "lab"), "--out", str(tmp_path / "r.html"))
+    assert said.code == 0
+    assert "left out: the installed extension mine does not load" in said.err
+    assert (tmp_path / "r.html").is_file()
+    assert "does not load" in call("plan", "images-per-class", "--source", "toy", "--target", "digits").paragraph
+
+
 def test_help_names_every_built_in_study(call: Call) -> None:
     assert all(name in call("run", "--help").out for name in QUESTIONS)
 

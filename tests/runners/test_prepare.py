@@ -69,6 +69,14 @@ def test_a_named_recipe_brings_its_own_backbone_and_image_size(wanted: Request) 
         prepare(replace(asked, size=32), lambda *_: None)
 
 
+def test_the_source_itself_can_be_a_target_that_the_command_line_names(wanted: Request) -> None:
+    assert isinstance(wanted.study, Study)
+    study = replace(wanted.study, targets=["digits"])
+    named = [prepare(replace(wanted, study=study, targets=targets), lambda *_: None).plan.targets
+             for targets in (["source"], ["source", "digits"], ["digits"])]  # fmt: skip
+    assert [[target.spec for target in targets] for targets in named] == [["source"], ["source", "digits"], ["digits"]]
+
+
 def test_another_protocol_takes_the_place_of_the_studys_own_and_those_of_the_source_stay(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
     both = replace(wanted.study, targets=["source", *wanted.study.targets], protocols=[probe(), knn(), refit()])
