@@ -123,6 +123,21 @@ study = Study(source="toy", targets=["digits"], conditions={}, contrasts=[],
     assert run(inside.replace("labels: 0.5", "labels: 0.25")) != first
 
 
+def test_definitions_in_lists_and_dictionaries_are_found(run: Callable[[str], str]) -> None:
+    run(FILE + 'more = {"both": [Metric(name=f"of {k}", labels="one", of=share) for k in (1, 2)]}')
+    assert {"of 1", "of 2"} <= set(METRICS)
+
+
+def test_a_name_that_the_study_gives_once_more_inside_is_refused(run: Callable[[str], str]) -> None:
+    study = """
+from transferlab import Study, designs, steps
+study = Study(source="toy", targets=["toy"], conditions={2: designs.images_per_class(2)}, contrasts=steps(),
+              metric=Metric(name="half", labels="one", of=Constant(1.0)))
+"""
+    with pytest.raises(UserError, match="two metrics are called 'half'"):
+        run(FILE + study)
+
+
 def test_two_definitions_of_one_kind_and_name_are_refused(run: Callable[[str], str]) -> None:
     with pytest.raises(UserError, match="two metrics are called 'half'"):
         run(FILE.replace('name="one"', 'name="half"'))

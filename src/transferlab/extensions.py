@@ -14,7 +14,7 @@ import runpy
 import sys
 import tokenize
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -63,12 +63,19 @@ def run_file(path: Path) -> dict[str, object]:
         lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(path)]
         where = f"{given}, line {lines[-1]}" if lines else str(given)
         raise UserError(f"the study file ends with {type(error).__name__}: {error}", where, "correct it") from error
-    _bring(defined.values(), path.name, [path])
     study = defined.get(STUDY)
-    if isinstance(study, Study):
-        controls = study.controls if isinstance(study.controls, (list, tuple)) else ()
-        _bring([*controls, study.metric], path.name, [path], inline=True)
+    inside = [study.controls, study.metric] if isinstance(study, Study) else []
+    _bring(_held(list(defined.values())), path.name, [path], inline=_held(inside))
     return defined
+
+
+def _held(value: object) -> list[object]:
+    """A value, or what lists, tuples and dictionaries hold, however deep."""
+    if isinstance(value, Mapping):
+        value = list(cast("Mapping[object, object]", value).values())
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    return [each for one in cast("Sequence[object]", value) for each in _held(one)]
 
 
 def load_installed(unusable: Callable[[UserError], None] | None = None) -> None:
@@ -118,23 +125,24 @@ def require_definitions(needed: Sequence[BroughtDefinition]) -> None:
             raise UserError(f"the {each.kind} {each.name} {what}", each.place, "run the study's command again")
 
 
-def _bring(values: Iterable[object], place: str, files: Sequence[Path], *, inline: bool = False) -> None:
+def _bring(values: Sequence[object], place: str, files: Sequence[Path], *, inline: Sequence[object] = ()) -> None:
     """Add the values that are definitions from outside to their tables.
 
     Args:
-        inline: whether they are written inside the file's study.
+        inline: those that are written inside the file's study, whose text then counts as their code.
 
     Raises:
         UserError: two of one kind share a name; otherwise as ``Table.bring``.
     """
     names: set[tuple[str, str]] = set()
-    for value in {id(value): value for value in values}.values():
+    for value in {id(value): value for value in (*values, *inline)}.values():
         if isinstance(value, Definition) and not any(value is held for table in ALL for held in table.values()):
             table = next((table for table in TABLES if isinstance(value, table.type)), None)
             if table is None:
                 raise UserError(f"{type(value).__name__} {value.name!r} cannot come from outside", place, "remove it")
             held = {*files, *_files_of(value)}
-            table.bring(value, Brought(place, code_of(value, held, inline=inline), frozenset(map(str, held))))
+            within = not any(value is one for one in values) and any(value is one for one in inline)
+            table.bring(value, Brought(place, code_of(value, held, inline=within), frozenset(map(str, held))))
             if (table.kind, value.name) in names:
                 raise UserError(f"two {table.kind}s are called {value.name!r}", place, "choose another name")
             names.add((table.kind, value.name))
