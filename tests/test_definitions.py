@@ -45,6 +45,17 @@ def test_what_is_not_allowed_is_refused_with_what_is(given: dict[str, object], s
     assert says in str(refused.value)
 
 
+def test_a_setting_of_none_is_the_default() -> None:
+    assert CAKE.settings({"slices": 4, "eggs": None}) == CAKE.settings({"slices": 4})
+
+
+def test_a_parameter_takes_words_beside_numbers_that_have_no_least_value() -> None:
+    workers = Parameter(means="workers", words=("auto",), whole=True)
+    assert workers.allows("auto") and workers.allows(3) and workers.allowed == "a whole number or auto"
+    assert Parameter(means="share", high=5).allowed == "a number up to 5"
+    assert not Parameter(means="precision", words=("auto", "fp32")).allows(3)
+
+
 def test_a_table_finds_ours_and_what_is_brought_and_names_what_comes_close() -> None:
     table = Table("cake", Definition, [CAKE])
     pie = Definition(name="pie")

@@ -51,11 +51,13 @@ class Parameter:
         kind = "a whole number" if self.whole else "a number"
         if self.low is not None:
             kind += f" from {self.low:g} up" if self.high is None else f" from {self.low:g} to {self.high:g}"
+        elif self.high is not None:
+            kind += f" up to {self.high:g}"
         return " or ".join([*([kind] if self._takes_numbers else []), *self.words])
 
     @property
     def _takes_numbers(self) -> bool:
-        return not self.words or self.low is not None
+        return not self.words or self.whole or not self.low is self.high is None
 
     def allows(self, value: object) -> bool:
         """Whether a study may give this value."""
@@ -103,7 +105,9 @@ class Definition:
             raise UserError(f"{self.name} has no setting {unknown[0]!r}", self.name, f"its settings are: {known}")
         found: dict[str, Value] = {}
         for name, parameter in self.parameters.items():
-            value = given.get(name, parameter.default)
+            value = given.get(name)
+            if value is None:
+                value = parameter.default
             if value is None:
                 if parameter.required:
                     raise UserError(f"{self.name} needs {name}", self.name, f"{parameter.means}: {parameter.allowed}")
