@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transferlab.answers.contrast import MEAN, Results, estimate, estimates
+from transferlab.answers.contrast import Results, estimate, estimates
+from transferlab.answers.estimate import MEAN
 from transferlab.answers.points import points
 from transferlab.answers.sentences import sentence
 from transferlab.contrasts import against, compare, ends, resolve, steps

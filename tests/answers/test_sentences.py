@@ -100,6 +100,19 @@ def test_a_summary_can_be_opened_by_what_it_is_about() -> None:
     assert summary(chain("better", "better"), opening="On leaves") == "On leaves: more help up to 40."
 
 
+def test_an_end_of_the_chain_without_results_is_left_out_of_the_summary() -> None:
+    told = summary(
+        [*chain("better", "better"), estimate("cannot tell", float("nan"), None, None, ("80", "40"), n_seeds=0)]
+    )
+    assert told == "In short: more help up to 40."
+
+
+def test_falling_levels_and_words_have_no_summary() -> None:
+    for levels in (("80", "40", "20"), ("plain", "textured", "scrambled")):
+        pairs = [(levels[1], levels[0]), (levels[2], levels[1])]
+        assert summary([estimate("worse", -0.05, -0.06, -0.04, pair) for pair in pairs]) is None
+
+
 def test_other_contrasts_have_no_summary() -> None:
     assert summary([]) is None
     assert summary(chain("better")) is None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from transferlab import compare, designs, finetune, knn, probe
-from transferlab.answers.contrast import MEAN
+from transferlab.answers.estimate import MEAN
 from transferlab.answers.study import OWN, Check, StudyAnswers
 from transferlab.errors import UserError
 from transferlab.identity import plain

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from transferlab import Examples, Recipe, Study, compare, designs, detect, probe
-from transferlab.answers.contrast import MEAN
+from transferlab.answers.estimate import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.errors import UserError
 from transferlab.events import Progressed, Report

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from transferlab import Examples, Recipe, Study, compare, designs
-from transferlab.answers.contrast import MEAN
+from transferlab.answers.estimate import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.gather import answers
 from transferlab.runners import drive

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.answers.estimate import Estimate
+from transferlab.answers.estimate import LEVEL, MEAN, Estimate
 from transferlab.answers.intervals import (
     LEAST_UNITS_OF_BOOTSTRAP,
     Interval,
@@ -20,9 +20,6 @@ from transferlab.answers.intervals import (
 )
 from transferlab.answers.verdicts import CANNOT_TELL, verdict_on
 from transferlab.specs import Contrast
-
-MEAN = "mean over these targets"
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False)

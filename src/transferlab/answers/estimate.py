@@ -9,6 +9,8 @@ from typing import Literal
 from transferlab.definitions import Definition
 from transferlab.specs import Contrast
 
+MEAN = "mean over these targets"  # in place of a target's name
+LEVEL = 0.05  # of the adjusted p-values
 Scope = Literal["these test images", "images like these"]
 
 

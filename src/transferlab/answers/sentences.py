@@ -7,7 +7,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from transferlab.answers.division import Division
-from transferlab.answers.estimate import Estimate, Wording
+from transferlab.answers.estimate import MEAN, Estimate, Wording
 from transferlab.answers.leakage import Found, Leakage
 from transferlab.answers.points import points
 from transferlab.answers.scaling import Forecast
@@ -37,15 +37,16 @@ def sentence(estimate: Estimate, unit: str = "", titles: Mapping[str, str] = NO_
 
 
 def summary(estimates: Sequence[Estimate], unit: str = "", opening: str = "In short") -> str | None:
-    """A chain of steps (each condition against the one before) in one sentence; None for other contrasts.
+    """A chain of steps (each number against the smaller one before) in one sentence; None for other contrasts.
 
     Args:
         estimates: of one target, or of the mean over several, in the order of the conditions.
         opening: what stands before the colon.
     """
     pairs = [(_named(e.contrast, 1), _named(e.contrast, -1)) for e in estimates if e.n_seeds]
-    if len(pairs) < 2 or any(low != high for (high, _), (_, low) in pairwise(pairs)):
+    if len(pairs) < 2 or any(low != high for (high, _), (_, low) in pairwise(pairs)) or not _rising(pairs):
         return None
+    estimates = [e for e in estimates if e.n_seeds]
     if any(e.low is None for e in estimates):
         return f"{opening}: an answer needs at least three seeds."
     what = f"more {unit}" if unit else "more"
@@ -55,12 +56,20 @@ def summary(estimates: Sequence[Estimate], unit: str = "", opening: str = "In sh
     later = estimates[helps[-1] + 1 :] if helps else estimates
     hurts = [pairs[i][0] for i, e in enumerate(estimates) if e.verdict.direction < 0]
     if hurts:
-        said += f"; {' and '.join(hurts)} is worse than the level before"
+        said += f"; {' and '.join(hurts)} {'is' if len(hurts) == 1 else 'are'} worse than the level before"
     elif later and all(e.verdict.settled for e in later):
         said += f"; beyond {level}, no step changes the score by more than {points(later[0].contrast.margin)} points"
     elif later and helps:
         said += f"; whether more than {level} help is not clear yet"
     return f"{opening}: {said}."
+
+
+def _rising(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether the conditions of each pair are numbers, the first larger than the second."""
+    try:
+        return all(float(high) > float(low) for high, low in pairs)
+    except ValueError:
+        return False
 
 
 def _named(contrast: Contrast, sign: int, titles: Mapping[str, str] = NO_TITLES) -> str:
@@ -154,4 +163,4 @@ def _way(classes: float, images: float) -> str:
 
 
 def _where(target: str) -> str:
-    return "on average over these targets" if target == "mean over these targets" else f"on {target}"
+    return "on average over these targets" if target == MEAN else f"on {target}"

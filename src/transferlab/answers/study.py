@@ -89,6 +89,7 @@ class StudyAnswers:
         divisions: the best ratio of classes to images, if the conditions divide budgets of images.
         leakage: what ``transferlab leakage`` found between the source and the targets.
         without: ``estimates`` without the test images that are in the source; empty if there are none.
+        with_copies: targets whose results cannot be computed again without such images.
         scenes: for targets with boxes, what a network of the reference condition found and missed.
         failed: the errors of analyses that could not be made, by the name of their field, which is then empty.
     """
@@ -113,6 +114,7 @@ class StudyAnswers:
     divisions: tuple[Division, ...] = ()
     leakage: tuple[Leakage, ...] = ()
     without: tuple[Estimate, ...] = ()
+    with_copies: tuple[str, ...] = ()
     scenes: tuple[Scenes, ...] = ()
     failed: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
