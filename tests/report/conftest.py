@@ -154,7 +154,8 @@ def write_cells(store: Store, plan: Plan, rule: Callable[[Transfer, str], int | 
         n_right = rule(transfer, names[transfer.cell.target])
         if n_right is not None:
             rows = np.arange(N_TEST) < n_right
-            metrics = {"top1": float(rows.mean()), "mean class accuracy": float(rows.mean())}
+            measured = {"top1", "mean class accuracy", transfer.cell.metric} - {""}
+            metrics = dict.fromkeys(sorted(measured), float(rows.mean()))
             store.write_cell(transfer.key, [], {**record, "metrics": metrics}, {"rows.npz": npz_bytes({"right": rows})})
 
 

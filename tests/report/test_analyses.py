@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferlab import compare, designs, probe
-from transferlab.answers.contrast import MEAN
+from transferlab import Metric, compare, designs, probe
+from transferlab.answers.estimate import MEAN
 from transferlab.answers.study import StudyAnswers
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
@@ -19,8 +19,10 @@ from transferlab.planned import Transfer, restored
 from transferlab.report.gather import all_answers
 from transferlab.report.page import render
 from transferlab.specs import Protocol
+from transferlab.transfer.metrics import METRICS
 
 MakeStore = Callable[..., Store]
+Bring = Callable[..., None]
 LEVELS = (2, 4, 8, 16)
 CURVE = {"2": 40, "4": 52, "8": 60, "16": 65, "random-features": 20}
 
@@ -120,6 +122,18 @@ def test_copies_are_left_out_beside_a_target_that_is_the_source(make_store: Make
     study = only(store)
     assert [e.target for e in study.without] == [e.target for e in study.estimates]
     assert {"one", "the source's own classes"} == {e.target for e in study.without}
+
+
+def test_results_that_cannot_be_computed_without_copies_are_named(
+    make_store: MakeStore, bring: Bring, tmp_path: Path
+) -> None:
+    bring(METRICS, Metric(name="whole", labels="one", of=lambda scores, labels: 0.5))
+    store = make_store(targets=("one", "two"), study={"metric": "whole"})
+    leak(store, [0, 1])
+    study = only(store)
+    assert study.without == () and study.with_copies == ("one",)
+    render(all_answers(store), tmp_path / "report.md", "md")
+    assert "cannot be computed again without the copies in one" in (tmp_path / "report.md").read_text()
 
 
 def test_an_audit_that_found_nothing_leaves_the_results_alone(grown: Store) -> None:

@@ -132,7 +132,7 @@ def signal_all(process: subprocess.Popen[str], sign: signal.Signals) -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds workers in /proc")
 def test_a_stopped_worker_keeps_its_cell_and_overwrites_no_other(tmp_path: Path, lab: Any, whole: Path) -> None:
     path, quiet = tmp_path / "lab", {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    store, held = Store(path), []
+    store, held = Store.open(path, create=True), []
     with subprocess.Popen(lab.words("run", path), **quiet) as first:
         while not held:
             signal_all(first, signal.SIGCONT)

@@ -22,4 +22,5 @@ classes_by_images = DesignDefinition(
         "n_images": Parameter(means="train images of each class", required=True, low=1, whole=True),
     },
     draw=_draw,
+    division=("n_classes", "n_images"),
 )

@@ -20,9 +20,15 @@ class DesignDefinition(Definition):
     Args:
         draw: takes the subset. It gets a ``Draw`` and every setting by name, and raises ``UserError`` for levels that the
             source does not allow.
+        per_class: the setting that is a number of images per class, where conditions differ in nothing else; reports then
+            predict the gain from twice as many.
+        division: the settings that are a number of classes and of images of each, which divide one budget; reports then say
+            which division is best.
     """
 
     draw: Callable[..., Subset]
+    per_class: str = ""
+    division: tuple[str, str] | None = None
     __signature__: Signature = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -21,4 +21,5 @@ images_per_class = DesignDefinition(
                            default="error", words=("error", "keep")),
     },
     draw=_draw,
+    per_class="n",
 )  # fmt: skip

@@ -48,7 +48,7 @@ def subset_bytes(subset: Subset) -> bytes:
 
 
 def labels_digest(rows: NDArray[Any], labels: NDArray[Any]) -> str:
-    """The digest of a target's test rows and labels, integers [e] each."""
+    """The digest of a target's test rows and labels, integers [e], with several labels each [e, c]."""
     return digest("test labels", rows.astype(np.int32), labels.astype(np.int32))
 
 

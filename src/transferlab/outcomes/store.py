@@ -42,6 +42,7 @@ class Store:
     """
 
     path: Path
+    blobs: Blobs  # everything in the store except packs and claims, under the names of the layout
     locks: bool = True
 
     @staticmethod
@@ -51,7 +52,7 @@ class Store:
         Raises:
             UserError: no store (without ``create``), a folder with other files, another format, or a damaged lab.json.
         """
-        mark = path / "lab.json"
+        mark, blobs = path / "lab.json", FolderBlobs(path)
         with explain_disk_errors(path):
             if not mark.is_file():
                 if not create:
@@ -59,14 +60,9 @@ class Store:
                 others = path.is_dir() and any(not p.name.startswith(TEMPORARY) for p in path.iterdir())
                 if others and not mark.is_file():  # else another process has just created it
                     raise UserError("the folder is not empty and not a store", str(path), "name another with --store")
-                FolderBlobs(path).publish(mark.name, json.dumps({"format": FORMAT}).encode())
+                blobs.publish(mark.name, json.dumps({"format": FORMAT}).encode())
         _check_format(mark)
-        return Store(path, locks)
-
-    @property
-    def blobs(self) -> Blobs:
-        """Everything in the store except packs and claims, under the names of the layout."""
-        return FolderBlobs(self.path)
+        return Store(path, blobs, locks)
 
     @property
     def packs(self) -> Path:
@@ -207,14 +203,14 @@ class Store:
         return self._checked("subsets", digest, "a subset is", read_subset, lambda subset: subset.digest)
 
     def write_labels(self, rows: NDArray[Any], labels: NDArray[Any]) -> None:
-        """Store a target's test rows and labels, integers [e] each, under their digest, so that answers need no pack."""
+        """Store a target's test rows and labels, integers [e], with several labels each [e, c], under their digest, so that answers need no pack."""
         data = npz_bytes({"rows": rows.astype(np.int32), "labels": labels.astype(np.int32)})
         name = f"labels/{labels_digest(rows, labels)}.npz"
         if self.blobs.read(name) != data:
             self.blobs.write(name, data)
 
     def labels(self, digest: str) -> dict[str, NDArray[Any]]:
-        """``rows`` and ``labels`` as stored by ``write_labels``, int32 [e] each; raises UserError as ``read_subset``."""
+        """``rows`` and ``labels`` as stored by ``write_labels``, int32; raises UserError as ``read_subset``."""
         return self._checked(
             "labels", digest, "a target's test labels are", read_npz,
             lambda held: labels_digest(held["rows"], held["labels"]),

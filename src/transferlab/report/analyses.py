@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab import designs
-from transferlab.answers.contrast import MEAN, Results, estimates
+from transferlab.answers.contrast import Results, estimates
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
+from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.leakage import Found, Leakage, from_findings, without
 from transferlab.answers.scaling import Forecast, forecast
 from transferlab.answers.study import Scenes
+from transferlab.designs import DesignDefinition
 from transferlab.images.decode import decode
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan
-from transferlab.report.results import pack_of
+from transferlab.report.results import of_plan, pack_of
 from transferlab.report.scenes import scenes_of
 from transferlab.specs import TargetFacts
 from transferlab.transfer.metrics import METRICS
@@ -55,11 +57,13 @@ def analyses(study: Measured) -> dict[str, Any]:
             return ()
 
     found = tried("leakage", lambda: tuple(_leakage(study)))
+    without, lacking = tried("without", lambda: _without(study, found)) or ((), ())
     return {
         "forecasts": tried("forecasts", lambda: _forecasts(study)),
         "divisions": tried("divisions", lambda: _divisions(study)),
         "leakage": tuple(each for each, _ in found),
-        "without": tried("without", lambda: _without(study, found)),
+        "without": without,
+        "with_copies": lacking,
         "scenes": tried("scenes", lambda: _scenes(study)),
         "failed": failed,
     }
@@ -67,7 +71,9 @@ def analyses(study: Measured) -> dict[str, Any]:
 
 def _forecasts(study: Measured) -> tuple[Forecast, ...]:
     """For conditions that are numbers of images per class; sizes are those of the subsets as drawn."""
-    shown = _shown(study, designs.images_per_class.name)
+    design, shown = _shown(study)
+    if design is None or not design.per_class:
+        return ()
     sizes = {c.name: c.n_images / c.n_labels for c in study.plan.conditions if c.name in shown}
     names = sorted(shown, key=lambda name: sizes[name])
     if len({sizes[name] for name in names}) < 2:
@@ -78,8 +84,10 @@ def _forecasts(study: Measured) -> tuple[Forecast, ...]:
 
 def _divisions(study: Measured) -> tuple[Division, ...]:
     """The best ratio at the smallest budget with enough ratios, tested at the largest budget with at least two."""
-    ways = {name: Way(int(knobs["n_classes"]), int(knobs["n_images"]))
-            for name, knobs in _shown(study, designs.classes_by_images.name).items()}  # fmt: skip
+    design, shown = _shown(study)
+    if design is None or design.division is None:
+        return ()
+    ways = {name: Way(*(int(knobs[setting]) for setting in design.division)) for name, knobs in shown.items()}
     groups = budgets(ways)
     small = next((group for group in groups if len({ways[name].ratio for name in group}) >= LEAST_RATIOS), None)
     if small is None:
@@ -110,11 +118,12 @@ def _scenes(study: Measured) -> tuple[Scenes, ...]:
     return tuple(found)
 
 
-def _shown(study: Measured, design: str) -> dict[str, dict[str, Any]]:
-    """The knobs of each condition, if all conditions are of this design; else nothing."""
+def _shown(study: Measured) -> tuple[DesignDefinition | None, dict[str, dict[str, Any]]]:
+    """The design of all conditions, and each condition's settings; None if they have several, or it is not available here."""
     shown = {c.name: c.design for c in study.plan.conditions if not c.is_control}
-    fits = all(held is not None and held.name == design for held in shown.values())
-    return {name: dict(held.knobs) for name, held in shown.items() if held is not None} if fits else {}
+    names = {"" if held is None else held.name for held in shown.values()}
+    design = designs.DESIGNS.get(names.pop()) if len(names) == 1 else None
+    return design, {name: dict(held.knobs) for name, held in shown.items() if held is not None}
 
 
 def _tables(study: Measured, names: Sequence[str]) -> list[tuple[str, Floats, float]]:
@@ -166,22 +175,33 @@ def _pairs(study: Measured, facts: TargetFacts, found: Found) -> NDArray[np.uint
     return np.stack(held) if held else None
 
 
-def _without(study: Measured, found: Sequence[tuple[Leakage, TargetFacts]]) -> tuple[Any, ...]:
-    """The declared contrasts without the test images that are in the source; empty if there are no such images."""
+def _without(
+    study: Measured, found: Sequence[tuple[Leakage, TargetFacts]]
+) -> tuple[tuple[Estimate, ...], tuple[str, ...]]:
+    """The declared contrasts without the test images that are in the source, and targets whose results still have them.
+
+    The contrasts are empty if there are no such images, or a target's results cannot be computed again without them.
+    """
     copies = {facts.name: leakage.test.rows for leakage, facts in found if leakage.test.rows}
-    if not copies:
-        return ()
     facts_of = {facts.name: facts for facts in study.plan.targets}
     kept: list[Results] = []
+    lacking: list[str] = []
     for results in study.results:
-        facts, metric = facts_of[results.target], METRICS.get(results.metric)
-        if results.target not in copies or not facts.labels or metric is None:
-            kept.append(results)
-            continue
-        held = study.store.labels(facts.labels)
-        rows = np.flatnonzero(~np.isin(held["rows"], copies[results.target]))
-        if not len(rows):
-            return ()
-        weights = metric.share(held["labels"][rows])
-        kept.append(without(results, rows, weights))
-    return estimates(study.plan.contrasts, kept, study.apart)
+        again = _again(study, results, facts_of[results.target], copies.get(results.target, ()))
+        kept += [again] if again is not None else []
+        lacking += [] if again is not None else [results.target]
+    if not copies or lacking:
+        return (), tuple(lacking)
+    return estimates(study.plan.contrasts, kept, study.apart), ()
+
+
+def _again(study: Measured, results: Results, facts: TargetFacts, copies: Sequence[int]) -> Results | None:
+    """A target's results without these rows; None if no test image is left, or the results do not say which were right."""
+    if not copies:
+        return results
+    metric = of_plan(study.plan, METRICS, results.metric)
+    if metric is None or not facts.labels or not (results.rows or results.score_of):
+        return None
+    held = study.store.labels(facts.labels)
+    rows = np.flatnonzero(~np.isin(held["rows"], copies))
+    return without(results, rows, metric.share(held["labels"][rows])) if len(rows) else None

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.answers.contrast import MEAN, estimates
-from transferlab.answers.estimate import Estimate
+from transferlab.answers.contrast import estimates
+from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.sentences import sentence, summary
 from transferlab.answers.study import OWN, OWN_HEAD, Check, Missing, Score, StudyAnswers
 from transferlab.contrasts import compare
@@ -24,7 +24,7 @@ from transferlab.plan import source_key
 from transferlab.planned import Plan, restored
 from transferlab.report.analyses import Measured, analyses
 from transferlab.report.method import measured_how
-from transferlab.report.results import Records, Results, metrics_of, pack_of, results_of
+from transferlab.report.results import Records, Results, metrics_of, of_plan, pack_of, results_of
 from transferlab.transfer.metrics.top1 import TOP1
 
 N_SAMPLES = 24
@@ -132,8 +132,8 @@ def _checks(plan: Plan, results: Sequence[Results]) -> Iterator[Check]:
         return [e for e in estimates([compare(condition, base, 0.0)], results) if e.n_seeds]
 
     controls = {c.name for c in plan.conditions if c.is_control}
-    for origin in ORIGINS.values():
-        if origin.name in controls and origin.check is not None:
+    for origin in (of_plan(plan, ORIGINS, name) for name in ORIGINS if name in controls):
+        if origin is not None and origin.check is not None:
             try:
                 check = origin.check(Comparison(plan.reference, plan.floor, between))
                 if not isinstance(check, Check):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -149,8 +149,9 @@ def _from_outside(plan: Plan) -> Iterator[str]:
     """The plan's definitions from outside the package, and the controls among them that are not available here."""
     for each in plan.brought:
         yield f"The {each.kind} {each.name} is defined in {each.place}, not in transferlab."
-        if each.kind == ORIGINS.kind and each.name not in ORIGINS:
-            yield f"This report was made without that definition; if {each.name} checks the study's soundness, its check is left out."
+        if each.kind == ORIGINS.kind and of_plan(plan, ORIGINS, each.name) is None:
+            lack = "has changed since" if each.name in ORIGINS else "is not available here"
+            yield f"That definition {lack}; if {each.name} checks the study's soundness, its check is left out."
 
 
 def _missing(store: Store, plan: Plan) -> list[Missing]:

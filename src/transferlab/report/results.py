@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.answers.contrast import Results
+from transferlab.definitions import D, Table
 from transferlab.errors import UserError
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, SourceFacts
 from transferlab.runners.packs import find
 from transferlab.specs import Pack, TargetFacts
-from transferlab.transfer.metrics import METRICS, Metric
+from transferlab.transfer.metrics import METRICS
 
 Records = Mapping[str, dict[str, Any] | None]
 
@@ -33,11 +34,11 @@ def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
     return {} if record is None else cast("dict[str, float]", record["metrics"])
 
 
-def _metric(plan: Plan, name: str) -> Metric | None:
-    """The definition by which a plan's cells were measured; None if it is not available here, or has changed."""
-    codes = [each.code for each in plan.brought if (each.kind, each.name) == (METRICS.kind, name)]
-    here = METRICS.brought(name)
-    return METRICS.get(name) if codes == ([here.code] if here else []) else None
+def of_plan(plan: Plan, table: Table[D], name: str) -> D | None:
+    """The definition that a plan was made with; None if it is not available here, or has changed."""
+    codes = [each.code for each in plan.brought if (each.kind, each.name) == (table.kind, name)]
+    here = table.brought(name)
+    return table.get(name) if codes == ([here.code] if here else []) else None
 
 
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
@@ -46,7 +47,7 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
     Where a metric's definition is not available here or has changed, intervals still include new test images if the metric is a plain mean over
     images.
     """
-    metric = _metric(plan, target.metric)
+    metric = of_plan(plan, METRICS, target.metric)
     array = target.rows if metric is None else metric.rows if metric.each is not None else ""
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)

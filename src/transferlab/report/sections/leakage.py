@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from transferlab.answers.contrast import MEAN
-from transferlab.answers.estimate import Estimate
+from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.leakage import Found
 from transferlab.answers.points import points
 from transferlab.answers.sentences import leakage_in_words
@@ -25,7 +24,9 @@ def _content(study: StudyAnswers) -> Content:
     unchecked = [t.name for t in study.targets if t.name not in checked]
     if unchecked:
         said.append(f"Not checked for copies: {', '.join(unchecked)}.")
-    if not study.has("without"):
+    if study.with_copies:
+        said.append(f"The results cannot be computed again without the copies in {', '.join(study.with_copies)}.")
+    elif not study.has("without"):
         said.append("No test image is left out of the results above.")
     note = (
         "Copies are images with equal pixels, or whose grey gradients correlate by at least "
