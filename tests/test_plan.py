@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 
-from transferlab import Epochs, Examples, Study, UntilFlat, UserError, compare, designs, detect, induction, probe, refit
+from transferlab import (
+    Epochs,
+    Examples,
+    Study,
+    UntilFlat,
+    UserError,
+    compare,
+    designs,
+    detect,
+    finetune,
+    induction,
+    probe,
+    refit,
+)
 from transferlab.engine.recipes import RECIPES
 from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, SourceFacts
@@ -42,6 +55,16 @@ def test_every_named_recipe_can_be_trained(name: str) -> None:
 def test_a_recipe_that_cannot_be_trained_is_refused_with_the_range(change: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         check_recipe(replace(Recipe(), **change))
+
+
+def test_a_contrast_with_a_control_that_is_not_measured_is_refused(make_pack: Callable[..., Pack]) -> None:
+    pack = make_pack()
+    study = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)}, seeds=1,
+                  contrasts=[compare("4", "random-features")], protocols=[finetune(), probe()])  # fmt: skip
+    images = (SourceFacts("s", pack.digest, "s"), pack), [TargetFacts("t", pack.digest, "t")], Place("cpu", "fp32")
+    with pytest.raises(UserError, match="first protocol does not measure random-features"):
+        make_plan(study, *images, lambda _: None)
+    make_plan(replace(study, protocols=[probe(), finetune()]), *images, lambda _: None)
 
 
 def test_a_plan_holds_one_subset_at_a_time(make_pack: Callable[..., Pack]) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import click
 
 from transferlab.console import Display, printable, say
-from transferlab.errors import UserError
 
 
 def show(text: str) -> None:
@@ -35,16 +34,17 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
     from transferlab.extensions import load_installed
     from transferlab.images.pack import remarks, write_pack
     from transferlab.images.spec import open_source, parse_spec
+    from transferlab.specs import SPLITS
+    from transferlab.validate import check_size
 
     load_installed()
-    if not 8 <= size <= 1024:
-        raise UserError(f"images of {size} px cannot be packed", "--size", "choose from 8 to 1024")
+    check_size(size)
     with Display() as display:
         made = write_pack(
             open_source(parse_spec(spec)), out, size, skip_bad=skip_bad,
             progress=lambda done, total: display.packing(spec, done, total),
         )  # fmt: skip
-    counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(("train", "val", "test")))
+    counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(SPLITS))
     boxes = "" if made.boxes is None else f" with {len(made.boxes.labels):,} boxes"
     show(f"{out}: {len(made.labels):,} images{boxes} ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
     click.echo(f"digest {made.digest}")

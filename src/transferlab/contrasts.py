@@ -30,7 +30,9 @@ def ends(margin: float = 0.01) -> ContrastRule:
 
 
 def compare(condition: str | int | float, base: str | int | float, margin: float = 0.01) -> Contrast:
-    """One condition against another, by their names or levels."""
+    """One condition against another, by their names or levels; raises UserError for one against itself."""
+    if str(condition) == str(base):
+        raise UserError(f"{condition} is compared with itself", "contrasts", "compare two different conditions")
     return Contrast(f"{condition} against {base}", {str(condition): 1.0, str(base): -1.0}, margin)
 
 
@@ -75,7 +77,7 @@ def _by_rule(rule: ContrastRule, conditions: Sequence[str], controls: Sequence[s
     pairs = {
         "steps": list(zip(conditions[1:], conditions[:-1], strict=True)),
         "ends": [(conditions[-1], conditions[0])] if len(conditions) > 1 else [],
-        "against": [(name, str(rule.base)) for name in conditions if name != rule.base],
+        "against": [(name, str(rule.base)) for name in conditions if name != str(rule.base)],
     }[rule.kind]
     return [compare(condition, base, rule.margin) for condition, base in pairs]
 

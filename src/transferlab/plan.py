@@ -13,6 +13,7 @@ from transferlab.contrasts import resolve
 from transferlab.definitions import Table
 from transferlab.engine.backbones import BACKBONES
 from transferlab.engine.optimisers import OPTIMISERS
+from transferlab.errors import UserError
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
 from transferlab.images.sources import SOURCES
 from transferlab.origins import ORIGINS
@@ -29,6 +30,7 @@ from transferlab.planned import (
 )
 from transferlab.specs import (
     TRAIN,
+    Contrast,
     Epochs,
     Examples,
     Pack,
@@ -95,18 +97,31 @@ def make_plan(
             facts.setdefault(condition.name, _with_sizes(condition, subset, source[1].taxonomy))
             cells.add_trained(condition, subset.digest, seed, twin)
     names = [c.name for c in conditions if not c.is_control]
+    contrasts = resolve(study.contrasts, names, study.controls)
+    _must_be_measured(contrasts, cells.transfers)
     identity = digest(
         "study", study.name, source[0].digest, [t.digest for t in targets], list(conditions), study.recipe,
         list(study.protocols), place.device, place.precision, *([study.metric] if study.metric else []),
     )  # fmt: skip
     return Plan(
         identity=identity, name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
-        conditions=tuple(facts[c.name] for c in conditions), contrasts=resolve(study.contrasts, names, study.controls),
+        conditions=tuple(facts[c.name] for c in conditions), contrasts=contrasts,
         reference=reference_of(study), seeds=study.seeds, unit=study.unit, recipe=study.recipe,
         protocols=tuple(_planned(p) for p in study.protocols), device=place.device, precision=place.precision,
         trainings=tuple(cells.trainings), transfers=tuple(cells.transfers), code=(DESIGN, ENGINE, TRANSFER),
         notes=tuple(study.notes), brought=tuple(_brought(study, conditions)),
     )  # fmt: skip
+
+
+def _must_be_measured(contrasts: Sequence[Contrast], transfers: Sequence[Transfer]) -> None:
+    """Refuse contrasts with a control that the protocol by which conditions are compared does not measure."""
+    measured = {t.condition for t in transfers if t.compared}
+    for contrast in contrasts:
+        if unmeasured := [name for name, weight in contrast.weights.items() if weight and name not in measured]:
+            raise UserError(
+                f"the first protocol does not measure {unmeasured[0]}, so that it cannot be compared",
+                f"the contrast {contrast.name!r}", "name another protocol first, or leave the contrast out",
+            )  # fmt: skip
 
 
 @dataclass(eq=False)

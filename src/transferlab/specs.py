@@ -20,6 +20,7 @@ from transferlab.identity import digest
 from transferlab.taxonomy.tree import Taxonomy
 
 TRAIN, VAL, TEST = 0, 1, 2  # values of Pack.split
+LEAST_PX, MOST_PX = 8, 1024  # side of packed images
 SPLITS = ("train", "val", "test")
 CONTROLS = ("scratch", "random-features", "shuffled-labels", "a/a")  # of a study that names none
 

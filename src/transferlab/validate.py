@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transferlab import designs
 from transferlab.contrasts import resolve
+from transferlab.engine import backbones
 from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
-from transferlab.specs import Epochs, Protocol, Recipe, Study, TargetFacts
+from transferlab.specs import LEAST_PX, MOST_PX, Epochs, Protocol, Recipe, Study, TargetFacts
 from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS, definition_of
 from transferlab.typed import misfit
 
+SOURCE_ITSELF = "source"  # as a target: the held-out images of the source, labelled by its leaf classes
 EXAMPLES = {
     "source": 'source="imagefolder:photos"',
     "targets": 'targets=["digits"]',
@@ -50,8 +53,16 @@ def validate(study: Study, taxonomy: Taxonomy | None = None, targets: Sequence[T
     if study.metric and METRICS.find(study.metric, where).needs_probabilities:
         compared = ", ".join(m.name for m in METRICS.values() if not m.needs_probabilities)
         raise UserError(f"no study compares {study.metric!r}", where, f"choose one of {compared}")
+    has_source = bool({SOURCE_ITSELF, study.source} & set(study.targets))
     if taxonomy is not None:
+        has_source = any(target.own_classes for target in targets)
         _fits(study, taxonomy, targets, where)
+    own = [p for p in study.protocols if definition_of(p).own_classes]
+    if own and not has_source:
+        raise UserError(
+            f"{definition_of(own[0]).label(own[0])} measures the source's own classes, but the source is not a target",
+            where, f'add "{SOURCE_ITSELF}" to its targets',
+        )  # fmt: skip
 
 
 def _types(study: Study, where: str) -> None:
@@ -91,24 +102,24 @@ def _conditions(study: Study, where: str) -> None:
 def _protocols(study: Study, where: str) -> None:
     if not study.protocols:
         raise UserError("the study has no protocol", where, "add one, for example protocols=[probe()]")
-    if twice := [p for p in study.protocols if study.protocols.count(p) > 1]:
-        raise UserError(f"the protocol {twice[0].kind} is named twice with the same settings", where, "name it once")
+    asked: list[tuple[Any, ...]] = []
     for protocol in study.protocols:
         definition = PROTOCOLS.find(protocol.kind, where)
-        definition.settings(protocol.knobs)
+        settings = definition.settings(protocol.knobs)
         definition.must_take(protocol.shots)
+        if definition.together is not None:
+            definition.together(settings)
+        asked.append((protocol.kind, protocol.shots, settings))
+    if twice := [kind for kind, *rest in asked if asked.count((kind, *rest)) > 1]:
+        raise UserError(f"the protocol {twice[0]} is named twice with the same settings", where, "name it once")
 
 
 def _fits(study: Study, taxonomy: Taxonomy, targets: Sequence[TargetFacts], where: str) -> None:
     """Check a study against its targets and the source's taxonomy."""
     own = [p for p in study.protocols if definition_of(p).own_classes]
-    label = definition_of(own[0]).label(own[0]) if own else ""
-    if own and not any(target.own_classes for target in targets):
-        raise UserError(f"{label} measures the source's own classes, but the source is not a target", where,
-                        'add "source" to its targets')  # fmt: skip
     if own and own[0] is study.protocols[0] and len(targets) > 1:
         raise UserError(
-            f"{label} is the first protocol, by which every target is compared, but it measures only the source's own classes",
+            f"{definition_of(own[0]).label(own[0])} is the first protocol, by which every target is compared, but it measures only the source's own classes",
             where, "name another protocol before it, for example probe()",
         )  # fmt: skip
     for protocol in study.protocols:
@@ -156,6 +167,13 @@ def check_seeds(seeds: int, where: str) -> None:
         raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; intervals need at least 3")
 
 
+def check_size(size_px: int) -> None:
+    """Raise UserError if images of this side cannot be packed."""
+    if not LEAST_PX <= size_px <= MOST_PX:
+        remedy = f"choose from {LEAST_PX} to {MOST_PX}, for example 32 or 64"
+        raise UserError(f"images of {size_px} px cannot be used", "--size", remedy)
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Check the values of a recipe.
 
@@ -163,6 +181,7 @@ def check_recipe(recipe: Recipe) -> None:
         UserError: a value outside its range, an unknown optimiser, schedule or precision.
     """
     length, rule, most = recipe.length, recipe.augmentation, float("inf")
+    check_size(recipe.image_px)
     least = 0.01 if isinstance(length, Epochs) else 1
     longest = 1e6 if isinstance(length, Epochs) else 1e12
     lengths = {f"length's {name}": (value, least, longest) for name, value in vars(length).items()}
@@ -177,9 +196,12 @@ def check_recipe(recipe: Recipe) -> None:
             to = "up" if high == most else f"to {high:,.15g}"
             raise UserError(f"{name} = {value} is impossible", f"recipe {recipe.name}", f"choose from {low} {to}")
     OPTIMISERS.find(recipe.optimiser, f"recipe {recipe.name}")
-    words = {"schedule": ("cosine", "one-cycle", "steps"), "precision": ("auto", "bf16", "fp32")}
-    for name, known in words.items():
-        if vars(recipe)[name] not in known:
+    backbone, detail = backbones.find(recipe.backbone)
+    if backbone.check is not None:
+        backbone.check(detail, recipe.image_px)
+    for name, type_ in get_type_hints(Recipe).items():
+        known = get_args(type_)
+        if get_origin(type_) is Literal and vars(recipe)[name] not in known:
             raise UserError(
                 f"there is no {name} {vars(recipe)[name]!r}", f"recipe {recipe.name}", f"known: {', '.join(known)}"
             )

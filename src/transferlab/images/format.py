@@ -11,7 +11,7 @@ from typing import Literal
 from transferlab.definitions import Definition, Parameter
 from transferlab.errors import UserError
 from transferlab.images.source import Source
-from transferlab.specs import Pack
+from transferlab.specs import LEAST_PX, MOST_PX, Pack
 
 Task = Literal["classes", "labels", "detection"]
 
@@ -40,7 +40,7 @@ COMMON: Mapping[str, Parameter] = {
     "prune": switch("leave out what the taxonomy file has and the images do not"),
     "join_roots": switch("join several roots of the taxonomy file under one"),
     "resplit": switch("ignore the splits of the data set and divide it again"),
-    "size": Parameter(means="side of the packed images in pixels", whole=True, low=8, high=1024),
+    "size": Parameter(means="side of the packed images in pixels", whole=True, low=LEAST_PX, high=MOST_PX),
 }
 
 

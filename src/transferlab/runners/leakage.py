@@ -20,6 +20,7 @@ from transferlab.outcomes.store import Store
 from transferlab.runners import packs
 from transferlab.specs import TRAIN, Pack
 from transferlab.transfer.targets import view
+from transferlab.validate import check_size
 
 MAX_PAIRS = 60  # drawn
 Progress = Callable[[str, int, int | None], None]
@@ -40,7 +41,7 @@ def check(specs: Sequence[str], size_px: int, out: Path | None) -> None:
     Raises:
         UserError: an invalid spec, a missing path, an impossible size, or a folder as ``out``.
     """
-    packs.check_size(size_px)
+    check_size(size_px)
     if out is not None and out.is_dir():
         raise UserError("this is a folder", str(out), "name a file in it, for example pairs.png")
     for text in specs:

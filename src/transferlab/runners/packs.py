@@ -18,13 +18,6 @@ from transferlab.planned import SourceFacts
 from transferlab.specs import TRAIN, Pack, TargetFacts
 
 
-def check_size(size_px: int) -> None:
-    """Raise UserError if the side of a study's images is not in 8…1024."""
-    if not 8 <= size_px <= 1024:
-        remedy = "choose from 8 to 1024, for example 32 or 64"
-        raise UserError(f"images of {size_px} px cannot be used", "--size", remedy)
-
-
 def obtain(
     store: Store, text: str, size_px: int, *, skip_bad: bool, progress: Callable[[str, int, int | None], None]
 ) -> tuple[SourceFacts, Pack]:

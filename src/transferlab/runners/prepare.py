@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from transferlab.answers.contrast import MEAN
+from transferlab.answers.estimate import MEAN
 from transferlab.answers.study import OWN
 from transferlab.designs import SubsetFacts, facts
 from transferlab.engine import backbones
@@ -23,12 +23,12 @@ from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, restored
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
-from transferlab.runners.request import SOURCE_ITSELF, Request, read, study_of
+from transferlab.runners.request import Request, read, study_of
 from transferlab.specs import TRAIN, Pack, Ragged, Study, Subset, TargetFacts
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Target, take_shots, view
-from transferlab.validate import source_apart, validate
+from transferlab.validate import SOURCE_ITSELF, source_apart, validate
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], so
             spec, pack.digest, f"{name} ({spec})" if name in taken else name, metric.name, metric.guess(labels),
             metric is not target.metric, target.n_classes, len(target.train), len(target.val), len(target.test),
             target.kind == "boxes", target.kind == "many", own, pixels=float(pixels), notes=tuple(remarks(pack)),
-            labels=labels_digest(target.test, labels) if target.kind == "one" else "",
+            labels="" if target.kind == "boxes" else labels_digest(target.test, labels),
             rows=metric.rows if metric.each is not None and metric.weights is None else "",
         ))  # fmt: skip
     return found

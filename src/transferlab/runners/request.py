@@ -15,12 +15,9 @@ from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.images.spec import parse_spec
 from transferlab.plan import most_seen
 from transferlab.questions import QUESTIONS, Question, load
-from transferlab.runners.packs import check_size
 from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Recipe, Study
 from transferlab.transfer.protocols import PROTOCOLS, definition_of, detect
-from transferlab.validate import check_seeds, validate
-
-SOURCE_ITSELF = "source"  # as a target: the held-out images of the source, labelled by its leaf classes
+from transferlab.validate import SOURCE_ITSELF, check_seeds, check_size, validate
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def read(request: Request) -> Wording:
         raise UserError("--paper is for built-in studies", request.title, f"they are {', '.join(QUESTIONS)}")
     targets = request.targets or (declared.targets if declared else ())
     if declared:
-        validate(replace(declared, targets=targets))
+        validate(replace(declared, targets=targets, source=request.source or declared.source))
     planned = declared.recipe if declared else SMALL
     own = planned if request.recipe is None else named_recipe(request.recipe)
     size_px = (planned if declared else own).image_px if request.size is None else request.size
@@ -163,7 +160,7 @@ def _protocols(study: Study, request: Request, targets: Sequence[Pack]) -> Seque
     detecting = [p for p in study.protocols if definition_of(p).boxes]
     others = [p for p in study.protocols if not definition_of(p).boxes]
     if request.protocol is not None:
-        others = [Protocol(request.protocol), *(p for p in others if definition_of(p).own_classes)]
+        others = [PROTOCOLS[request.protocol](), *(p for p in others if definition_of(p).own_classes)]
     if not any(has_boxes):
         if detecting:
             raise UserError("detect needs a target with boxes", f"study {study.name!r}",

@@ -37,7 +37,8 @@ class ProtocolDefinition(Definition):
         takes_shots: a study may limit the target's examples per class.
         frozen: the protocol for random features, whose layers must not change; None if it trains them.
         from_scratch: the protocol for training every layer from random weights; None if it trains none.
-        check: further conditions on the settings and the target's taxonomy.
+        together: further conditions on the settings alone, checked before any image is decoded; raises UserError.
+        check: further conditions on the settings and the target's taxonomy; raises UserError.
         cost: cost of a cell in images of pre-training, from settings, target and recipe; None for a few seconds.
         judge: further metrics and per-example results from scores [e, c], labels [e] and the prediction's notes.
         leads: if it measures the source's own classes, a study's answer begins with its result.
@@ -51,6 +52,7 @@ class ProtocolDefinition(Definition):
     takes_shots: bool = True
     frozen: Callable[[Protocol], Protocol] | None = unchanged
     from_scratch: Callable[[Protocol], Protocol] | None = None
+    together: Callable[[Mapping[str, Any]], object] | None = None
     check: Callable[[Mapping[str, Any], Taxonomy], object] | None = None
     cost: Callable[[Mapping[str, Any], TargetFacts, Recipe], float] | None = None
     judge: Callable[[NDArray[np.float32], NDArray[np.int32], Mapping[str, Any]], Judged] | None = None

@@ -14,15 +14,20 @@ from transferlab.transfer.metrics.definition import Labels, Scores
 from transferlab.transfer.metrics.top5 import in_five
 
 
+def one_rule(settings: Mapping[str, Any]) -> None:
+    """Raises UserError unless exactly one rule for coarse labels is given."""
+    if len(settings) != 1:
+        raise UserError("induction needs one rule for coarse labels", f"induction with {dict(settings)}",
+                        "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
+
+
 def coarse_labels(settings: Mapping[str, Any], taxonomy: Taxonomy) -> NDArray[np.int32]:
     """The coarse label of each class, int32 [c].
 
     Raises:
         UserError: not exactly one rule, or a depth or pass that the taxonomy does not have.
     """
-    if len(settings) != 1:
-        raise UserError("induction needs one rule for coarse labels", f"induction with {dict(settings)}",
-                        "write induction(cut=DEPTH) or induction(merge=PASSES)")  # fmt: skip
+    one_rule(settings)
     if "cut" in settings:
         return taxonomy.cut(settings["cut"]).of_leaf
     return taxonomy.merge_up(settings["merge"]).of_leaf

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from transferlab.definitions import Parameter
 from transferlab.transfer.definition import ProtocolDefinition
-from transferlab.transfer.superclasses import coarse_labels, under_labels
+from transferlab.transfer.superclasses import coarse_labels, one_rule, under_labels
 
 if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
@@ -30,6 +30,7 @@ induction = ProtocolDefinition(
     },
     run=_run,
     own_classes=True,
+    together=one_rule,
     check=coarse_labels,
     judge=lambda scores, labels, notes: under_labels(scores, labels, notes["label of class"]),
     leads=True,
