@@ -290,7 +290,7 @@ def verify(store: Path) -> None:
     opened = Store.open(store, create=False)
     problems = [*verify_store(opened), *packs.problems(opened)]
     for problem in problems:
-        show(f"{problem.path}: {problem.what}. It is set aside, and the next run makes it again")
+        show(f"{problem.path}: {problem.what}. It is set aside, and the command that made it makes it again")
         quarantine(opened, problem)
     click.echo(f"{len(problems)} problems" if problems else "everything in the store is as it was written")
     sys.exit(SOME_FAILED if problems else DONE)

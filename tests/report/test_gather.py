@@ -308,7 +308,7 @@ def test_facts_of_subsets_protocol_and_provenance_are_kept(make_store: MakeStore
     assert sizes["10"] == (20, 2, 10.0)
     assert sizes["20"] == (40, 2, 20.0)
     assert sizes["scratch"] == (0, 0, None)
-    told: dict[str, Any] = {**dict(study.protocol), **dict(study.provenance)}
+    told: dict[str, Any] = {**dict(study.method), **dict(study.provenance)}
     assert told["Command"] == "transferlab run a 'b c'"
     assert "320 examples seen" in told["Pre-training length"]
     assert "nearest neighbours" in told["Transfer"]

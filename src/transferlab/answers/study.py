@@ -82,7 +82,7 @@ class StudyAnswers:
         estimates: the declared contrasts, on "mean over these targets" and on each target.
         exploratory: contrasts that were not declared, for example against random features.
         samples: condition name to uint8 [k, s, s, 3] images of its first subset.
-        protocol: label and text of each part of the method, in order.
+        method: label and text of each part of the method, in order.
         provenance: label and text: versions, hardware, hashes, seconds, exact command.
         notes: sentences on the data: skipped files, duplicates across splits, lengths compared.
         forecasts: the score at twice the images per class, if the conditions are numbers of images per class.
@@ -107,7 +107,7 @@ class StudyAnswers:
     checks: tuple[Check, ...]
     missing: tuple[Missing, ...]
     samples: Mapping[str, NDArray[np.uint8]]
-    protocol: tuple[tuple[str, str], ...]
+    method: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
     forecasts: tuple[Forecast, ...] = ()

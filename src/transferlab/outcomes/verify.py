@@ -1,4 +1,4 @@
-"""Checks every file of a store, and sets damaged ones aside."""
+"""Checks every file of a store except its packs (see runners/packs), and sets damaged ones aside."""
 
 from __future__ import annotations
 

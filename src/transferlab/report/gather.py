@@ -75,7 +75,7 @@ def answers(store: Store, identity: str) -> StudyAnswers:
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=estimates(plan.contrasts, together, apart), exploratory=explored,
         checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan)), samples=samples,
-        protocol=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
+        method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
         **analyses(Measured(store, plan, together, apart)),
     )  # fmt: skip
 

@@ -13,8 +13,8 @@ from transferlab.events import Crashed, Done, Failed, Finished, Halted, Report, 
 from transferlab.outcomes.store import Store
 from transferlab.plan import networks_of_cells
 from transferlab.planned import Plan
-from transferlab.runners.executor import Executor, ExecutorKind
-from transferlab.runners.local import LOCAL
+from transferlab.runners.executor import Executor
+from transferlab.runners.executors import EXECUTORS
 from transferlab.runners.machine import Machine
 from transferlab.tasks import RunState, Task, next_tasks, open_tasks, tasks_of
 
@@ -44,7 +44,7 @@ def run(
     report: Callable[[Report], None],
     hang_seconds: float = 900.0,
     study_file: str | None = None,
-    kind: ExecutorKind = LOCAL,
+    on: str = "local",
 ) -> int:
     """Compute the missing cells; a failure is recorded, and the other cells are computed nevertheless.
 
@@ -54,7 +54,7 @@ def run(
         report: receives every event.
         hang_seconds: a task without an event for this long is killed, and its cell recorded as failed.
         study_file: the Python file whose definitions the workers load.
-        kind: what performs the tasks.
+        on: the executor that performs the tasks, a name in EXECUTORS.
 
     Returns:
         the number of cells still missing.
@@ -66,7 +66,7 @@ def run(
     cells = networks_of_cells(plan)
     at = RunState(done=store.done() & set(cells))
     if len(at.done) < len(cells):
-        executor = kind.make(plan, store, machine, study_file, hang_seconds)
+        executor = EXECUTORS.find(on, "run").make(plan, store, machine, study_file, hang_seconds)
         try:
             with _terminate_is_interrupt():
                 Drive(tasks_of(plan, store.failures()), at, store, executor, report).work()

@@ -8,7 +8,7 @@ from transferlab.report.sections.definition import Content, SectionDefinition
 
 
 def _content(study: StudyAnswers) -> Content:
-    return Content([Definitions(study.protocol)], [{"label": label, "text": text} for label, text in study.protocol])
+    return Content([Definitions(study.method)], [{"label": label, "text": text} for label, text in study.method])
 
 
 METHOD = SectionDefinition[StudyAnswers](name="method", title="How it was measured", content=_content)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.document import Pictures, Text
 from transferlab.report.pictures import sheet_picture
+from transferlab.report.scenes import OVERLAP, SEEN
 from transferlab.report.sections.definition import Content, SectionDefinition
 
 NOTE = (
-    "Blue: detections that match an object of their class (intersection over union of at least 0.5), those with the "
+    f"Blue: detections that match an object of their class (intersection over union of at least {OVERLAP}), those with the "
     "highest scores. Orange: detections that match none, those with the highest scores. Yellow: the largest objects without a "
-    "detection of their class that scores at least 0.3. Thin white boxes: all objects of the image. All come from one network, at "
+    f"detection of their class that scores at least {SEEN}. Thin white boxes: all objects of the image. All come from one network, at "
     "most one box per image, chosen by these rules and not by eye."
 )
 

@@ -8,7 +8,7 @@ from transferlab.answers.points import points
 from transferlab.answers.study import StudyAnswers
 from transferlab.planned import NamedCondition
 from transferlab.report.document import FRACTION, Block, Cell, Number, Pictures, Row, Table, numbers, row, texts
-from transferlab.report.figures import describe_shares, shares_figure
+from transferlab.report.figures import LEAST_SHARE, describe_shares, shares_figure
 from transferlab.report.pictures import sheet_picture, svg_picture
 from transferlab.report.sections.definition import Content, SectionDefinition
 
@@ -20,7 +20,7 @@ def _content(study: StudyAnswers) -> Content:
     trained = [c for c in study.conditions if c.n_images]
     blocks: list[Block] = [Table(CAPTION, HEAD, tuple(_row(c, study.subsets[c.name]) for c in trained))]
     if any(c.shares for c in study.conditions):
-        caption = "Each label's share of the images; labels with less than 0.4 % are drawn together in grey"
+        caption = f"Each label's share of the images; labels with less than {100 * LEAST_SHARE:g} % are drawn together in grey"
         blocks.append(Pictures((svg_picture(shares_figure(study), describe_shares(study), "shares", caption),)))
     if study.samples:
         blocks.append(Pictures(tuple(sheet_picture(f"samples-{name}", images, f"Sample images of the condition {name}", name)
