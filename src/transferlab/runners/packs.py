@@ -10,6 +10,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.pack import open_pack, remarks, write_pack
 from transferlab.images.publish import VERSION
+from transferlab.images.source import LateClasses, Source
 from transferlab.images.spec import Spec, open_source, parse_spec
 from transferlab.outcomes.files import explain_disk_errors, sync
 from transferlab.outcomes.store import Store
@@ -37,7 +38,7 @@ def obtain(
         return _named(text, pack), pack
     source = open_source(spec)
     size_px = int(spec.options.get("size", size_px if source.metric is None else detection_px(size_px)))
-    name = digest("import", VERSION, _settled(spec), size_px, source.fingerprint, skip_bad)
+    name = digest("import", VERSION, _settled(spec), size_px, source.fingerprint, _labels(source), skip_bad)
     pack = _kept(store, name)
     if pack is None:
         with store.claim(f"import-{name}", wait=True):
@@ -114,3 +115,12 @@ def _settled(spec: Spec) -> list[str]:
     """What identifies an import: format, full path and options."""
     path = str(Path(spec.path).resolve()) if spec.path else ""
     return [spec.format.name, path, *(f"{key}={spec.options[key]}" for key in sorted(spec.options))]
+
+
+def _labels(source: Source) -> list[object]:
+    """A source's classes and taxonomy, for which an option may name another file than those of the images.
+
+    Late classes depend on the images alone, and are left out because finding them is a pass over the images.
+    """
+    classes = None if isinstance(source.classes, LateClasses) else list(source.classes)
+    return [classes, None if source.taxonomy is None else source.taxonomy.to_plain()]
