@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from transferlab.errors import UserError
+from transferlab.extensions import run_file
+from transferlab.images.pack import write_pack
+from transferlab.images.sources import SOURCES
+from transferlab.images.spec import open_source, parse_spec
 from transferlab.outcomes.store import Store
 from transferlab.runners.packs import obtain
 from transferlab.specs import Pack
@@ -39,3 +45,60 @@ def test_an_edited_taxonomy_counts_from_the_next_run_on(store: Store, images: Pa
     second = obtained(store, spec)
     assert second.taxonomy.parents["1"] == ("high",)
     assert first.digest != second.digest
+
+
+FORMAT = """
+import numpy as np
+from transferlab import Format
+from transferlab.images.source import Item, Source
+def read(request):
+    items = [Item(str(n), np.full((8, 8, 3), n, np.uint8), "ab"[n // 2 % 2], None) for n in range(24)]
+    return Source(name="bars", classes=["a", "b"], fingerprint="the same files", items=lambda: iter(items))
+bars = Format(name="bars", title="bars", explained="bars", read=read)
+"""
+
+
+@pytest.fixture
+def write_format(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Write a file with the format "bars" and run it."""
+
+    def write(text: str) -> None:
+        (tmp_path / "bars.py").write_text(text)
+        run_file(tmp_path / "bars.py")
+
+    yield write
+    del SOURCES._all["bars"], SOURCES._brought["bars"]
+
+
+@pytest.mark.parametrize("edit", [("n // 2 % 2", "n % 2"), ('name="bars", title', 'name="bars", version=1, title')])
+def test_a_corrected_format_from_outside_packs_its_images_again(
+    edit: tuple[str, str], store: Store, write_format: Callable[[str], None]
+) -> None:
+    made: list[int] = []
+
+    def again() -> Pack:
+        return obtain(store, "bars", 8, skip_bad=False, progress=lambda _, done, of: made.append(done))[1]
+
+    write_format(FORMAT)
+    first = again()
+    made.clear()
+    assert again().digest == first.digest
+    assert made == []
+    write_format(FORMAT.replace(*edit))
+    again()
+    assert max(made) == 24
+
+
+def test_what_a_format_had_packed_before_it_was_corrected_is_not_continued(
+    tmp_path: Path, write_format: Callable[[str], None]
+) -> None:
+    def stop(done: int, of: int | None) -> None:
+        if done:
+            raise UserError("stopped", "here", "go on")
+
+    write_format(FORMAT)
+    with pytest.raises(UserError, match="stopped"):
+        write_pack(open_source(parse_spec("bars")), tmp_path / "pack", 8, skip_bad=False, progress=stop)
+    write_format(FORMAT.replace("n // 2 % 2", "n % 2"))
+    made = write_pack(open_source(parse_spec("bars")), tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None)
+    assert made.labels.tolist() == [0, 1] * 12

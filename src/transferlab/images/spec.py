@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transferlab.errors import UserError
+from transferlab.identity import digest
 from transferlab.images.format import Format, is_there
 from transferlab.images.source import Source
 from transferlab.images.sources import SOURCES
@@ -75,6 +76,8 @@ def _options(query: str, text: str) -> dict[str, str]:
 def open_source(spec: Spec) -> Source:
     """The source that a spec names, with the name, taxonomy and new splits that its options ask for.
 
+    The code of a format from outside counts towards the fingerprint, so that no pack or half-done packing outlives it.
+
     Raises:
         UserError: something is wrong with the path, the options or the files.
     """
@@ -83,6 +86,8 @@ def open_source(spec: Spec) -> Source:
         remedy = "leave them out with wordnet" if given else "add taxonomy=FILE"
         raise UserError("prune and join_roots are options of a taxonomy file", spec.text, remedy)
     source = spec.format.open(spec.path, spec.options)
+    if (brought := SOURCES.brought(spec.format.name)) is not None:  # its code decides what the same files give
+        source = replace(source, fingerprint=digest("source", source.fingerprint, brought.code))
     taxonomy = given or ("wordnet" if source.has_wnids else "")
     prune, join_roots, resplit = (spec.options.get(key) == "yes" for key in ("prune", "join_roots", "resplit"))
     if taxonomy == "wordnet":
