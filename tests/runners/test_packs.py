@@ -102,3 +102,28 @@ def test_what_a_format_had_packed_before_it_was_corrected_is_not_continued(
     write_format(FORMAT.replace("n // 2 % 2", "n % 2"))
     made = write_pack(open_source(parse_spec("bars")), tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None)
     assert made.labels.tolist() == [0, 1] * 12
+
+
+def test_two_runs_that_pack_the_same_images_without_locks_publish_one_pack(store: Store, images: Path) -> None:
+    free = Store.open(store.path, create=False, locks=False)
+    others: list[Pack] = []
+
+    def meanwhile(spec: str, done: int, of: int | None) -> None:
+        if not others:
+            others.append(obtained(free, spec))
+
+    mine = obtain(free, f"npz:{images}", 8, skip_bad=False, progress=meanwhile)[1]
+    assert [other.digest for other in others] == [mine.digest]
+    assert sorted(path.name for path in store.packs.iterdir()) == sorted(["index", mine.digest])
+
+
+def test_a_packing_that_was_stopped_goes_on_where_it_was(store: Store, images: Path) -> None:
+    def stop(spec: str, done: int, of: int | None) -> None:
+        if done:
+            raise UserError("stopped", "here", "go on")
+
+    with pytest.raises(UserError, match="stopped"):
+        obtain(store, f"npz:{images}", 8, skip_bad=False, progress=stop)
+    counts: list[int] = []
+    obtain(store, f"npz:{images}", 8, skip_bad=False, progress=lambda _, done, of: counts.append(done))
+    assert counts[0] == 36

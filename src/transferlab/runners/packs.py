@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +46,8 @@ def obtain(
         with store.claim(f"import-{name}", wait=True):
             pack = _kept(store, name)  # another process may have made it in the meantime
             if pack is None:
-                staging = store.packs / f"import-{name}"
+                # Locked, it goes on from what a killed process left; without locks, each process packs for itself.
+                staging = store.packs / (f"import-{name}" if store.locks else f"import-{name}-{secrets.token_hex(8)}")
                 made = write_pack(
                     source, staging, size_px, skip_bad=skip_bad, progress=lambda done, of: progress(text, done, of)
                 ).digest  # keep nothing else: its files are mapped, and they move
@@ -72,19 +75,21 @@ def _kept(store: Store, name: str) -> Pack | None:
 
 
 def _moved(digest_: str, staging: Path, store: Store) -> Pack:
-    """Move a new pack to the name of its digest, or delete it if that pack exists already.
+    """Move a new pack to the name of its digest, or delete it if that pack exists already, perhaps from another process.
 
     It is renamed before it is deleted, so that a kill leaves no partial pack under a name in use.
     """
     final, gone = store.packs / digest_, staging.with_name(f".{staging.name}.gone")
     with explain_disk_errors(final):
-        if final.is_dir():
+        try:
+            staging.rename(final)
+            sync(store.packs)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not final.is_dir():
+                raise
             shutil.rmtree(gone, ignore_errors=True)
             staging.rename(gone)
             shutil.rmtree(gone)
-        else:
-            staging.rename(final)
-            sync(store.packs)
     return open_pack(final)
 
 
