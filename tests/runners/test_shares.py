@@ -73,3 +73,12 @@ def test_a_small_plan_is_not_measured_and_a_large_one_once(plan_of: tuple[Store,
     assert images_per_second(large, store, TWO_CORES, chosen) > 0
     assert files == {path: path.stat().st_mtime_ns for path in kept.glob("calibration-*")}
     assert share(large, store, replace(TWO_CORES, n_units=1)) == Share(1, 1)
+
+
+def test_what_a_study_file_prints_is_no_part_of_the_measurement(
+    plan_of: tuple[Store, Callable[[int], Plan]], tmp_path: Path
+) -> None:
+    store, make = plan_of
+    file = tmp_path / "talking.py"
+    file.write_text("import os\nprint('studying')\nos.system('echo studying')\n")
+    assert images_per_second(make(100), store, TWO_CORES, Share(1, 1), str(file)) > 0

@@ -1,4 +1,8 @@
-"""A process that measures in a few seconds how many images per second one worker trains."""
+"""A process that measures in a few seconds how many images per second one worker trains.
+
+Started by ``runners.shares`` as ``python -m transferlab.runners.calibrate``. It answers with a line of JSON on standard
+output; whatever a study file prints goes to standard error.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +74,8 @@ def random_examples(image_px: int, n_images: int = N_IMAGES) -> Examples:
 
 
 if __name__ == "__main__":
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     wanted = restored(json.loads(sys.argv[1]))
     device, precision = sys.argv[2], sys.argv[3]
@@ -78,4 +84,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 5:
         run_file(Path(sys.argv[5]))
     rate = measure(random_examples(wanted.image_px), wanted, place, COHORT[place.device], float(sys.argv[4]))
-    print(json.dumps({"images_per_second": rate}))
+    print(json.dumps({"images_per_second": rate}), file=answer, flush=True)
