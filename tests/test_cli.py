@@ -259,6 +259,41 @@ study = Study(source="imagefolder:photos", targets=["imagefolder:task"], conditi
 """
 
 
+FAILING = """
+from torch.optim import SGD
+from transferlab import OptimiserDefinition
+class Failing(SGD):
+    def step(self, closure=None):
+        raise ValueError("no step today")
+failing = OptimiserDefinition(name="failing", build=lambda network, recipe: Failing(network.parameters(), lr=0.1))
+"""
+
+
+def test_an_optimiser_from_outside_that_fails_while_its_speed_is_measured_is_told_with_its_line(
+    world: Path, tmp_path: Path
+) -> None:
+    for name in ("photos", "task"):
+        (tmp_path / name).symlink_to(world / name)
+    (tmp_path / "study.py").write_text(FAILING + STUDY.replace("image_px=16", "image_px=16, optimiser='failing'"))
+    words = [
+        sys.executable,
+        "-m",
+        "transferlab",
+        "plan",
+        "study.py",
+        "--store",
+        str(tmp_path / "lab"),
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    told = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+    assert told == [
+        f"transferlab: the definition ends with ValueError: no step today ({tmp_path}/study.py, line 6): correct it."
+    ]
+
+
 def test_code_from_outside_that_exits_is_told_with_its_line(world: Path, tmp_path: Path) -> None:
     for name in ("photos", "task"):
         (tmp_path / name).symlink_to(world / name)

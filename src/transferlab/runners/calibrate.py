@@ -20,7 +20,8 @@ import torch
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Hooks, Member, Progress
-from transferlab.extensions import load_installed, run_file
+from transferlab.errors import UserError
+from transferlab.extensions import fault_of, load_installed, run_file
 from transferlab.identity import stream
 from transferlab.plan import COHORT
 from transferlab.planned import restored
@@ -73,15 +74,29 @@ def random_examples(image_px: int, n_images: int = N_IMAGES) -> Examples:
     return Examples(images, np.arange(n_images, dtype=np.int32), labels, N_CLASSES, half, quarter)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Answer with ``images_per_second``, or with a ``fault``: the three parts of a UserError."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    wanted = restored(json.loads(sys.argv[1]))
-    device, precision = sys.argv[2], sys.argv[3]
+    try:
+        told: dict[str, object] = {"images_per_second": _measured(*sys.argv[1:])}
+    except (Exception, SystemExit) as error:
+        fault = error if isinstance(error, UserError) else fault_of(error)
+        if fault is None:  # a mistake of ours
+            raise
+        told = {"fault": [fault.what, fault.where, fault.remedy]}
+    print(json.dumps(told), file=answer, flush=True)
+
+
+def _measured(recipe: str, device: str, precision: str, seconds: str, study_file: str | None = None) -> float:
+    wanted = restored(json.loads(recipe))
     place = Place("cuda" if device == "cuda" else "cpu", "bf16" if precision == "bf16" else "fp32")
     load_installed()
-    if len(sys.argv) > 5:
-        run_file(Path(sys.argv[5]))
-    rate = measure(random_examples(wanted.image_px), wanted, place, COHORT[place.device], float(sys.argv[4]))
-    print(json.dumps({"images_per_second": rate}), file=answer, flush=True)
+    if study_file is not None:
+        run_file(Path(study_file))
+    return measure(random_examples(wanted.image_px), wanted, place, COHORT[place.device], float(seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from transferlab.errors import UserError
 from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, most_seen
@@ -86,7 +87,11 @@ def fastest(n_networks: int, rates: dict[Share, float]) -> Share:
 
 
 def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share, study_file: str | None = None) -> float:
-    """Training speed of the plan's recipe, all workers together; measured in seconds once, then read from the store."""
+    """Training speed of the plan's recipe, all workers together; measured in seconds once, then read from the store.
+
+    Raises:
+        UserError: a definition from outside the package fails, with its file and line.
+    """
     recipe = plain(plan.recipe, identity_only=True)
     key = digest("calibration", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads)
     kept = store.pack_index(f"calibration-{key}")
@@ -102,6 +107,9 @@ def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share, stu
     failed = [process.returncode for process in side_by_side if process.returncode]
     if failed:
         raise RuntimeError(f"measuring the speed of {plan.recipe.backbone} ended with exit code {failed[0]}")
-    rate = sum(float(json.loads(text)["images_per_second"]) for text in printed)
+    answers = [json.loads(text) for text in printed]
+    if faults := [answer["fault"] for answer in answers if "fault" in answer]:
+        raise UserError(*faults[0])
+    rate = sum(float(answer["images_per_second"]) for answer in answers)
     store.write_pack_index(f"calibration-{key}", {"images_per_second": rate})
     return rate
