@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from transferlab import Study, compare, designs
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
-from transferlab.planned import Plan, SourceFacts
+from transferlab.planned import BroughtDefinition, Plan, SourceFacts
 from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORTH_MEASURING, Share, fastest, images_per_second, possible, share
 from transferlab.specs import Examples, Pack, Recipe, TargetFacts
@@ -82,3 +82,19 @@ def test_what_a_study_file_prints_is_no_part_of_the_measurement(
     file = tmp_path / "talking.py"
     file.write_text("import os\nprint('studying')\nos.system('echo studying')\n")
     assert images_per_second(make(100), store, TWO_CORES, Share(1, 1), str(file)) > 0
+
+
+def test_a_backbone_from_outside_is_measured_again_after_its_code_changed(
+    plan_of: tuple[Store, Callable[[int], Plan]],
+) -> None:
+    store, make = plan_of
+    plan, kept = make(100), store.path / "packs" / "index"
+    for n_kept, (kind, code) in enumerate([("backbone", "a"), ("backbone", "b"), ("optimiser", "c")], 1):
+        edited = replace(plan, brought=[BroughtDefinition(kind, "mine", "mine.py", code)])
+        images_per_second(edited, store, TWO_CORES, Share(1, 1))
+        assert len(list(kept.glob("calibration-*"))) == n_kept
+    images_per_second(
+        replace(edited, brought=[*edited.brought, BroughtDefinition("metric", "half", "mine.py", "d")]),
+        store, TWO_CORES, Share(1, 1),
+    )  # fmt: skip
+    assert len(list(kept.glob("calibration-*"))) == n_kept

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from transferlab.engine.backbones import BACKBONES
+from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.errors import UserError
 from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
@@ -93,7 +95,8 @@ def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share, stu
         UserError: a definition from outside the package fails, with its file and line.
     """
     recipe = plain(plan.recipe, identity_only=True)
-    key = digest("calibration", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads)
+    codes = [brought.code for brought in plan.brought if brought.kind in (BACKBONES.kind, OPTIMISERS.kind)]
+    key = digest("calibration", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads, *codes)
     kept = store.pack_index(f"calibration-{key}")
     if kept is not None:
         return float(kept["images_per_second"])
