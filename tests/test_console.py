@@ -72,6 +72,12 @@ def test_a_run_tells_what_each_worker_does_and_what_failed(capsys: pytest.Captur
     assert len(told.splitlines()) == 3
 
 
+def test_what_has_no_loss_tells_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display(every_seconds=0) as display:
+        display.running(1)(Report(0, Progressed("probe of 5", 0.25, float("nan"), 2345.6)))
+    assert capsys.readouterr().err.endswith("25 of 100 % · 2,346 images/s\n")
+
+
 ON_A_TERMINAL = """
 from transferlab.console import Display, say
 from transferlab.events import Done, Failed, Progressed, Report

@@ -123,7 +123,8 @@ class RunDisplay:
         event = report.event
         if isinstance(event, Progressed) and event.share < 1:
             title = f"worker {report.worker + 1}"
-            note = f"loss {event.loss:.3f}, {event.images_per_second:,.0f} images/s"
+            loss = "" if math.isnan(event.loss) else f"loss {event.loss:.3f}, "
+            note = f"{loss}{event.images_per_second:,.0f} images/s"
             if self.display.bars is not None:
                 note = f"{event.what} · {note}"
             else:

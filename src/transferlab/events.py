@@ -28,7 +28,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Progressed:
-    """Progress of the work started last: the completed share in 0…1, the latest loss, images per second."""
+    """Progress of the work started last: the completed share in 0…1, the latest loss (or NaN), images per second."""
 
     what: str
     share: float

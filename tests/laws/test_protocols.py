@@ -1,4 +1,4 @@
-"""Laws over every protocol: permuted labels give chance, the test is read last, the seed fixes the result."""
+"""Laws over every protocol: permuted labels give chance, the test is read last, the seed fixes the result, progress is told."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Place
+from transferlab.engine.fit import Hooks, Progress
 from transferlab.specs import TEST, Augmentation, Pack, Protocol, Recipe
 from transferlab.transfer.measure import Measured, Workspace, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
@@ -69,6 +70,21 @@ def test_the_same_seed_gives_the_same_result(kind: str, make_pack: MakePack) -> 
     first, again = (measured(pack, replace(KINDS[kind], shots=6), 5) for _ in range(2))
     assert first.metrics == again.metrics
     assert (first.rows["right"] == again.rows["right"]).all()
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["in memory", "in passes"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_tells_how_far_it_is_so_that_it_is_not_taken_as_hung(
+    kind: str, held: bool, make_pack: MakePack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not held:
+        monkeypatch.setattr("transferlab.transfer.problem.HELD_BYTES", 0)
+        monkeypatch.setattr("transferlab.transfer.refit.STEPS", 4)
+    told: list[Progress] = []
+    given = replace(problem(make_pack((12,) * 4), KINDS[kind]), hooks=Hooks(progress=told.append))
+    PROTOCOLS[kind].run(given)
+    assert len(told) > 2
+    assert all(0 <= at.step <= at.n_steps for at in told)
 
 
 @pytest.mark.parametrize("kind", ["probe", "finetune"])

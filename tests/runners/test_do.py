@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from transferlab import Study, compare, designs, induction, knn, refit
-from transferlab.events import Done, Event, Failed, Finished, Report, Resumed, Started
+from transferlab import Study, compare, designs, finetune, induction, knn, refit
+from transferlab.events import Done, Event, Failed, Finished, Progressed, Report, Resumed, Started
 from transferlab.extensions import run_file
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
@@ -126,6 +126,37 @@ def test_asked_to_leave_every_network_is_saved_and_goes_on_from_there(lab: Calla
     told = do(Bench(plan, left), keys)
     assert {event.key for event in told if isinstance(event, Resumed)} == set(keys)
     assert weights(plan, left) == weights(plan, whole)
+
+
+def test_asked_to_leave_a_fine_tuning_is_saved_and_goes_on_from_there(
+    lab: Callable[..., tuple[Plan, Store]],
+) -> None:
+    plan, whole = lab("whole", protocols=[finetune(examples=160)])
+    _, left = lab("left", protocols=[finetune(examples=160)])
+    network = plan.trainings[0].key
+    (key,) = [t.key for t in plan.transfers if t.cell.network == network]
+    do(Bench(plan, whole), [network])
+    bench = Bench(plan, left)
+
+    def leave(event: Event) -> None:
+        bench.stopping |= isinstance(event, Started) and event.keys == (key,)
+
+    measure = [task for task in tasks_of(plan) if task.kind == "measure" and task.networks == (network,)]
+    for task in [Task("train", (network,), (network,)), *measure]:
+        do_task(task, bench, leave)
+    assert left.checkpoint(key) and not left.has(key)
+    told = do(Bench(plan, left), [network])
+    assert [event.step for event in told if isinstance(event, Resumed)] == [1]
+    assert np.array_equal(left.arrays(key)["right"], whole.arrays(key)["right"])
+    assert (left.record(key) or {})["metrics"] == (whole.record(key) or {})["metrics"]
+
+
+def test_measurements_on_frozen_features_tell_that_they_go_on(lab: Callable[..., tuple[Plan, Store]]) -> None:
+    plan, store = lab("frozen")
+    told = do(Bench(plan, store), [plan.trainings[0].key])
+    words = {event.what for event in told if isinstance(event, Progressed)}
+    assert {next(iter(what.split(" of "))) for what in words} >= {"source accuracy", "knn on source"}
+    assert all(event.images_per_second >= 0 for event in told if isinstance(event, Progressed))
 
 
 def test_a_cohort_of_which_each_fails_notes_each_once(lab: Callable[..., tuple[Plan, Store]]) -> None:

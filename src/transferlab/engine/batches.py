@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -253,12 +253,25 @@ def plain_batches(images: Images, n_examples: int, batch: int) -> Iterator[Tenso
         yield images.normalised(images.fetch(np.arange(start, min(start + batch, n_examples))))
 
 
-def features(backbone: Backbone, examples: Examples, place: Place, image_px: int) -> Tensor:
-    """Frozen features of examples, float32 [m, n_features], on the CPU; leaves the backbone in evaluation mode."""
+def features(
+    backbone: Backbone,
+    examples: Examples,
+    place: Place,
+    image_px: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Frozen features of examples, float32 [m, n_features], on the CPU; leaves the backbone in evaluation mode.
+
+    Args:
+        progress: called after every batch with the number of images done.
+    """
     backbone.eval()
     if not len(examples.rows):
         return torch.zeros(0, backbone.n_features)
-    images = Images(examples, place, image_px)
+    images, parts, done = Images(examples, place, image_px), list[Tensor](), 0
     with torch.inference_mode(), place.autocast():
-        parts = [backbone(inputs).float() for inputs in plain_batches(images, len(examples.rows), 512)]
+        for inputs in plain_batches(images, len(examples.rows), 512):
+            parts.append(backbone(inputs).float())
+            done += len(inputs)
+            progress(done)
     return torch.cat(parts).cpu().clone()

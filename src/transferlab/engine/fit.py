@@ -31,7 +31,7 @@ class TrainingFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a training: steps done and in total, examples seen, the latest mean loss."""
+    """The state of a training or another pass: steps done and in total, examples seen, the latest mean loss (or NaN)."""
 
     step: int
     n_steps: int
@@ -205,10 +205,15 @@ def loss_of(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
 
 
 def evaluate(
-    backbone: Backbone, head: nn.Linear, examples: Examples, place: Place, image_px: int
-) -> tuple[float, float]:
-    """Mean loss and top-1 accuracy (multi-label: share of correct entries) of a network on examples."""
-    found = batches.features(backbone, examples, place, image_px)
+    backbone: Backbone, head: nn.Linear, examples: Examples, place: Place, image_px: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[float, float]:  # fmt: skip
+    """Mean loss and top-1 accuracy (multi-label: share of correct entries) of a network on examples.
+
+    Args:
+        progress: called after every batch with the number of images done.
+    """
+    found = batches.features(backbone, examples, place, image_px, progress)
     # The head stays on its device: captured steps hold its address.
     scores = F.linear(found, head.weight.detach().cpu(), head.bias.detach().cpu())
     labels = torch.from_numpy(examples.labels.astype(np.int64 if examples.labels.ndim == 1 else np.int8))

@@ -115,11 +115,11 @@ def _measure(name: str, keys: Sequence[str], bench: Bench, emit: Emit) -> None:
         emit(Started((key,), what))
         try:
             network = network or networks.opened(bench, name, transfer.untrained if transfer else None)
-            begun = time.monotonic()
+            begun, hooks = time.monotonic(), _Monitor(bench, emit, what, 1).hooks(key)
             if transfer is None:
-                made = networks.source_accuracy(bench, name, network)
+                made = networks.source_accuracy(bench, name, network, hooks)
             else:
-                cell, hooks = transfer.cell, _Monitor(bench, emit, what, 1).hooks(key)
+                cell = transfer.cell
                 workspace = Workspace(bench.place, shared.setdefault(cell.target, {}), hooks)
                 made = networks.transferred(transfer, network, bench.target(cell.target), workspace)
             networks.keep(bench, key, made, begun)
@@ -183,13 +183,14 @@ class _Monitor:
 
     def _progress(self, key: str, progress: Progress) -> None:
         """Take in one network's progress; emits that of all networks, at most every EVENT_SECONDS."""
-        now = time.monotonic()
-        if not self.first:
-            self.begun = now
+        now, before = time.monotonic(), self.latest.get(key)
+        if not self.first or (before is not None and progress.n_seen < before.n_seen):  # the first pass, or another one
+            self.begun, self.first = now, {**self.latest, key: progress}
         self.first.setdefault(key, progress)
         self.latest[key] = progress
         too_soon = now - max(self.reported, self.begun) < EVENT_SECONDS  # also after the first step, for a stable rate
-        if too_soon and progress.step < progress.n_steps:
+        ends = progress.step == progress.n_steps and (before is None or before.step < progress.step)
+        if too_soon and not ends:
             return
         self.reported = now
         seen = sum(latest.n_seen - self.first[key].n_seen for key, latest in self.latest.items())

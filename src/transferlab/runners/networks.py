@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from transferlab.engine.backbone import Backbone
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place, features
-from transferlab.engine.fit import Fitted, Hooks, Member, Snapshot
+from transferlab.engine.fit import Fitted, Hooks, Member, Progress, Snapshot
 from transferlab.identity import ENGINE, TRANSFER, plain, torch_seed
 from transferlab.origins import ORIGINS
 from transferlab.outcomes.arrays import npz_bytes
@@ -120,13 +121,15 @@ def transferred(transfer: Transfer, network: Network, target: Target, workspace:
     return NewCell(("transfer", TRANSFER, ENGINE, cell), record, {"rows.npz": rows})
 
 
-def source_accuracy(bench: Bench, key: str, network: Network) -> NewCell:
+def source_accuracy(bench: Bench, key: str, network: Network, hooks: Hooks) -> NewCell:
     """Top-1 accuracy on the source's held-out images of the subset's classes, under the subset's labels."""
     examples = _held_out(bench.source, bench.store.read_subset(bench.trainings[key].cell.subset))
     record: dict[str, Any] = {"kind": "source", "metrics": {}}
     if examples is not None:
         head = _head(bench.store, key, network.backbone)
-        found = features(network.backbone, examples, bench.place, network.recipe.image_px)
+        n = len(examples.rows)
+        found = features(network.backbone, examples, bench.place, network.recipe.image_px,
+                         lambda done: hooks.progress(Progress(done, n, done, math.nan)))  # fmt: skip
         with torch.inference_mode():
             right = head(found).argmax(1).numpy() == examples.labels
         record["metrics"] = {"top1": float(right.mean())}

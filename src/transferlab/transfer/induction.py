@@ -35,10 +35,11 @@ def fit_predict(problem: Problem) -> Prediction:
 
 
 def _queries(problem: Problem) -> Tensor:
-    positions = np.arange(len(problem.rows("test")))
-    parts = [
-        F.normalize(problem.features_at("test", positions[i : i + BLOCK])) for i in range(0, len(positions), BLOCK)
-    ]
+    positions, parts = np.arange(len(problem.rows("test"))), list[Tensor]()
+    for start in range(0, len(positions), BLOCK):
+        block = positions[start : start + BLOCK]
+        parts.append(F.normalize(problem.features_at("test", block)))
+        problem.tell(start + len(block), len(positions))
     return torch.cat(parts)
 
 
@@ -58,3 +59,4 @@ def _raise_to_nearest(scores: Tensor, queries: Tensor, problem: Problem, split: 
             best = torch.stack([found[:, a:z].amax(1) for a, z in zip(begins, ends, strict=True)], 1)
             held = scores[first : first + QUERIES]
             held[:, classes] = torch.maximum(held[:, classes], best)
+        problem.tell(start + len(block), len(order))

@@ -56,12 +56,14 @@ class Rows:
         features: float32 [m, d], approximately centred.
         labels: int64 [m] in 0…n_classes-1, or int8 [m, n_classes] of 1, 0, -1 (not scored).
         rough: the features in bf16 for early iterations; None for fp32 only.
+        alive: called after every pass over the rows.
     """
 
     features: Tensor
     labels: Tensor
     n_classes: int
     rough: Tensor | None = None
+    alive: Callable[[], None] = lambda: None
 
 
 class Metric(NamedTuple):
@@ -134,6 +136,7 @@ def logistic(
         def evaluate(point: Tensor) -> tuple[float, Tensor]:
             now = weights_at(point, turned)
             loss, slope = loss_and_gradient(features, rows.labels, now)
+            rows.alive()
             penalised = now[:-1]
             slope[:-1] += penalty * penalised
             value = loss + 0.5 * penalty * float(penalised.square().sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,7 +40,8 @@ def fit_predict(problem: Problem) -> Prediction:
     # have fewer rows over which rounding errors average out.
     computes_in_bf16 = problem.place.precision == "bf16" and both.device.type == problem.place.device
     rough = both.bfloat16() if computes_in_bf16 and both.numel() * problem.n_classes > LARGE else None
-    rows = Rows(both, torch.cat([problem.train_labels, problem.val_labels]), problem.n_classes, rough)
+    labels = torch.cat([problem.train_labels, problem.val_labels])
+    rows = Rows(both, labels, problem.n_classes, rough, lambda: problem.tell(0, 1))  # nobody knows how many are to come
     metric = metric_of(both, problem.n_classes)
     if len(val):
         penalty, start = _chosen(rows, len(train), metric)
@@ -52,7 +55,7 @@ def fit_predict(problem: Problem) -> Prediction:
 def _chosen(rows: Rows, n_train: int, metric: Metric) -> tuple[float, Tensor]:
     """The best penalty on the rows after the first ``n_train``, and its weights from those before."""
     rough = None if rows.rough is None else rows.rough[:n_train]
-    train = Rows(rows.features[:n_train], rows.labels[:n_train], rows.n_classes, rough)
+    train = replace(rows, features=rows.features[:n_train], labels=rows.labels[:n_train], rough=rough)
     val, labels = rows.features[n_train:], rows.labels[n_train:]
     best, start = None, None
 

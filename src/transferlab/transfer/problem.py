@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from transferlab.engine.backbone import Backbone
 from transferlab.engine.batches import Examples, Images, Place, features
-from transferlab.engine.fit import Hooks
+from transferlab.engine.fit import Hooks, Progress
 from transferlab.errors import UserError
 from transferlab.specs import Protocol, Ragged, Recipe
 from transferlab.transfer.detect.metrics import Found
@@ -75,9 +77,13 @@ class Problem:
         rows = self.rows(split)
         key = (split, rows.tobytes())
         if key not in self.cache:
-            found = features(self.network.backbone, self.examples(split), self.place, self.network.recipe.image_px)
-            self.cache[key] = found
+            tell, px = partial(self.tell, of=len(rows)), self.network.recipe.image_px
+            self.cache[key] = features(self.network.backbone, self.examples(split), self.place, px, tell)
         return self.cache[key]
+
+    def tell(self, done: int, of: int) -> None:
+        """Report that ``done`` of ``of`` parts of a long pass are done; a cell that reports nothing is taken as hung."""
+        self.hooks.progress(Progress(done, of, done, math.nan))
 
     def holds(self, split: Split) -> bool:
         """Whether the features of a split fit in HELD_BYTES."""

@@ -71,6 +71,7 @@ def _scale(problem: Problem) -> Scale:
         features = features - origin
         total += features.double().sum(0)
         products += (features.T @ features).double()
+        problem.tell(min(start + BATCH, n), n)
     if origin is None:
         raise RuntimeError("no images were seen")
     shift = total / n
@@ -103,6 +104,7 @@ def _descended(
             slope[:-1] += penalty * weights[penalty][:-1]
             weights[penalty][:-1] -= rate * (turn @ (turn.T @ slope[:-1]))
             weights[penalty][-1] -= rate * n_classes * slope[-1]
+        problem.tell((step + 1) * batch, n_steps * batch)
     return weights
 
 
@@ -130,6 +132,9 @@ class _Rows:
 
 def _scores(problem: Problem, scale: Scale, weights: Tensor, split: Split) -> Tensor:
     """Scores of a split [m, c] on the CPU, computed in batches."""
-    n = len(problem.rows(split))
-    at = [np.arange(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
-    return torch.cat([scores_of(scale.of(problem.features_at(split, part)), weights).cpu() for part in at])
+    n, parts = len(problem.rows(split)), list[Tensor]()
+    for start in range(0, n, BATCH):
+        end = min(start + BATCH, n)
+        parts.append(scores_of(scale.of(problem.features_at(split, np.arange(start, end))), weights).cpu())
+        problem.tell(end, n)
+    return torch.cat(parts)
