@@ -12,6 +12,7 @@ from transferlab.events import (
     Failed,
     Finished,
     Halted,
+    Left,
     Progressed,
     Resumed,
     Started,
@@ -24,7 +25,7 @@ from transferlab.tasks import Task
 TOLD: list[Event] = [
     Started(("a", "b"), "pre-train ü\n5"), Resumed("a", 7), Progressed("w", 0.25, 1.5, 2e3), Done("a", "w"),
     Failed("a", "w", "why", "Traceback:\n  line"), Finished(), Finished(("a",)), Crashed("killed", ""),
-    Halted("the disk is full", "lab", "make room"),
+    Left(), Halted("the disk is full", "lab", "make room"),
 ]  # fmt: skip
 
 

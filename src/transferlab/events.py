@@ -70,6 +70,11 @@ class Crashed:
 
 
 @dataclass(frozen=True)
+class Left:
+    """The worker was asked to leave; its training is saved, and another worker continues the task."""
+
+
+@dataclass(frozen=True)
 class Halted:
     """No task can be done, for example because the disk is full; the fields are those of a UserError."""
 
@@ -78,7 +83,7 @@ class Halted:
     remedy: str
 
 
-Event = Started | Resumed | Progressed | Done | Failed | Finished | Crashed | Halted
+Event = Started | Resumed | Progressed | Done | Failed | Finished | Crashed | Left | Halted
 EVENTS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 

@@ -215,23 +215,27 @@ def test_a_worker_that_is_killed_before_its_first_event_costs_nothing(tmp_path: 
 
 
 EXITING = """
-import os
+import os, sys
 from transferlab import ProtocolDefinition
 def leave(problem):
-    os._exit(0)
+    {exit}
 leaving = ProtocolDefinition(name="leaving", run=leave)
 """
 
 
+@pytest.mark.parametrize(("exit_", "code"), [("os._exit(0)", 0), ("sys.exit(75)", 75)])
 def test_a_protocol_that_ends_its_process_as_if_all_were_well_fails_its_cells(
-    tmp_path: Path, source: tuple[str, str]
+    exit_: str, code: int, tmp_path: Path, source: tuple[str, str]
 ) -> None:
     words = command(tmp_path, source, "lab")
     file = Path(words[4])
-    file.write_text(EXITING + file.read_text().replace("[probe(), knn()]", "[leaving()]").replace("seeds=2", "seeds=1"))
+    file.write_text(
+        EXITING.format(exit=exit_)
+        + file.read_text().replace("[probe(), knn()]", "[leaving()]").replace("seeds=2", "seeds=1")
+    )
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "its process ended with exit code 0" in done.stderr
+    assert f"its process ended with exit code {code}" in done.stderr
 
 
 def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:

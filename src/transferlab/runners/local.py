@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import IO
 
-from transferlab.events import EVENTS, Crashed, Finished, Report, from_line, to_line
+from transferlab.events import EVENTS, Crashed, Finished, Left, Report, from_line, to_line
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan
 from transferlab.runners.executor import Executor, ExecutorKind
@@ -25,7 +25,6 @@ from transferlab.runners.machine import Machine
 from transferlab.runners.shares import WORKER_ENVIRONMENT, share
 from transferlab.tasks import Task
 
-ASKED_TO_LEAVE = 75  # a worker's exit code after SIGTERM; code from outside may end the process with 0
 MOST_STILLBORN = 5
 STOP_SECONDS = 30.0  # for saving the trainings; slower workers are killed
 
@@ -57,6 +56,7 @@ class _Worker:
     heard: float
     task: Task | None = None
     has_reported: bool = False
+    has_left: bool = False  # it said so; an exit code proves nothing, because code from outside may end the process
 
 
 class Local:
@@ -142,6 +142,9 @@ class Local:
         worker.heard, self.n_stillborn = time.monotonic(), 0
         worker.has_reported = self.has_reported = True
         event = from_line(line, EVENTS)
+        if isinstance(event, Left):
+            worker.has_left = True
+            return []
         if isinstance(event, Finished):
             worker.task = None
         return [Report(worker.number, event)]
@@ -161,7 +164,7 @@ class Local:
         if not self.has_reported and not killed_at_start:
             raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{errors}")
         # Asked to leave, it has saved its training; killed at its start, it had none. Another worker continues the task.
-        goes_on = code == ASKED_TO_LEAVE or killed_at_start
+        goes_on = worker.has_left or killed_at_start
         event = Finished(worker.task.cells) if goes_on else Crashed(_reason(code), errors)
         return [Report(worker.number, event)]
 

@@ -1,7 +1,7 @@
 """A worker process: reads tasks as lines from standard input and writes events to standard output.
 
 Started by ``runners.local`` as ``python -m transferlab.runners.worker``. The first line is its ``Setup``. On SIGTERM it
-saves the current training and exits.
+saves the current training, says that it has left, and exits.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 
 from transferlab.errors import UserError
-from transferlab.events import Event, Halted, from_line, to_line
+from transferlab.events import Event, Halted, Left, from_line, to_line
 from transferlab.extensions import load_installed, require_definitions, run_file
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, restored
 from transferlab.runners.do import do_task
-from transferlab.runners.local import ASKED_TO_LEAVE, Setup
+from transferlab.runners.local import Setup
 from transferlab.runners.networks import Bench
 from transferlab.tasks import Task
 
@@ -64,7 +64,7 @@ def main() -> None:
         events.flush()
 
     if work(from_line(sys.stdin.readline(), {"Setup": Setup}), sys.stdin, emit):
-        sys.exit(ASKED_TO_LEAVE)
+        emit(Left())
 
 
 if __name__ == "__main__":
