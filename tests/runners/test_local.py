@@ -80,6 +80,16 @@ def test_a_study_runs_once_and_a_second_run_does_nothing(tmp_path: Path, source:
     assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "lab" / "cells").rglob("*") if p.is_file()}
 
 
+def test_a_study_file_that_changes_the_folder_runs_from_any_folder(tmp_path: Path, source: tuple[str, str]) -> None:
+    words = command(tmp_path, source, "lab")
+    file = Path(words[4])
+    file.write_text(f"import os\nos.chdir({str(tmp_path.parent)!r})\n" + file.read_text().replace("seeds=2", "seeds=1"))
+    done = subprocess.run([*words[:4], file.name, "--store", "lab", "--device", "cpu"], cwd=tmp_path, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "lab")
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_at_any_moment_and_run_again_gives_the_same_table(
     tmp_path: Path, source: tuple[str, str], sign: signal.Signals

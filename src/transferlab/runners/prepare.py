@@ -36,6 +36,7 @@ class Prepared:
     """A plan with what is needed to run it.
 
     Args:
+        study_file: the full path of the study file, if the study is one.
         subsets: sizes of the plan's subsets by digest.
         earlier: the store's plans of the same name.
     """
@@ -58,8 +59,9 @@ def prepare(request: Request, progress: Callable[[str, int, int | None], None]) 
         UserError: anything that the user can get wrong.
     """
     load_installed()
+    study_file, folder = request.study_file, request.store.absolute()  # now, since a study file may change the folder
     wording, machine = read(request), here(request.device)
-    store = Store.open(request.store, create=True)
+    store = Store.open(folder, create=True)
     obtain = partial(packs.obtain, store, size_px=wording.size_px, skip_bad=request.skip_bad, progress=progress)
     known, source = obtain(wording.source)
     _check_source(source, wording.source)
@@ -85,7 +87,7 @@ def prepare(request: Request, progress: Callable[[str, int, int | None], None]) 
         plan = make_plan(study, (known, source), targets, Place(machine.device, machine.precision), kept)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
-    return Prepared(plan, store, machine, request.study_file, sizes, earlier)
+    return Prepared(plan, store, machine, study_file, sizes, earlier)
 
 
 def _check_source(source: Pack, text: str) -> None:

@@ -47,8 +47,10 @@ class Request:
 
     @property
     def study_file(self) -> str | None:
-        """The study file, which workers run for its definitions; None if the study is not a file."""
-        return self.study if isinstance(self.study, str) and self.study not in QUESTIONS else None
+        """The full path of the study file, which workers run for its definitions; None if the study is not a file."""
+        if not isinstance(self.study, str) or self.study in QUESTIONS:
+            return None
+        return str(Path(self.study).resolve())
 
     @property
     def title(self) -> str:
