@@ -62,7 +62,7 @@ def test_given_splits_are_kept() -> None:
     keys, classes = labelled([30])
     given_names = [SPLITS[i % 3] for i in range(30)]
     split, rule = assign(keys, classes, given_names, resplit=False)
-    assert [SPLITS[s] for s in split] == given_names and rule == "as the source gives it"
+    assert [SPLITS[s] for s in split] == given_names and rule == "as the source gives them"
 
 
 def test_train_and_validation_alone_stay_without_a_test_split() -> None:

@@ -149,7 +149,7 @@ def _content(source: Source, decoded: Decoded) -> _Content:
         raise UserError(f"{count} images have the name {key!r}", source.name, "give every image a unique name")
     labels = _labels(source, decoded)
     classes = labels.astype(np.int64) if labels.ndim == 1 else labels.argmax(axis=1).astype(np.int64)
-    split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit)
+    split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit, stated=source.stated)
     content = _Content(labels, split, decoded.image_ids, source.taxonomy or flat(source.classes), rule)
     if source.metric is None:
         return content

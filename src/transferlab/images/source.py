@@ -170,6 +170,7 @@ class Source:
         taxonomy: the format's own (nested folders, superclasses); None means flat.
         n_images: their number, if known without reading the pixels.
         multi_label: whether labels are tuples.
+        stated: where the source states its splits, such as "by the folders train and test"; "" if the format says it.
         resplit: whether to ignore the format's splits and divide the images again.
         notes: sentences for the report.
         metric: for detection the main metric, ``mAP`` or COCO's ``AP``; else None.
@@ -183,6 +184,7 @@ class Source:
     taxonomy: Taxonomy | None = None
     n_images: int | None = None
     multi_label: bool = False
+    stated: str = ""
     resplit: bool = False
     notes: Sequence[str] = field(default_factory=tuple)
     metric: str | None = None

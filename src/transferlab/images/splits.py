@@ -12,12 +12,12 @@ from transferlab.identity import digest
 from transferlab.specs import SPLITS, TEST, TRAIN, VAL
 
 SHARE = 0.2  # of each class, for validation and for test each
-GIVEN = "as the source gives it"
+GIVEN = "as the source gives them"
 RANKED = "ranked by a hash of the image's name"
 
 
 def assign(
-    keys: Sequence[str], classes: NDArray[np.int64], given: Sequence[str | None], *, resplit: bool
+    keys: Sequence[str], classes: NDArray[np.int64], given: Sequence[str | None], *, resplit: bool, stated: str = ""
 ) -> tuple[NDArray[np.uint8], str]:
     """The split of each image, and the rule in words.
 
@@ -29,6 +29,7 @@ def assign(
         classes: int64 [n], for stratification.
         given: "train", "val", "test" or None for each image.
         resplit: whether to ignore the given splits.
+        stated: where the source states them, a phrase for the rule.
 
     Returns:
         uint8 [n] of TRAIN, VAL, TEST; and the rule.
@@ -38,16 +39,32 @@ def assign(
     """
     names = set(given)
     if resplit or not names & {"val", "test"}:
-        return _divided(keys, classes, np.full(len(keys), TRAIN, np.uint8), with_test=True)
+        split, rule = _divided(keys, classes, np.full(len(keys), TRAIN, np.uint8), with_test=True)
+        return split, f"{_ignored(names, stated)}{rule}"
     if None in names:
+        without = next(key for key, name in zip(keys, given, strict=True) if name is None)
         raise UserError(
-            f"{sum(name is None for name in given)} of {len(given)} images have no split", "splits",
+            f"{sum(name is None for name in given)} of {len(given)} images have no split, for example {without}", "splits",
             "give all of them a split, or add resplit=yes",
         )  # fmt: skip
     if "train" not in names:
         raise UserError("no image is for training", "splits", "add a train split, or resplit=yes")
     split = np.array([SPLITS.index(str(name)) for name in given], np.uint8)
-    return (split, GIVEN) if "val" in names else _divided(keys, classes, split, with_test=False)
+    if "val" not in names:
+        split, rule = _divided(keys, classes, split, with_test=False)
+        return split, f"test {_as_given(stated)}, {rule}"
+    return split, _as_given(stated)
+
+
+def _as_given(stated: str) -> str:
+    return f"{GIVEN}, {stated}" if stated else GIVEN
+
+
+def _ignored(names: set[str | None], stated: str) -> str:
+    """What the source states and does not count, for the rule."""
+    if names == {None}:
+        return ""
+    return f"{'of training only' if names == {'train'} else 'stated'} {_as_given(stated)}, not used; divided anew: "
 
 
 def _divided(
@@ -72,6 +89,6 @@ def _divided(
         split[members[n_val : n_val + n_test]] = TEST
     shares = "60 % train, 20 % validation and 20 % test of each class"
     if not with_test:
-        shares = f"test {GIVEN}, 20 % of the training images of each class for validation"
+        shares = "20 % of the training images of each class for validation"
     tiny = f"; {n_tiny} classes have fewer than 3 images and not all of the splits" if n_tiny else ""
     return split, f"{shares}, {RANKED}{tiny}"

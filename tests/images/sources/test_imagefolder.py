@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,11 +43,154 @@ def test_nested_folders_are_the_taxonomy_and_one_name_may_occur_twice(tmp_path: 
     assert source.taxonomy is not None and source.taxonomy.leaves_under("sports") == ("sports/ball", "sports/bat")
 
 
-def test_split_folders_give_the_splits(tmp_path: Path, png: Png) -> None:
-    source = FORMAT.open(str(tree(tmp_path, png, "train/cat/1.png", "Validation/cat/2.png", "test/pets/dog/3.png")), {})
+LAYOUTS = {
+    "at the top": ("Training/cat/1", "training/dog/2", "Testing/cat/3"),
+    "below the class": ("cat/train/1", "dog/Train/2", "cat/test/3"),
+    "below one folder": ("images/train/cat/1", "images/train/dog/2", "images/TEST/cat/3"),
+    "with more in their names": ("seg_train/cat/1", "seg_train/dog/2", "seg_test/cat/3"),
+    "twice": ("seg_train/seg_train/cat/1", "seg_train/seg_train/dog/2", "seg_test/seg_test/cat/3"),
+    "with years": ("train2017/cat/1", "train2017/dog/2", "test2017/cat/3"),
+    "as sets": ("TrainSet/cat/1", "trainset/dog/2", "test_images/cat/3"),
+    "as prefixes": ("cat/train_1", "dog/train-2", "cat/TEST_3"),
+    "as suffixes": ("cat/1_train", "dog/2-training", "cat/3_test"),
+    "in other words": ("trainval/cat/1", "trainval/dog/2", "eval/cat/3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", LAYOUTS.values(), ids=LAYOUTS)
+def test_splits_are_found_wherever_they_are_stated(names: tuple[str, ...], tmp_path: Path, png: Png) -> None:
+    source = FORMAT.open(str(tree(tmp_path, png, *(f"{name}.png" for name in names))), {})
+    assert [(at_hand(i.data), i.label, i.split) for i in sorted(source.items(), key=lambda i: names.index(i.key[:-4]))] == [
+        (png(0), "cat", "train"), (png(1), "dog", "train"), (png(2), "cat", "test")
+    ]  # fmt: skip
+    assert source.classes == ("cat", "dog") and source.stated.startswith("by ")
+
+
+def test_classes_below_split_folders_keep_their_taxonomy(tmp_path: Path, png: Png) -> None:
+    source = FORMAT.open(str(tree(tmp_path, png, "train/cat/1.png", "Validation/cat/2.png", "dev/pets/dog/3.png")), {})
     assert {(label, split) for _, label, split in facts(source)} == {
-        ("cat", "val"), ("pets/dog", "test"), ("cat", "train")
-    }  # fmt: skip
+        ("cat", "val"),
+        ("pets/dog", "val"),
+        ("cat", "train"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train/cat/1", "test/cat/2", "extra/cat/3"), "test and train look like splits, but extra beside"),
+        (("cat/train/1", "cat/test/2", "dog/3"), "look like splits, but images without such a folder beside"),
+        (("a/x/train/1", "a/x/test/2", "b/y/q/3"), "look like splits, but q beside"),
+        (("train/cat/test/1", "test/cat/train/2"), "states the splits test and train"),
+        (("day/cat/1", "day/dog/2", "night/cat/3", "night/dog/4"), "day, night hold the same 2 classes, for example 'cat'"),
+    ],
+)  # fmt: skip
+def test_what_may_be_splits_is_never_taken_for_classes(
+    names: tuple[str, ...], message: str, tmp_path: Path, png: Png
+) -> None:
+    root = str(tree(tmp_path, png, *(f"{name}.png" for name in names)))
+    with pytest.raises(UserError, match=message):
+        FORMAT.open(root, {})
+    assert {split for _, _, split in facts(FORMAT.open(root, {"splits": "no"}))} == {None}
+
+
+def test_chosen_folders_alone_are_splits_and_the_others_are_left_out_and_counted(tmp_path: Path, png: Png) -> None:
+    names = ("seg_train/seg_train/cat/1.png", "seg_test/seg_test/cat/2.png", "seg_pred/seg_pred/3.png")
+    source = FORMAT.open(str(tree(tmp_path, png, *names)), {"splits": "seg_train,seg_test"})
+    assert {(label, split) for _, label, split in facts(source)} == {("cat", "train"), ("cat", "test")}
+    assert "1 images outside the folders seg_train and seg_test were left out" in source.notes
+    with pytest.raises(UserError, match="no folders seg_train and val at one depth"):
+        FORMAT.open(str(tmp_path), {"splits": "seg_train,val"})
+    with pytest.raises(UserError, match="'seg_pred' in splits= states no split"):
+        FORMAT.open(str(tmp_path), {"splits": "seg_pred"})
+
+
+@pytest.mark.parametrize(
+    ("names", "remark"),
+    [
+        (("car/1", "train/2", "bus/3"), "the folder train was taken as a class"),
+        (("a/bat/1", "a/cat/2", "b/bat/3"), "1 folder names occur below several others, for example 'bat'"),
+        (("a/train_1", "a/test_2", "b/x"), "2 of 3 file names begin or end with a word such as train"),
+    ],
+)
+def test_what_only_resembles_splits_is_remarked(names: tuple[str, ...], remark: str, tmp_path: Path, png: Png) -> None:
+    source = FORMAT.open(str(tree(tmp_path, png, *(f"{name}.png" for name in names))), {})
+    assert any(remark in note for note in source.notes) and {split for _, _, split in facts(source)} == {None}
+
+
+def test_a_store_and_a_pack_below_the_images_are_passed_over(tmp_path: Path, png: Png) -> None:
+    before = FORMAT.open(str(tree(tmp_path, png, "cat/1.png", "dog/2.png")), {})
+    for name in ("lab/lab.json", "lab/cells/1.png", "my-pack/manifest.json", "my-pack/images.u8", "report.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(9))
+    source = FORMAT.open(str(tmp_path), {})
+    assert facts(source) == facts(before) and source.fingerprint == before.fingerprint
+    assert "2 stores or packs of transferlab were skipped" in source.notes
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("mode", [0o000, 0o644])  # closed; listable, but nothing in it can be reached
+def test_a_folder_that_cannot_be_read_is_an_error(mode: int, tmp_path: Path, png: Png) -> None:
+    root = tree(tmp_path / "set", png, "cat/1.png", "dog/2.png")
+    for folder in (root, *root.parents):
+        if folder.stat().st_uid == 0 and folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+    (root / "cat").chmod(mode)
+    assert "1 folder cannot be read" in (told := as_nobody(root)) and "cat" in told and "Permission denied" in told
+
+
+def as_nobody(root: Path) -> str:
+    """What opening a folder says to a user without rights, in a process of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setuid(65534)
+            FORMAT.open(str(root), {})
+        except UserError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)  # never back into pytest
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        told = said.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("member", "flag", "windows", "expected"),
+    [
+        ("./cat/1.png", 0, False, "cat/1.png"), ("cat\\1.png", 0, True, "cat/1.png"), ("/cat/1.png", 0, False, "cat/1.png"),
+        ("k\u00e4tzchen/1.png", 0, False, "k\u00e4tzchen/1.png"), ("k\u00e4tzchen/1.png", 0x800, False, "k\u00e4tzchen/1.png"),
+    ],
+)  # fmt: skip
+def test_names_in_zips_are_paths_below_it(
+    member: str, flag: int, windows: bool, expected: str, tmp_path: Path, png: Png
+) -> None:
+    whole = raw_zip([(member, png(0)), ("dog/2.png", png(1))] if not windows else [(member, png(0)), ("dog\\2.png", png(1))],
+                    flag, 0 if windows else 3)  # fmt: skip
+    (tmp_path / "set.zip").write_bytes(whole)
+    assert {key for key, _, _ in facts(FORMAT.open(str(tmp_path / "set.zip"), {}))} == {expected, "dog/2.png"}
+
+
+def raw_zip(files: list[tuple[str, bytes]], flag: int, system: int) -> bytes:
+    """A zip of stored files whose names and flags are written as given, which zipfile would correct."""
+    body, directory = b"", b""
+    for name, data in files:
+        raw = name.encode()
+        facts_ = struct.pack("<HHHHLLLHH", flag, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(raw), 0)
+        directory += (
+            b"PK\1\2"
+            + bytes([20, system])
+            + struct.pack("<H", 20)
+            + facts_
+            + struct.pack("<HHHLL", 0, 0, 0, 0, len(body))
+        )
+        directory += raw
+        body += b"PK\3\4" + struct.pack("<H", 20) + facts_ + raw + data
+    end = struct.pack("<HHHHLLH", 0, 0, len(files), len(files), len(directory), len(body), 0)
+    return body + directory + b"PK\5\6" + end
 
 
 def test_a_class_called_test_beside_others_is_a_class(tmp_path: Path, png: Png) -> None:
@@ -60,7 +205,10 @@ def test_numbered_classes_are_in_the_order_of_numbers(tmp_path: Path, png: Png) 
 def test_hidden_and_other_files_are_skipped_and_counted(tmp_path: Path, png: Png) -> None:
     root = tree(tmp_path, png, "cat/1.png", "dog/1.png", "cat/.DS_Store", ".git/x.png", "LICENSE", "cat/boxes.txt")
     source = FORMAT.open(str(root), {})
-    assert source.n_images == 2 and source.notes == ("4 files that are not images were skipped",)
+    assert source.n_images == 2 and source.notes == (
+        "1 hidden or housekeeping folders were skipped", "2 files that are not images were skipped (1 license, 1 .txt)",
+        "1 hidden or housekeeping files were skipped",
+    )  # fmt: skip
 
 
 def test_files_of_unknown_kind_are_left_to_the_decoder(tmp_path: Path, png: Png) -> None:
@@ -152,9 +300,8 @@ def test_one_folder_around_everything_in_a_zip_is_its_packaging(tmp_path: Path, 
 def test_hostile_member_names_lead_nowhere(tmp_path: Path, png: Png) -> None:
     names = ["../../outside/1.png", "cat/../dog/2.png", "/absolute/3.png", "c:\\windows/4.png"]
     source = FORMAT.open(zipped(tmp_path / "z.zip", png, *names), {})
-    # Those with dots count as hidden; the others are names like any.
     assert [at_hand(item.data) for item in source.items()] == [png(2), png(3)]
-    assert source.notes == ("2 files that are not images were skipped",)
+    assert source.notes == ("2 members that lead outside the zip were skipped (../../outside/1.png)",)
     assert os.listdir(tmp_path) == ["z.zip"]
 
 

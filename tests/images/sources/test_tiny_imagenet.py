@@ -7,7 +7,7 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.images.source import Box, Objects, Source
-from transferlab.images.sources.filetree import tree_of
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.held_out import is_held_out
 from transferlab.images.sources.tiny_imagenet import FORMAT, boxes_of
 

@@ -14,7 +14,8 @@ from transferlab.images.boxes import classes_in
 from transferlab.images.coco_json import CocoSet, read_set
 from transferlab.images.format import Format, Request, Text, existing
 from transferlab.images.source import Item, Objects, Source, Unreadable
-from transferlab.images.sources.filetree import Tree, may_be_image, tree_of
+from transferlab.images.sources.filetree import Tree, may_be_image
+from transferlab.images.sources.folder_or_zip import tree_of
 
 SPLITS = ("train", "val", "test")
 

@@ -19,7 +19,8 @@ from transferlab.errors import UserError
 from transferlab.images.format import Format, Request, switch
 from transferlab.images.source import Source
 from transferlab.images.sources import imagenet_tars
-from transferlab.images.sources.filetree import Row, Tree, listed, may_be_image, tree_of
+from transferlab.images.sources.filetree import Row, Tree, listed, may_be_image
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.wnids import imagenet1k_wnids
 
 N_TRAIN, N_VAL = 1_281_167, 50_000

@@ -16,7 +16,8 @@ from typing import Any
 from transferlab.errors import UserError
 from transferlab.images.format import Format, Request
 from transferlab.images.source import Source
-from transferlab.images.sources.filetree import Row, Tree, listed, may_be_image, tree_of
+from transferlab.images.sources.filetree import Row, Tree, listed, may_be_image
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.listing import class_order
 from transferlab.taxonomy.readers import from_folders
 

@@ -1,15 +1,15 @@
-"""What several formats share: names of splits and files, the order of classes, fingerprints."""
+"""What several formats share: names of files, the order of classes, fingerprints."""
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.source import Item, OnDisk, Unreadable
 
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
 )  # fmt: skip
@@ -29,23 +29,19 @@ def classes_of(labels: Iterable[str | tuple[str, ...]]) -> tuple[str, ...]:
     return class_order(name for label in labels for name in ((label,) if isinstance(label, str) else label))
 
 
-def split_of(word: str, where: str) -> str | None:
-    """A split by one of its usual names, None for an empty text; raises UserError for another name."""
-    name = word.strip().lower()
-    if name and name not in SPLIT_NAMES:
-        raise UserError(f"there is no split {word!r}", where, "splits are train, val and test")
-    return SPLIT_NAMES[name] if name else None
-
-
 def content_of(file: Path) -> OnDisk | Unreadable:
     """An image's file, or the reason why it cannot be read."""
     try:
-        n_bytes = file.stat().st_size
+        facts = file.stat()
     except OSError as error:
         return Unreadable(f"cannot be read ({error.strerror})")
-    if n_bytes > MAX_FILE_BYTES:
+    except ValueError:
+        return Unreadable("cannot be read (a null character in its name)")
+    if not stat.S_ISREG(facts.st_mode):
+        return Unreadable("not a regular file")
+    if facts.st_size > MAX_FILE_BYTES:
         return Unreadable(f"file too large (over {MAX_FILE_BYTES:,} bytes)")
-    return OnDisk(file, n_bytes)
+    return OnDisk(file, facts.st_size)
 
 
 def items_of_files(rows: Iterable[tuple[str, Path, str | tuple[str, ...], str | None]]) -> Iterator[Item]:
@@ -61,8 +57,9 @@ def printable(name: str) -> str:
 
 def fingerprint(files: Iterable[Path], root: Path) -> str:
     """A digest of the names, sizes and times of these files; their content is not read."""
-    facts: list[list[str | int]] = []
-    for file in files:
-        stat = file.stat()
-        facts.append([str(file.relative_to(root)), stat.st_size, stat.st_mtime_ns])
-    return digest("files", facts)
+    return digest("files", [[str(file.relative_to(root)), *stamp(file.stat())] for file in files])
+
+
+def stamp(facts: os.stat_result) -> tuple[int, int, int]:
+    """A file's size and the times of its last change: of its content, which programs may set, and of anything about it."""
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns

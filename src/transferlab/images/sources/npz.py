@@ -17,7 +17,8 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
-from transferlab.images.sources.listing import class_order, fingerprint, split_of
+from transferlab.images.sources.listing import class_order, fingerprint
+from transferlab.images.sources.split_names import split_of
 
 _DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from transferlab.errors import UserError
 from transferlab.images.format import Format, Request
 from transferlab.images.source import Source
-from transferlab.images.sources.filetree import Row, listed, tree_of
+from transferlab.images.sources.filetree import Row, listed
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.scenes import list_of, scene_of
 from transferlab.taxonomy.readers import from_folders
 

@@ -17,7 +17,8 @@ from transferlab.identity import digest
 from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
 from transferlab.images.sources.box_table import Corners, has_area, located, note_on_area
-from transferlab.images.sources.filetree import Tree, listed, may_be_image, tree_of
+from transferlab.images.sources.filetree import Tree, listed, may_be_image
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.held_out import ONLY, chosen, restricted
 from transferlab.taxonomy.tree import flat
 

@@ -13,7 +13,8 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Source
-from transferlab.images.sources.listing import fingerprint, items_of_files, printable, split_of
+from transferlab.images.sources.listing import fingerprint, items_of_files, printable
+from transferlab.images.sources.split_names import split_of
 from transferlab.images.sources.tvarrays import ARRAYS, read_arrays
 
 # Data sets of image files, whose paths and labels torchvision itself lists: its class, and its name of each split.

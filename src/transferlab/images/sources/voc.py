@@ -16,7 +16,8 @@ from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Crop, Item, Source, Unreadable
 from transferlab.images.sources import voc_boxes
-from transferlab.images.sources.filetree import Tree, tree_of
+from transferlab.images.sources.filetree import Tree
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.listing import class_order
 from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SKIPPED, SPLITS, Home, as_splits, home_of
 
