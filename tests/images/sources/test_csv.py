@@ -34,6 +34,23 @@ def test_without_a_split_column_there_is_none(tmp_path: Path, png: Png) -> None:
     assert [(i.label, i.split) for i in source.items()] == [("cat, big", None), ("1|2", None)]
 
 
+@pytest.mark.parametrize(
+    "text", ["Path;Label ;SPLIT\n a.png;x, y;Train\n\n", 'path\t label\tsplit\na.png\t"x, y"\ttraining\n']
+)
+def test_headers_and_separators_are_read_as_spreadsheets_write_them(text: str, tmp_path: Path, png: Png) -> None:
+    source = FORMAT.open(table(tmp_path, text, png, "a.png"), {})
+    assert [(i.key, i.label, i.split) for i in source.items()] == [("a.png", "x, y", "train")]
+
+
+def test_columns_that_are_not_used_and_splits_in_paths_are_told(tmp_path: Path, png: Png) -> None:
+    text = "path,label,set,weight\ntrain/a.png,cat,train,1\ntest/b.png,dog,test,1\n"
+    source = FORMAT.open(table(tmp_path, text, png), {})
+    assert source.notes == [
+        "the columns 'set', 'weight' were not used",
+        "the paths state splits by the folders test, train, which do not count without a column split",
+    ]
+
+
 def test_several_labels_are_separated_by_bars(tmp_path: Path, png: Png) -> None:
     text = "path,label\na.png,cat|dog\nb.png,\nc.png,dog| dog |bird\n"
     source = FORMAT.open(table(tmp_path, text, png, "a.png", "b.png", "c.png"), {"multi_label": "yes"})
@@ -52,7 +69,8 @@ def test_a_missing_image_is_listed_with_the_bad_ones(tmp_path: Path, png: Png) -
     [
         ("", "no columns path and label"), ("file,label\na.png,cat\n", "no columns path and label"),
         ("path,label\n", "no rows"), ("path,label\na.png,\n", "'a.png' has no label"),
-        ("path,label\na.png\n", "row 2 has fewer cells"), ("path,label\na.png,x\na.png,y\n", "row 3 repeats 'a.png'"),
+        ("path,label\na.png\n", "row 2 has fewer cells"), ("path,label\na.png,cat,dog\n", "row 2 has more cells .*a.png,cat,dog"),
+        ("path,label,label\na,b,c\n", "two columns 'label'"), ("path,label\na.png,x\na.png,y\n", "row 3 repeats 'a.png'"),
         ("path,label,split\na.png,x,holdout\n", "no split 'holdout'"), ('path,label\n"a.png,x\n', "cannot be read"),
     ],
 )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,25 +12,30 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, switch
 from transferlab.images.source import Source
-from transferlab.images.sources.listing import classes_of, items_of_files, split_of
+from transferlab.images.sources.listing import classes_of, items_of_files, stamp
+from transferlab.images.sources.split_names import given, split_of
+
+COLUMNS = ("path", "label", "split")
+MOST_BYTES = 1 << 28
 
 
 def read(request: Request) -> Source:
-    """One row for each image.
+    """One row for each image. Commas, semicolons or tabs stand between cells; the header's capitals and blanks do not count.
 
     With ``multi_label=yes`` a label holds any number of class names, with "|" between them.
 
     Raises:
-        UserError: the table cannot be read or has other columns; an empty label, a repeated path, an unknown split.
+        UserError: the table cannot be read or lacks a column; a row with too many or too few cells, an empty label, a
+            repeated path, an unknown split.
     """
     table, where, several = request.path, request.where, request.says("multi_label")
-    rows = _rows(table, where)
+    columns, rows = _rows(table, where)
     labels = [_label(row["label"], several=several) for row in rows]
     empty = [row["path"] for row, label in zip(rows, labels, strict=True) if label == ""]
     if empty:
         raise UserError(f"{empty[0]!r} has no label", where, "give every row a class, or add multi_label=yes")
     files = [table.parent / row["path"] for row in rows]
-    splits = [split_of(row.get("split") or "", where) for row in rows]
+    splits = [split_of(row.get("split", ""), where) for row in rows]
     facts = [[str(f), *_stamp(f), row["label"], s] for f, row, s in zip(files, rows, splits, strict=True)]
     return Source(
         name=table.stem,
@@ -37,45 +44,77 @@ def read(request: Request) -> Source:
         items=partial(items_of_files, list(zip([row["path"] for row in rows], files, labels, splits, strict=True))),
         n_images=len(rows),
         multi_label=several,
+        stated="by the column split" if "split" in columns else "",
+        notes=_notes(columns, [row["path"] for row in rows], where),
     )
 
 
-def _rows(table: Path, where: str) -> list[dict[str, str]]:
+def _notes(columns: Sequence[str], paths: Sequence[str], where: str) -> list[str]:
+    notes: list[str] = []
+    if unused := [name for name in columns if name not in COLUMNS]:
+        notes.append(f"the columns {', '.join(map(repr, unused))} were not used")
+    if "split" not in columns:
+        try:
+            found = given(paths, where)
+        except UserError as error:
+            notes.append(f"{error.what}; there is no column split, so they do not count")
+        else:
+            if found.how:
+                notes.append(f"the paths state splits {found.how}, which do not count without a column split")
+    return notes
+
+
+def _rows(table: Path, where: str) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns in lower case, and the rows; empty lines are left out."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-            columns = set(reader.fieldnames or ())
+        if table.stat().st_size > MOST_BYTES:
+            raise UserError(f"the table has more than {MOST_BYTES:,} bytes", where, "is this the table?")
+        text = table.read_bytes().decode("utf-8-sig")
+        first = text.partition("\n")[0]
+        separator = max(",;\t", key=first.count)
+        held = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"the table cannot be read: {error}", where, "save it as CSV in UTF-8") from error
-    if not {"path", "label"} <= columns:
+    columns = [name.strip().lower() for name in held[0]] if held else []
+    if not {"path", "label"} <= set(columns):
         raise UserError(
-            "the table has no columns path and label", where, "give it the header path,label or path,label,split"
-        )
-    if not rows:
-        raise UserError("the table has no rows", where, "add a row for each image")
+            f"the table has no columns path and label; it has {', '.join(columns) or 'none'}", where,
+            "give it the header path,label or path,label,split",
+        )  # fmt: skip
+    if twice := [name for name in columns if columns.count(name) > 1]:
+        raise UserError(f"the table has two columns {twice[0]!r}", where, "rename or remove one")
+    rows: list[dict[str, str]] = []
     seen: set[str] = set()
-    for number, row in enumerate(rows, 2):
-        if row["path"] is None or row["label"] is None:
-            raise UserError(f"row {number} has fewer cells than the header", where, "give path and label")
+    for number, cells in enumerate(held[1:], 2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(columns):
+            few = "fewer" if len(cells) < len(columns) else "more"
+            raise UserError(
+                f"row {number} has {few} cells than the header: {separator.join(cells)[:80]!r}", where,
+                f"give it {len(columns)} cells; put a cell that contains {separator!r} between quotation marks",
+            )  # fmt: skip
+        row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
         if row["path"] in seen:
             raise UserError(f"row {number} repeats {row['path']!r}", where, "give every image one row")
         seen.add(row["path"])
-    return rows
+        rows.append(row)
+    if not rows:
+        raise UserError("the table has no rows", where, "add a row for each image")
+    return columns, rows
 
 
 def _label(text: str, *, several: bool) -> str | tuple[str, ...]:
     if not several:
-        return text.strip()
+        return text
     return tuple(dict.fromkeys(part.strip() for part in text.split("|") if part.strip()))
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def _stamp(file: Path) -> tuple[int, ...]:
     try:
-        stat = file.stat()
-    except OSError:
+        return stamp(file.stat())
+    except (OSError, ValueError):
         return (-1, -1)  # a missing image is reported with the unusable ones
-    return stat.st_size, stat.st_mtime_ns
 
 
 FORMAT = Format(
