@@ -186,3 +186,39 @@ except UserError as error:
 """
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "pip install 'transferlab[hf]'" in done.stdout
+
+
+def test_each_file_names_its_own_labels(tmp_path: Path, png: Png) -> None:
+    made(png).to_parquet(str(tmp_path / "dev.parquet"))
+    made(png, label=datasets.ClassLabel(names=["ant", "zebra"])).to_parquet(str(tmp_path / "training.parquet"))
+    source = FORMAT.open(str(tmp_path), {})
+    assert facts(source) == [(png(i), ["zebra", "ant"][i % 2], "val") for i in range(4)] + [
+        (png(i), ["ant", "zebra"][i % 2], "train") for i in range(4)
+    ]
+    assert source.notes == [
+        "files number their classes differently (dev.parquet and training.parquet); their names count"
+    ]
+    made(png, label=datasets.Value("int64")).to_parquet(str(tmp_path / "test.parquet"))
+    with pytest.raises(UserError, match="labels of dev.parquet are numbered classes, those of test.parquet are names"):
+        FORMAT.open(str(tmp_path), {})
+
+
+@pytest.mark.parametrize("type_", [pa.large_list(pa.string()), pa.list_(pa.string(), 1), pa.list_(pa.string())])
+def test_lists_of_every_kind_are_several_labels(type_: Any, tmp_path: Path, png: Png) -> None:
+    images = pa.array([{"bytes": png(i), "path": None} for i in range(2)])
+    pq.write_table(pa.table({"image": images, "label": pa.array([["cat"], ["dog"]], type_)}), tmp_path / "a.parquet")
+    source = FORMAT.open(str(tmp_path / "a.parquet"), {})
+    assert source.multi_label and [item.label for item in source.items()] == [("cat",), ("dog",)]
+
+
+def test_labels_of_bytes_are_texts(tmp_path: Path, png: Png) -> None:
+    images = pa.array([png(0), png(1)], pa.binary())
+    pq.write_table(pa.table({"image": images, "label": pa.array([b"k\xc3\xa4fer", b"dog"])}), tmp_path / "a.parquet")
+    assert FORMAT.open(str(tmp_path / "a.parquet"), {}).classes == ("dog", "käfer")
+
+
+def test_a_file_that_states_two_splits_is_refused(tmp_path: Path, png: Png) -> None:
+    (tmp_path / "train").mkdir()
+    made(png).to_parquet(str(tmp_path / "train" / "test-0.parquet"))
+    with pytest.raises(UserError, match=r"train/test-0\.parquet states the splits test and train"):
+        FORMAT.open(str(tmp_path), {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, Source, Unreadable
-from transferlab.images.sources.listing import SPLIT_NAMES, classes_of, fingerprint
+from transferlab.images.sources.listing import classes_of, fingerprint
+from transferlab.images.sources.split_names import split_in_path
 from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 
 BATCH = 64  # rows in memory at once
@@ -29,13 +30,18 @@ class _Columns:
     label: str
     names: tuple[str, ...] | None
     are_wnids: bool
+    are_lists: bool
+
+    @property
+    def kind(self) -> str:
+        return f"{'lists of ' if self.are_lists else ''}{'numbered classes' if self.names else 'names'}"
 
 
 def read(request: Request) -> Source:
     """The image column holds bytes, or a struct with bytes; lists in the label column make the source multi-label.
 
-    The first word of a file's or folder's name is its split. Files whose labels are all -1 are left out: test sets
-    without labels are published like that. With ``classes=imagenet-1k``, wnids at the end of the images' file names
+    A word of a file's or folder's name is its split. Each file names its own labels, so that files may number classes
+    differently. Files whose labels are all -1 are left out: test sets without labels are published like that. With ``classes=imagenet-1k``, wnids at the end of the images' file names
     must agree with the labels.
 
     Raises:
@@ -47,15 +53,20 @@ def read(request: Request) -> Source:
     except ImportError as error:
         raise UserError("reading this needs pyarrow", where, "pip install 'transferlab[hf]'") from error
     files = _files(root, where)
-    with _damage_named(files[0], where):
-        columns, several = _columns(files[0], request)
-    of_files: dict[Path, list[Any]] = {}
+    of_files: dict[Path, _Columns] = {}
+    labels: list[str | tuple[str, ...]] = []
+    empty: list[Path] = []
     for file in files:
         with _damage_named(file, where):
-            of_files[file] = [value for batch in _batches(file, [columns.label]) for value in _values(batch, columns)]
-    empty = [file for file, values in of_files.items() if columns.names and set(map(str, values)) == {"-1"}]
+            columns = of_files[file] = _columns_of(file, request, is_first=file == files[0])
+            values = [value for batch in _batches(file, [columns.label]) for value in _values(batch, columns)]
+        if columns.names and set(map(str, values)) == {"-1"}:
+            empty.append(file)
+        else:
+            labels += [_label(value, columns) for value in values]
     files = [file for file in files if file not in empty]
-    labels = [_label(value, columns) for file in files for value in of_files[file]]
+    notes = [f"{file.name} was left out: it has no labels" for file in empty] + _must_agree(of_files, where)
+    columns, splits = of_files[files[0] if files else empty[0]], {_split(file, root, where) for file in files}
     return Source(
         name=root.stem if root.is_file() else root.resolve().name,
         classes=classes_of(labels),
@@ -66,17 +77,33 @@ def read(request: Request) -> Source:
             fingerprint(files, root if root.is_dir() else root.parent),
             *((columns.names or ()) if columns.are_wnids else ()),
         ),
-        items=partial(_items, files, root, columns, where),
+        items=partial(_items, files, root, of_files, where),
         n_images=len(labels),
-        multi_label=several,
+        multi_label=columns.are_lists,
         has_wnids=columns.are_wnids,
-        notes=[f"{file.name} was left out: it has no labels" for file in empty],
+        stated="by the names of files and folders" if splits - {None} else "",
+        notes=notes,
     )
 
 
-def _items(files: list[Path], root: Path, columns: _Columns, where: str) -> Iterator[Item]:
+def _must_agree(of_files: Mapping[Path, _Columns], where: str) -> list[str]:
+    """A note if files number their classes differently; raises UserError if some name them and others do not."""
+    first, *others = of_files.items()
+    notes: list[str] = []
+    for file, columns in others:
+        if columns.are_lists != first[1].are_lists or (columns.names is None) != (first[1].names is None):
+            raise UserError(
+                f"the labels of {first[0].name} are {first[1].kind}, those of {file.name} are {columns.kind}", where,
+                "give all files the same columns",
+            )  # fmt: skip
+        if columns.names != first[1].names:
+            notes = [f"files number their classes differently ({first[0].name} and {file.name}); their names count"]
+    return notes
+
+
+def _items(files: list[Path], root: Path, of_files: Mapping[Path, _Columns], where: str) -> Iterator[Item]:
     for file in files:
-        split = _split(file, root)
+        columns, split = of_files[file], _split(file, root, where)
         name = file.relative_to(root).as_posix() if root.is_dir() else file.name
         number = 0
         with _damage_named(file, where):
@@ -119,11 +146,9 @@ def _files(root: Path, where: str) -> list[Path]:
     return found
 
 
-def _split(file: Path, root: Path) -> str | None:
-    """From the file's name, or from its folders' names, innermost first."""
-    inner = file.relative_to(root).parts if root.is_dir() else (file.name,)
-    words = [re.split(r"[^a-z]", part.lower(), maxsplit=1)[0] for part in reversed(inner)]
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+def _split(file: Path, root: Path, where: str) -> str | None:
+    """The split that the file's name or its folders' names state."""
+    return split_in_path(file.relative_to(root).parts if root.is_dir() else (file.name,), where)
 
 
 def _batches(file: Path, columns: list[str]) -> Iterator[Any]:
@@ -150,8 +175,16 @@ def _schema(file: Path) -> Any:
         return stream.schema
 
 
-def _columns(file: Path, request: Request) -> tuple[_Columns, bool]:
-    """The columns, and whether labels are lists."""
+def _columns_of(file: Path, request: Request, *, is_first: bool) -> _Columns:
+    try:
+        return _columns(file, request)
+    except UserError as error:
+        if is_first:
+            raise
+        raise UserError(f"{file.name} cannot be read: {error.what}", error.where, error.remedy) from error
+
+
+def _columns(file: Path, request: Request) -> _Columns:
     import pyarrow as pa
 
     types = cast(Any, pa).types
@@ -163,9 +196,11 @@ def _columns(file: Path, request: Request) -> tuple[_Columns, bool]:
             f"there is no column {absent[0]!r}", where,
             f"columns are {', '.join(schema.names)}; choose with ?image=…&label=…",
         )  # fmt: skip
-    several = bool(types.is_list(schema.field(label).type))
+    listed_type = schema.field(label).type
+    are_lists = any(is_(listed_type) for is_ in (types.is_list, types.is_large_list, types.is_fixed_size_list))
     held = schema.field(image).type
-    if not (types.is_struct(held) or types.is_binary(held) or types.is_large_binary(held)):
+    bytes_like = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    if not (types.is_struct(held) or any(is_(held) for is_ in bytes_like)):
         raise UserError(
             f"the column {image!r} has the type {held}, which is not an image", where, "choose another with ?image=…"
         )
@@ -179,7 +214,7 @@ def _columns(file: Path, request: Request) -> tuple[_Columns, bool]:
         raise UserError(
             f"two classes are called {twice!r}", where, "for ImageNet-1k add classes=imagenet-1k: its wnids are unique"
         )
-    return _Columns(image, label, listed or names, listed is not None), several
+    return _Columns(image, label, listed or names, are_wnids=listed is not None, are_lists=are_lists)
 
 
 def _names(schema: Any, label: str) -> tuple[str, ...] | None:
@@ -203,6 +238,8 @@ def _label(value: Any, columns: _Columns) -> str | tuple[str, ...]:
     def name(value: Any) -> str:
         if value is None:
             raise UserError(f"an image has the label {value}", columns.label, "give every image a label")
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "backslashreplace")
         return named(str(value), columns.names, columns.label)
 
     return tuple(name(v) for v in cast("list[Any]", value)) if isinstance(value, list) else name(value)
