@@ -54,6 +54,25 @@ def test_shards_are_read_in_place_with_the_split_of_their_names(tmp_path: Path, 
     assert sorted(os.listdir(tmp_path)) == ["test.tgz", "train-000.tar.gz", "val_0.tar", "words.txt"]
 
 
+def test_folders_of_shards_are_splits_and_what_is_hidden_is_not_read(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "Training" / "000.tar", pairs(png, "cat", "dog"))
+    shard(tmp_path / "eval" / "000.tar", pairs(png, "dog"))
+    shard(tmp_path / "eval" / "._000.tar", [("a.png", png(0))])
+    source = FORMAT.open(str(tmp_path), {})
+    assert facts(source) == [
+        ("Training/000/k0", "cat", "train"), ("Training/000/k1", "dog", "train"), ("eval/000/k0", "dog", "test")
+    ]  # fmt: skip
+    shard(tmp_path / "eval" / "train-1.tar", pairs(png, "cat"))
+    with pytest.raises(UserError, match=r"eval/train-1\.tar states the splits test and train"):
+        FORMAT.open(str(tmp_path), {})
+
+
+def test_several_images_of_one_key_are_refused(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "a.tar", [("k0.left.png", png(0)), ("k0.right.png", png(1)), ("k0.cls", b"cat")])
+    with pytest.raises(UserError, match="'k0' has several images"):
+        list(FORMAT.open(str(tmp_path / "a.tar"), {}).items())
+
+
 def test_a_single_shard_of_another_name_has_no_split(tmp_path: Path, png: Png) -> None:
     assert facts(FORMAT.open(str(shard(tmp_path / "trains.tar", pairs(png, "a", "b"))), {}))[0] == (
         "trains/k0",

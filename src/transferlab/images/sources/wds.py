@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from functools import partial
@@ -15,8 +14,11 @@ from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, LateClasses, Source
 from transferlab.images.sources import tarstream
 from transferlab.images.sources.box_table import has_area, located, note_on_area, read_tables
+from transferlab.images.sources.filetree import is_housekeeping
+from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.held_out import ONLY, chosen, restricted
-from transferlab.images.sources.listing import IMAGE_SUFFIXES, MAX_FILE_BYTES, SPLIT_NAMES, fingerprint
+from transferlab.images.sources.listing import IMAGE_SUFFIXES, MAX_FILE_BYTES, fingerprint
+from transferlab.images.sources.split_names import split_in_path
 from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -27,7 +29,7 @@ _WANTED = IMAGE_SUFFIXES | {".cls"}
 def read(request: Request) -> Source:
     """Labels are UTF-8 text; with ``classes=imagenet-1k`` they are indices of ImageNet-1k's wnids in their usual order.
 
-    A word of a shard's name gives its split: ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training.
+    A word of a shard's name, or of its folder's, gives its split: ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training.
     Members are read one after another and never extracted; links and devices are skipped. With ``boxes`` the source is
     for localisation.
 
@@ -37,10 +39,7 @@ def read(request: Request) -> Source:
     """
     root, where, only = request.path, request.where, request.options.get("only", "")
     names = imagenet1k_wnids() if "classes" in request.options else None
-    files = [root] if root.is_file() else sorted(root.iterdir())
-    shards = [f for f in files if f.is_file() and not f.name.startswith(".") and f.name.endswith(SHARD_SUFFIXES)]
-    if not shards:
-        raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
+    shards = _shards(root)
     settled = partial(restricted, only=only, where=where)
     classes = LateClasses(
         lambda: settled({named(label, names, str(shard)) for shard in shards for label in _labels(shard)})
@@ -51,9 +50,10 @@ def read(request: Request) -> Source:
         classes=classes,
         fingerprint=digest("wds", stamp, *(names or ()), *([only] if only else [])),
         has_wnids=names is not None,
-        items=partial(_items, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
+        items=partial(_items, root, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
+        stated="by the names of shards and folders" if any(_split(shard, root) for shard in shards) else "",
     )
-    splits = {_split(shard) for shard in shards}
+    splits = {_split(shard, root) for shard in shards}
     return _with_boxes(plain, request, splits) if "boxes" in request.options else plain
 
 
@@ -77,13 +77,25 @@ def _with_boxes(plain: Source, request: Request, splits: Set[str | None]) -> Sou
     )  # fmt: skip
 
 
+def _shards(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    tree = tree_of(root, f"wds:{root}")
+    names = [name for name in tree.files if not any(map(is_housekeeping, name.lower().split("/")))]
+    shards = [root / name for name in names if name.endswith(SHARD_SUFFIXES)]
+    if not shards:
+        raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
+    return shards
+
+
 def _items(
-    shards: list[Path], names: tuple[str, ...] | None, keeps: Callable[[str], bool], found: Callable[[Set[str]], None]
-) -> Iterator[Item]:
+    root: Path, shards: list[Path], names: tuple[str, ...] | None, keeps: Callable[[str], bool],
+    found: Callable[[Set[str]], None],
+) -> Iterator[Item]:  # fmt: skip
     labels: set[str] = set()
     for shard in shards:
-        split = _split(shard)
-        stem = _stem(shard)
+        split = _split(shard, root)
+        stem = _stem(shard, root)
         seen: set[str] = set()
         for key, image, label in _pairs(shard):
             if key in seen:
@@ -106,6 +118,12 @@ def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:
             _must_be_new(label, image, shard)
             label = key, _text(content, shard, key)
         else:
+            if image is not None and image[0].partition(".")[0] == key.partition(".")[0]:
+                raise UserError(
+                    f"{key.partition('.')[0]!r} has several images",
+                    str(shard),
+                    "keep one image and its .cls for each key",
+                )
             _must_be_new(image, label, shard)
             image = key, content
         if image and label:
@@ -175,13 +193,17 @@ def _unpaired(key: str, shard: Path) -> UserError:
     )
 
 
-def _stem(shard: Path) -> str:
-    return next(shard.name.removesuffix(s) for s in reversed(SHARD_SUFFIXES) if shard.name.endswith(s))
+def _below(shard: Path, root: Path) -> str:
+    return shard.relative_to(root).as_posix() if root != shard else shard.name
 
 
-def _split(shard: Path) -> str | None:
-    words = re.split(r"[^a-z]", shard.name.lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+def _stem(shard: Path, root: Path) -> str:
+    name = _below(shard, root)
+    return next(name.removesuffix(s) for s in reversed(SHARD_SUFFIXES) if name.endswith(s))
+
+
+def _split(shard: Path, root: Path) -> str | None:
+    return split_in_path(_below(shard, root).split("/"), f"wds:{root}")
 
 
 FORMAT = Format(
