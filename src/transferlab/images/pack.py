@@ -30,7 +30,7 @@ from transferlab.images.decode import DECODER
 from transferlab.images.publish import EXAMPLES, VERSION, by_reason, file_hash, publish, write_file
 from transferlab.images.source import LateClasses, Source
 from transferlab.images.staging import Decoded, Progress, decode_all
-from transferlab.specs import TRAIN, Pack, Ragged
+from transferlab.specs import SPLITS, TRAIN, Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
 
 _DISK = frozenset(
@@ -149,6 +149,15 @@ def keys(path: Path) -> list[str]:
     """The key of each image in its source, in the order of the pack's rows."""
     with (path / "keys.jsonl").open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
+
+
+def described(pack: Pack) -> list[str]:
+    """A pack in lines: its classes and the sizes of its splits, then its remarks."""
+    sizes = ", ".join(f"{int((pack.split == i).sum()):,} {name}" for i, name in enumerate(SPLITS))
+    return [
+        f"{len(pack.taxonomy.leaves):,} classes, images: {sizes}",
+        *(r.removeprefix(f"{pack.name}: ") for r in remarks(pack)),
+    ]
 
 
 def remarks(pack: Pack) -> list[str]:

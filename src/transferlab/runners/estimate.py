@@ -32,8 +32,9 @@ def describe(prepared: Prepared) -> Iterator[str]:
     trainings = {t.key for t in plan.trainings}
     transfers = {t.key for t in plan.transfers}
     yield plan.question or plan.name
-    yield f"  source   {plan.source.spec} ({plan.source.name})"
-    yield from (f"  target   {t.spec} ({t.name})" for t in plan.targets)
+    for kind, facts in (("source", plan.source), *(("target", target) for target in plan.targets)):
+        yield f"  {kind}   {facts.spec} ({facts.name})"
+        yield from (f"           {_cut(line)}" for line in prepared.images.get(facts.spec, ()))
     yield "  conditions"
     for condition in plan.conditions:
         own = [t for t in plan.trainings if t.condition == condition.name]
@@ -46,7 +47,7 @@ def describe(prepared: Prepared) -> Iterator[str]:
             size = "untrained"
         done = sum(t.key not in todo for t in own)
         yield f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained"
-    yield from (f"  note     {note if len(note) <= MAX_NOTE else note[:MAX_NOTE] + '…'}" for note in plan.notes)
+    yield from (f"  note     {_cut(note)}" for note in plan.notes)
     failed = todo & set(store.failures())
     yield f"  pre-trainings  {len(trainings):>5}, {len(trainings - todo)} done, {len(trainings & todo)} to do"
     yield f"  transfers      {len(transfers):>5}, {len(transfers - todo)} done, {len(transfers & todo)} to do"
@@ -59,6 +60,10 @@ def describe(prepared: Prepared) -> Iterator[str]:
             yield f"  time           unknown {where}: no GPU is visible here to measure it on"
             return
         yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
+
+
+def _cut(note: str) -> str:
+    return note if len(note) <= MAX_NOTE else note[:MAX_NOTE] + "…"
 
 
 def why(plan: Plan, earlier: Sequence[Plan]) -> str:

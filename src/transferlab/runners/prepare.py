@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from transferlab.engine import backbones
 from transferlab.errors import UserError
 from transferlab.extensions import load_installed
 from transferlab.identity import plain
-from transferlab.images.pack import remarks
+from transferlab.images.pack import described, remarks
 from transferlab.outcomes.arrays import labels_digest
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
@@ -39,6 +39,7 @@ class Prepared:
         study_file: the full path of the study file, if the study is one.
         subsets: sizes of the plan's subsets by digest.
         earlier: the store's plans of the same name.
+        images: what the source and the targets hold, in lines, by their spec.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Prepared:
     study_file: str | None
     subsets: Mapping[str, SubsetFacts]
     earlier: Sequence[Plan] = ()
+    images: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
 
 
 def prepare(request: Request, progress: Callable[[str, int, int | None], None]) -> Prepared:
@@ -87,7 +89,8 @@ def prepare(request: Request, progress: Callable[[str, int, int | None], None]) 
         plan = make_plan(study, (known, source), targets, Place(machine.device, machine.precision), kept)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
-    return Prepared(plan, store, machine, study_file, sizes, earlier)
+    images = {known.spec: described(source), **{spec: described(pack) for spec, pack in obtained if pack is not source}}
+    return Prepared(plan, store, machine, study_file, sizes, earlier, images)
 
 
 def _check_source(source: Pack, text: str) -> None:
