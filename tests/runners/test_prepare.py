@@ -47,7 +47,9 @@ def test_sizes_are_told_without_reading_a_subset_again(wanted: Request) -> None:
         assert (facts.n_images, facts.n_labels) == (len(subset.rows), len(subset.label_names))
         (wanted.store / "subsets" / f"{digest}.npz").unlink()
     lines = describe(prepared)
-    told = [line.split() for line in itertools.takewhile(lambda line: "pre-trainings" not in line, lines)]  # time comes last
+    told = [
+        line.split() for line in itertools.takewhile(lambda line: "pre-trainings" not in line, lines)
+    ]  # time comes last
     assert ["2", "6", "images,", "3"] in [words[:4] for words in told]
     assert told.count(["3", "classes,", "images:", "21", "train,", "21", "val,", "18", "test"]) == 2, told
 

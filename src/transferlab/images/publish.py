@@ -18,6 +18,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images import boxes as objects
 from transferlab.images import survey
+from transferlab.images.class_names import remarks_on
 from transferlab.images.decode import DECODER
 from transferlab.images.source import Source
 from transferlab.images.splits import assign
@@ -70,6 +71,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
         "split": content.rule,
         "source": [
             *source.notes,
+            *remarks_on(source.classes, have_wnids=source.has_wnids),
             *_untrained(source.classes, content),
             *(objects.remarks(content.boxes) if content.boxes else ()),
         ],

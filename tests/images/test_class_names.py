@@ -1,0 +1,29 @@
+"""Class names that are one name are refused; those that nearly are, and bare numbers, are remarked."""
+
+from __future__ import annotations
+
+import pytest
+
+from transferlab.errors import UserError
+from transferlab.images.class_names import check_names, remarks_on
+
+
+@pytest.mark.parametrize("other", ["cafe\u0301", " caf\u00e9", "caf\u00e9\u00a0"])
+def test_names_that_only_look_different_to_a_computer_are_refused(other: str) -> None:
+    with pytest.raises(UserError, match=r"differ only in blanks or in their Unicode form"):
+        check_names(["bar", "caf\u00e9", other], "set")
+
+
+def test_letters_of_both_cases_are_classes_with_a_remark() -> None:
+    check_names(["a", "A"], "set")
+    assert remarks_on(["a", "A"], have_wnids=False) == [
+        "the classes 'a' and 'A' differ only in capitals or signs between words"
+    ]
+    assert len(remarks_on(["golden retriever", "golden_retriever"], have_wnids=False)) == 1
+    assert remarks_on(["-", "_", "cat"], have_wnids=False) == []
+
+
+def test_a_thousand_numbers_may_be_imagenet() -> None:
+    numbers = list(map(str, range(1000)))
+    assert "?classes=imagenet-1k" in remarks_on(numbers, have_wnids=False)[0]
+    assert remarks_on(numbers[:999], have_wnids=False) == [] == remarks_on(numbers, have_wnids=True)
