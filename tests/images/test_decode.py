@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from transferlab.images.decode import MAX_PIXELS, BadImage, decode, decode_whole, quiet
+from transferlab.images.decode import FORMATS, MAX_PIXELS, BadImage, decode, decode_whole, quiet
 from transferlab.images.source import Box, Crop, Objects, Unreadable
 
 ORANGE = (230, 120, 20)
@@ -79,6 +79,46 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     for form in ("PNG", "TIFF"):
         found = decode(encoded(Image.fromarray(ramp), form), 16)
         assert (found[0, :, 0] == np.rint(ramp[0] / 257)).all()
+
+
+def test_sixteen_bit_grey_with_a_transparent_level_is_laid_on_white() -> None:
+    ramp = np.array([[0, 1000, 65535, 30000]] * 4, np.uint16)
+    image = Image.fromarray(ramp)
+    found = decode(encoded(image, "PNG", transparency=1000), 4)
+    assert found[0, :, 0].tolist() == [0, 255, 255, round(30000 / 257)]
+
+
+def test_sixteen_bit_tiffs_whose_zero_is_white_are_turned() -> None:
+    ramp = np.array([[0, 1000, 65535, 30000]] * 4, np.uint16)
+    found = decode(encoded(Image.fromarray(ramp), "TIFF", tiffinfo={0x0106: 0}), 4)
+    assert found[0, :, 0].tolist() == [255, 255 - round(1000 / 257), 0, 255 - round(30000 / 257)]
+
+
+def test_a_turned_tiff_has_the_size_of_its_boxes_or_is_bad() -> None:
+    box = (Box("cat", 0, 0, 2, 2),)
+    turned = encoded(Image.new("RGB", (8, 4), ORANGE), "TIFF", tiffinfo={0x0112: 6})
+    assert decode_whole(turned, 8, Objects((4, 8), box))[0].shape == (8, 4, 3)
+    with pytest.raises(BadImage, match=r"rotated by its metadata, and its boxes not \(orientation 6\)"):
+        decode_whole(turned, 8, Objects((8, 4), box))
+    with pytest.raises(BadImage, match="its boxes perhaps not"):
+        decode_whole(encoded(Image.new("RGB", (8, 8)), "TIFF", tiffinfo={0x0112: 3}), 8, Objects((8, 8), box))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC, which is not read .convert it to JPEG"), (b" <svg xmlns='x'/>", "SVG, a drawing"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<svg/>', "SVG, a drawing"), (b"%PDF-1.7", "PDF, not an image"),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_has_a_remedy(data: bytes, reason: str) -> None:
+    with pytest.raises(BadImage, match=reason):
+        decode(data, 8)
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow does not read AVIF")
+def test_avif_is_read_where_pillow_reads_it() -> None:
+    assert np.abs(decode(encoded(Image.new("RGB", (16, 16), ORANGE), "AVIF"), 16).astype(int) - ORANGE).max() <= 4
 
 
 def test_big_endian_sixteen_bit_tiff_is_read_right() -> None:
@@ -160,7 +200,7 @@ def test_lab_is_turned_to_rgb() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_rotation_is_applied(orientation: int, form: str) -> None:
     upright = np.zeros((16, 16, 3), np.uint8)
     upright[:8, :8] = 250  # bright top left
@@ -175,7 +215,8 @@ def test_exif_rotation_is_applied(orientation: int, form: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if form == "WEBP" else {"quality": 100, "subsampling": 0} if form == "JPEG" else {}
-    found = decode(encoded(stored, form, exif=exif, **options), 16).astype(int)
+    options = {"tiffinfo": {0x0112: orientation}} if form == "TIFF" else {"exif": exif, **options}
+    found = decode(encoded(stored, form, **options), 16).astype(int)
     assert np.abs(found - upright).max() <= 8
 
 

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pytest
 from filelock import FileLock
 
 from transferlab.images.decoders import Decoders, decode_items
@@ -23,7 +24,7 @@ def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: C
     transposed = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(5, 6, 3).transpose(1, 0, 2)
     items = [
         Item("bytes", png(2, (9, 12), noise=True), "cat", "train"),
-        Item("file", OnDisk(tmp_path / odd, 1), "dog", None),
+        Item("file", OnDisk(tmp_path / odd, len(png(1, (30, 20), noise=True))), "dog", None),
         Item("gone\n\u00e9\U0001f600", OnDisk(tmp_path / "gone", 1), "dog", None),
         Item("grey", np.eye(7, dtype=np.uint8), ("cat", "dog"), "val"),
         Item("transposed", transposed, (), "test"),
@@ -44,15 +45,35 @@ def test_every_kind_of_data_comes_back_as_if_decoded_here(tmp_path: Path, png: C
     assert again.rows == there.rows.splitlines(keepends=True)[0]
 
 
-def test_a_process_that_dies_is_told_with_the_images_it_had(tmp_path: Path, png: Callable[..., bytes]) -> None:
+def test_a_process_that_dies_is_replaced(tmp_path: Path, png: Callable[..., bytes]) -> None:
     with Decoders(8, tmp_path / "turn") as decoders:
         item = Item("first", png(), "cat", None)
         decoders.decode([item])
         (process,) = decoders.started
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with pytest.raises(RuntimeError, match=r"died \(exit -9\) at an image from first to first"):
-            decoders.decode([item])
+        assert decoders.decode([item]).rows == decode_items([item], 8, FileLock(tmp_path / "turn")).rows
+
+
+def test_an_image_that_ends_every_process_is_bad_and_others_are_not(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    with Decoders(8, tmp_path / "turn") as decoders:
+        done, killed = threading.Event(), set[int]()
+
+        def kill() -> None:
+            while not done.is_set():
+                for process in list(decoders.started):
+                    if process.pid not in killed:
+                        process.send_signal(signal.SIGKILL)
+                        killed.add(process.pid)
+                os.sched_yield()
+
+        with ThreadPoolExecutor(1) as pool:
+            killer = pool.submit(kill)
+            found = decoders.decode([Item("first", png(), "cat", None), Item("second", png(), "cat", None)])
+            done.set()
+            killer.result()
+        assert found.bad == [(key, "ends the decoding process (killed by SIGKILL)") for key in ("first", "second")]
+        assert len(decoders.decode([Item("third", png(), "cat", None)]).rows.splitlines()) == 1
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

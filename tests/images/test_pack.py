@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from transferlab.errors import UserError
 from transferlab.images.pack import keys, open_pack, write_pack
@@ -210,6 +212,35 @@ def test_duplicates_across_splits_and_labels_are_found(png: Callable[..., bytes]
     assert isinstance(found, dict)
     assert (found["groups"], found["across_splits"], found["other_labels"]) == (3, 1, 1)
     assert found["examples"][:2] == [["a (train)", "b (test)"], ["c (train)", "d (train)"]]
+
+
+def of_arrays(*images: np.ndarray) -> Source:
+    """Floats as TIFF, other arrays as PNG, of two classes in turn."""
+
+    def items() -> Iterator[Item]:
+        for number, pixels in enumerate(images):
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "TIFF" if pixels.dtype == np.float32 else "PNG")
+            yield Item(f"{number}", file.getvalue(), ("cat", "dog")[number % 2], None)
+
+    return Source("made", ("cat", "dog"), "1", items)
+
+
+def test_floats_have_one_range_in_a_set(tmp_path: Path) -> None:
+    dark, light = np.full((8, 8), 0.8, np.float32), np.full((8, 8), 200, np.float32)
+    with pytest.raises(UserError, match=r"images of floats have the ranges 0 to 1 \(0\) and 0 to 255 \(3\)"):
+        packed(of_arrays(dark, dark, np.zeros_like(dark), light), tmp_path / "pack")
+    pack = packed(of_arrays(light, light, np.zeros_like(dark), light), tmp_path / "other")
+    assert pack.images[:, 0, 0, 0].tolist() == [200, 200, 0, 200]
+
+
+def test_images_that_came_out_black_or_white_are_named(tmp_path: Path) -> None:
+    plain = [np.full((8, 8, 3), level, np.uint8) for level in (2, 100, 254, 1)]
+    of_12_bits = np.random.default_rng(0).integers(0, 900, (8, 8)).astype(np.uint16)
+    notes = packed(of_arrays(*plain, of_12_bits), tmp_path / "pack").notes["source"]
+    assert notes == [
+        "3 images are black or nearly so, for example 0", "1 images are white or nearly so, for example 2"
+    ]  # fmt: skip
 
 
 def test_several_labels_become_columns(png: Callable[..., bytes], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -23,14 +23,20 @@ from PIL.WebPImagePlugin import WebPImageFile
 from transferlab.images.source import Crop, Data, Objects, Unreadable, at_hand
 
 # Without EPS, PDF and anything else that would start another program.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(["AVIF"] if features.check("avif") else []))
+# What stands at the beginning of images that are not read, at its offset, and what to do.
+NOT_READ = (
+    (4, b"ftypheic", "HEIC, which is not read (convert it to JPEG)"), (4, b"ftypheix", "HEIC, which is not read (convert it to JPEG)"),
+    (4, b"ftypmif1", "HEIF, which is not read (convert it to JPEG)"), (4, b"ftypavif", "AVIF, which this Pillow does not read (convert it to JPEG)"),
+    (0, b"<svg", "SVG, a drawing without pixels (export it as PNG)"), (0, b"%PDF", "PDF, not an image (export its pictures as PNG)"),
+)  # fmt: skip
 MAX_PIXELS = 100_000_000  # by the declared size
 REDUCED = 3  # times the wanted size: the worst of 60 photographs differs by 0.7 levels on average; at 2, by 1.2
 LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time: this bounds memory to about 1 GB
 DECODER = f"Pillow {Image.__version__}"
 
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
-_ORIENTATION_TAG = 0x0112
+_ORIENTATION_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 0x0112, 0x0106, 0
 Part = tuple[float, float, float, float]  # left, top, width and height
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -50,13 +56,14 @@ class _Cut(NamedTuple):
 
     Args:
         reduced_px: least width and height of the whole image when it is decoded at a reduced scale.
-        turned: the rotation for an EXIF orientation; raises BadImage if it cannot be determined.
+        turned: the rotation that is left for an EXIF orientation, which the decoder has applied already or not; raises
+            BadImage if it cannot be determined.
     """
 
     part: Part
     size: tuple[int, int]
     reduced_px: tuple[int, int]
-    turned: Callable[[int], Image.Transpose | None]
+    turned: Callable[[int, bool], Image.Transpose | None]
 
 
 class BadImage(ValueError):
@@ -108,8 +115,12 @@ def decode_whole(
         scale = min(1.0, longer_px / max(size))
         wanted = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
-        def turned(orientation: int) -> Image.Transpose | None:
-            upright = _UPRIGHT.get(orientation) if _is_turned(size, orientation, objects) else None
+        def turned(orientation: int, applied: bool) -> Image.Transpose | None:
+            stored = size[::-1] if applied and orientation >= 5 else size
+            is_turned = _is_turned(stored, orientation, objects)
+            if applied and not is_turned and orientation in _UPRIGHT:
+                raise BadImage(f"rotated by its metadata, and its boxes not (orientation {orientation})")
+            upright = _UPRIGHT.get(orientation) if is_turned and not applied else None
             width, height = (size[1], size[0]) if upright and orientation >= 5 else size
             width, height = _annotated((width, height), objects)
             seen.append((height, width))
@@ -160,12 +171,13 @@ def _decoded(
             cut = cut_of(image.size)
             part = _reduced(image, cut)
             with (turn or _LARGE) if image.width * image.height > LARGE_PIXELS else nullcontext():
-                upright = cut.turned(_orientation(image))
+                applied = isinstance(image, TiffImageFile)  # Pillow rotates these while it decodes them
+                upright = cut.turned(_orientation(image), applied)
                 return _rgb(_scaled(_plain(image), cut.size, part), upright)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise BadImage("not a readable image") from error
+        raise BadImage(_not_read(data)) from error
     except Image.DecompressionBombError as error:
         raise BadImage(f"too many pixels (over {MAX_PIXELS:,})") from error
     except MemoryError as error:
@@ -174,6 +186,14 @@ def _decoded(
         text = (str(error).splitlines() or ["?"])[0]
         truncated = any(word in text.lower() for word in ("truncated", "not enough", "unexpected end"))
         raise BadImage("truncated" if truncated else f"damaged ({text[:120]})") from error
+
+
+def _not_read(data: bytes) -> str:
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"<?xml") and b"<svg" in start:
+        start = b"<svg"
+    found = (reason for offset, begins, reason in NOT_READ if start.startswith(begins, offset))
+    return next(found, "not a readable image")
 
 
 @contextmanager
@@ -209,9 +229,11 @@ def _from_array(pixels: NDArray[np.uint8], cut_of: Callable[[tuple[int, int]], _
     fits = pixels.dtype == np.uint8 and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3))
     if not fits or not pixels.size:
         raise BadImage(f"not pixels (shape {pixels.shape}, {pixels.dtype})")
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise BadImage(f"too many pixels ({pixels.shape[1]}x{pixels.shape[0]})")
     image = Image.fromarray(pixels)
     cut = cut_of(image.size)
-    return _rgb(_scaled(image, cut.size, cut.part), cut.turned(1))
+    return _rgb(_scaled(image, cut.size, cut.part), cut.turned(1, False))
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -233,7 +255,11 @@ def _square(size: tuple[int, int], size_px: int, crop: Crop | None) -> _Cut:
     shorter = min(size)
     left, top, side = crop.corners if crop else ((size[0] - shorter) / 2, (size[1] - shorter) / 2, shorter)
     reduced_px = math.ceil(REDUCED * size_px * shorter / side)
-    return _Cut((left, top, side, side), (size_px, size_px), (reduced_px, reduced_px), _UPRIGHT.get)
+    return _Cut((left, top, side, side), (size_px, size_px), (reduced_px, reduced_px), _left)
+
+
+def _left(orientation: int, applied: bool) -> Image.Transpose | None:
+    return None if applied else _UPRIGHT.get(orientation)
 
 
 def _reduced(image: Image.Image, cut: _Cut) -> Part:
@@ -261,7 +287,7 @@ def _orientation(image: Image.Image) -> int:
 def _plain(image: Image.Image) -> Image.Image:
     """The image in mode L or RGB, or in RGBA if it has transparency."""
     if image.mode.startswith("I"):
-        return Image.fromarray(_from_integers(np.asarray(image)))
+        return _from_integers(image)
     if image.mode == "F":
         return Image.fromarray(_from_floats(np.asarray(image)))
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -269,10 +295,37 @@ def _plain(image: Image.Image) -> Image.Image:
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def _from_integers(values: NDArray[np.integer]) -> NDArray[np.uint8]:
+def _from_integers(image: Image.Image) -> Image.Image:
+    """Integers of more than 8 bits, in mode L; with transparency in LA turned RGBA."""
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise BadImage("integer pixels outside 0 to 65535")
-    return _TO_8_BITS[values]
+    grey = _TO_8_BITS[values]
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO:
+        grey = 255 - grey  # Pillow inverts 8 bits, but not 16
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return Image.fromarray(grey)
+    opaque = np.where(values == clear, 0, 255).astype(np.uint8)
+    return Image.merge("LA", (Image.fromarray(grey), Image.fromarray(opaque))).convert("RGBA")
+
+
+def float_range(data: Data) -> str | None:
+    """The range that an image of floats is read in, "0 to 1" or "0 to 255"; None for any other image, and for zeros alone.
+
+    One image cannot say it for its set: a dark image of 0 to 255 looks like a bright one of 0 to 1.
+    """
+    if not isinstance(data, bytes) or not data.startswith((b"II*\0", b"MM\0*")):
+        return None
+    try:
+        with quiet():
+            image = _opened(data)
+            if image.mode != "F":
+                return None
+            largest = float(np.asarray(image).max())
+    except (BadImage, *_DAMAGED):
+        return None
+    return None if largest <= 0 else "0 to 1" if largest <= 1 else "0 to 255"
 
 
 def _from_floats(values: NDArray[np.floating]) -> NDArray[np.uint8]:

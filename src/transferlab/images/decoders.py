@@ -13,8 +13,8 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from transferlab.identity import digest
 from transferlab.images.boxes import classes_in, usable
-from transferlab.images.decode import BadImage, decode, decode_whole, quiet
+from transferlab.images.decode import BadImage, decode, decode_whole, float_range, quiet
 from transferlab.images.source import Box, Crop, Item, Objects, OnDisk, Unreadable, at_hand
 from transferlab.images.survey import surveyed
 
@@ -38,11 +38,18 @@ class Result:
         rows: a line of JSON for each good image: key, label, split, image id, hash and sums of its pixels; then the
             classes that are not scored, if any or with objects; with objects also stored and original size, and boxes.
         bad: key and reason of the other images, and of objects in good images that cannot be used.
+        ranges: of images of floats: each range that they are read in, and the key of the first such image.
     """
 
     pixels: Sequence[bytes | memoryview]
     rows: bytes
     bad: list[tuple[str, str]]
+    ranges: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def merged(ranges: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The ``ranges`` of several results."""
+    return {found: key for of_part in reversed(list(ranges)) for found, key in of_part.items()}
 
 
 def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
@@ -54,6 +61,7 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
     pixels: list[memoryview] = []
     rows: list[str] = []
     bad: list[tuple[str, str]] = []
+    ranges: dict[str, str] = {}
     with quiet():
         for item in items:
             data = at_hand(item.data)
@@ -71,10 +79,12 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
             except BadImage as error:
                 bad.append((item.key, str(error)))
                 continue
+            if (found := float_range(data)) is not None:
+                ranges.setdefault(found, item.key)
             image_id = int(digest(item.key, data), 16) >> 64
             pixels.append(np.ascontiguousarray(image).data.cast("B"))
             rows.append(json.dumps([item.key, label, item.split, image_id, *surveyed(image), *more]))
-    return Result(pixels, "".join(f"{row}\n" for row in rows).encode(), bad)
+    return Result(pixels, "".join(f"{row}\n" for row in rows).encode(), bad, ranges)
 
 
 class Decoders:
@@ -91,7 +101,24 @@ class Decoders:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def decode(self, items: Sequence[Item]) -> Result:
-        """As ``decode_items``, in a free process or a new one; raises RuntimeError if that dies."""
+        """As ``decode_items``, in a free process or a new one.
+
+        If the process dies, another one tries once more; if that dies too, each image is decoded by itself, and one that
+        ends its process again is bad.
+        """
+        for _ in range(2):
+            result, _ = self._try(items)
+            if result is not None:
+                return result
+        parts: list[Result] = []
+        for item in items:
+            result, end = self._try([item])
+            parts.append(result or Result([], b"", [(item.key, f"ends the decoding process ({end})")]))
+        return Result([p for part in parts for p in part.pixels], b"".join(part.rows for part in parts),
+                      [each for part in parts for each in part.bad], merged(part.ranges for part in parts))  # fmt: skip
+
+    def _try(self, items: Sequence[Item]) -> tuple[Result | None, str]:
+        """The result; or None if the process died, and how."""
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
@@ -100,12 +127,11 @@ class Decoders:
             assert process.stdin and process.stdout
             _send(process.stdin, items)
             result = _receive_result(process.stdout)
-        except (OSError, EOFError) as error:
-            raise RuntimeError(
-                f"a decoding process died (exit {process.wait()}) at an image from {items[0].key} to {items[-1].key}"
-            ) from error
+        except (OSError, EOFError):
+            code = process.wait()
+            return None, f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
         self._idle.put(process)
-        return result
+        return result, ""
 
     def __enter__(self) -> Decoders:
         return self
@@ -113,7 +139,8 @@ class Decoders:
     def __exit__(self, *_: object) -> None:
         """End all processes; no thread may still be in ``decode``."""
         for process in self.started:
-            process.communicate()
+            with contextlib.suppress(BrokenPipeError):  # it has died, and what was sent last is still buffered
+                process.communicate()
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -131,7 +158,7 @@ def main(size_px: int, turn: Path) -> None:
     with contextlib.suppress(BrokenPipeError, EOFError), quiet():
         while items := _receive(source):
             result = decode_items(items, size_px, lock)
-            facts = [sum(len(image) for image in result.pixels), len(result.rows), result.bad]
+            facts = [sum(len(image) for image in result.pixels), len(result.rows), result.bad, result.ranges]
             answers.write(f"{json.dumps(facts)}\n".encode() + result.rows)
             answers.writelines(result.pixels)
             answers.flush()
@@ -191,9 +218,9 @@ def _receive_result(pipe: IO[bytes]) -> Result:
     line = pipe.readline()
     if not line.endswith(b"\n"):
         raise EOFError
-    n_pixels, n_rows, bad = json.loads(line)
+    n_pixels, n_rows, bad, ranges = json.loads(line)
     rows = _exactly(pipe, n_rows)
-    return Result([_exactly(pipe, n_pixels)], rows, [(key, reason) for key, reason in bad])
+    return Result([_exactly(pipe, n_pixels)], rows, [(key, reason) for key, reason in bad], ranges)
 
 
 def _exactly(pipe: IO[bytes], n_bytes: int) -> bytes:

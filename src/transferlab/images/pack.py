@@ -242,6 +242,11 @@ def _prepare(staging: Path, work: str) -> None:
 
 def _must_be_good(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
     bad = decoded.bad
+    if len(decoded.ranges) > 1:
+        shown = " and ".join(f"{found} ({key})" for found, key in sorted(decoded.ranges.items()))
+        raise UserError(
+            f"images of floats have the ranges {shown}", source.name, "save all of them in one range, or in 8 bits"
+        )
     if not bad or skip_bad:
         return
     shown = "; ".join(f"{key}: {reason}" for key, reason in bad[:EXAMPLES])

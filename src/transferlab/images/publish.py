@@ -27,6 +27,7 @@ from transferlab.specs import SPLITS, TRAIN, Boxes
 from transferlab.taxonomy.tree import Taxonomy, flat
 
 VERSION = 2  # of packs on disk
+BLANK = 4.0  # of 255 levels: an image whose mean is as near to an end, and whose pixels deviate by less, shows nothing
 EXAMPLES = 20  # bad images, and groups of duplicates, that are named; the others are counted
 
 Labels = NDArray[np.int32] | NDArray[np.int8]
@@ -73,6 +74,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
             *source.notes,
             *remarks_on(source.classes, have_wnids=source.has_wnids),
             *_untrained(source.classes, content),
+            *_blank(decoded, sizes),
             *(objects.remarks(content.boxes) if content.boxes else ()),
         ],
         "metric": source.metric,
@@ -189,6 +191,18 @@ def _untrained(classes: Sequence[str], content: _Content) -> list[str]:
     if not untrained:
         return []
     return [f"{len(untrained)} classes have no training images, for example {classes[untrained[0]]!r}"]
+
+
+def _blank(decoded: Decoded, sizes: NDArray[np.int32]) -> list[str]:
+    """Notes on images that came out black, white or of nearly one grey level at either end."""
+    n_pixels = sizes.astype(np.int64).prod(axis=1)[:, None]
+    mean = decoded.sums[:, :3] / n_pixels
+    deviation = np.sqrt(np.maximum(decoded.sums[:, 3:] / n_pixels - mean**2, 0)).max(axis=1)
+    notes: list[str] = []
+    for word, rows in (("black", mean.max(axis=1) < BLANK), ("white", mean.min(axis=1) > 255 - BLANK)):
+        if found := np.flatnonzero(rows & (deviation < BLANK)).tolist():
+            notes.append(f"{len(found):,} images are {word} or nearly so, for example {decoded.keys[found[0]]}")
+    return notes
 
 
 def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:

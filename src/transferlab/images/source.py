@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,7 @@ class OnDisk:
     n_bytes: int
 
 
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 AtHand = bytes | NDArray[np.uint8] | Unreadable
 Data = AtHand | OnDisk
 
@@ -37,9 +40,14 @@ def at_hand(data: Data) -> AtHand:
     if not isinstance(data, OnDisk):
         return data
     try:
-        return data.path.read_bytes()
+        # Without waiting for a pipe's other end, if a pipe has come into the file's place.
+        with open(data.path, "rb", opener=lambda path, flags: os.open(path, flags | NO_WAIT)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return Unreadable("not a regular file")
+            content = file.read(data.n_bytes + 1)
     except OSError as error:
         return Unreadable(f"cannot be read ({error.strerror})")
+    return content if len(content) == data.n_bytes else Unreadable("of another size than when it was listed")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.images.boxes import Gathered
-from transferlab.images.decoders import Decoders, Result, decode_items
+from transferlab.images.decoders import Decoders, Result, decode_items, merged
 from transferlab.images.source import Item, OnDisk, Source, Unreadable
 
 CHUNK_IMAGES, CHUNK_BYTES = 1024, 64 << 20  # a chunk ends at whichever limit comes first, so that memory stays bounded
@@ -40,6 +40,7 @@ class Decoded:
         image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], sums: int64 [n, 6], of the decoded pixels; see ``survey``.
         bad: (key, reason) of each image that could not be decoded, and of each object that cannot be used.
         objects: sizes and boxes of the images; empty without boxes.
+        ranges: as of a ``Result``.
     """
 
     images: Path
@@ -52,6 +53,7 @@ class Decoded:
     bad: list[tuple[str, str]]
     unscored: dict[int, tuple[str, ...]] = field(default_factory=dict[int, "tuple[str, ...]"])
     objects: Gathered = field(default_factory=Gathered)
+    ranges: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -141,16 +143,18 @@ def _n_bytes(item: Item) -> int:
 def _keep(folder: Path, chunk: list[Item], results: list[Callable[[], Result]], done: _Done) -> _Done:
     """Write a chunk to disk: first pixels and rows, then the journal line that makes them valid."""
     bad: list[tuple[str, str]] = []
+    ranges: list[dict[str, str]] = []
     with (folder / IMAGES).open("ab") as images, (folder / "rows.jsonl").open("ab") as rows:
         for wait in results:
             result = wait()
             images.writelines(result.pixels)
             rows.write(result.rows)
             bad += result.bad
+            ranges.append(result.ranges)
         images_bytes, rows_bytes = _synced(images), _synced(rows)
     now = _Done(done.items + len(chunk), images_bytes, rows_bytes, chunk[-1].key)
     with (folder / "journal.jsonl").open("ab") as journal:
-        journal.write(f"{json.dumps({**vars(now), 'bad': bad})}\n".encode())
+        journal.write(f"{json.dumps({**vars(now), 'bad': bad, 'ranges': merged(ranges)})}\n".encode())
         _synced(journal)
     return now
 
@@ -177,7 +181,9 @@ def _journal(folder: Path) -> list[dict[str, Any]]:
 
 def _last_done(folder: Path) -> _Done:
     lines = _journal(folder)
-    return _Done(**{key: value for key, value in lines[-1].items() if key != "bad"}) if lines else _Done()
+    return (
+        _Done(**{key: value for key, value in lines[-1].items() if key not in ("bad", "ranges")}) if lines else _Done()
+    )
 
 
 def _read(folder: Path) -> Decoded:
@@ -201,8 +207,10 @@ def _read(folder: Path) -> Decoded:
             ids.append(image_id)
             hashes += bytes.fromhex(pixel_hash)
             sums.extend(pixel_sums)
-    bad = [(key, reason) for line in _journal(folder) for key, reason in line["bad"]]
+    journal = _journal(folder)
+    bad = [(key, reason) for line in journal for key, reason in line["bad"]]
+    ranges = merged(line.get("ranges", {}) for line in journal)
     return Decoded(
         folder / IMAGES, keys, labels, splits, np.array(ids, np.uint64), np.frombuffer(hashes, np.uint64).reshape(-1, 2),
-        np.array(sums, np.int64).reshape(-1, 6), bad, unscored, objects,
+        np.array(sums, np.int64).reshape(-1, 6), bad, unscored, objects, ranges,
     )  # fmt: skip

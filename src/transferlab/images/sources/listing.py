@@ -11,7 +11,8 @@ from transferlab.identity import digest
 from transferlab.images.source import Item, OnDisk, Unreadable
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+     ".heic", ".heif", ".svg"}
 )  # fmt: skip
 MAX_FILE_BYTES = 1 << 29  # an image file that claims to be larger is not read into memory
 
