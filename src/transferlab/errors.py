@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+LONG = re.compile(r"(\S{200})\S{100,}")  # a name out of a damaged file may have any length
+
 
 class UserError(Exception):
     """A mistake that the user can fix, reported in one paragraph; the command line exits with code 2.
@@ -17,7 +21,7 @@ class UserError(Exception):
         self.what, self.where, self.remedy = what, where, remedy
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.where}): {self.remedy}."
+        return LONG.sub(r"\1…", f"{self.what} ({self.where}): {self.remedy}.")
 
 
 class ImpossibleQuestion(UserError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import io
 import json
@@ -19,6 +20,7 @@ from PIL import Image
 
 import transferlab
 from transferlab.errors import UserError
+from transferlab.images.decode import BadImage, decode, decode_whole
 from transferlab.images.format import Format, Text
 from transferlab.images.pack import open_pack, write_pack
 from transferlab.images.source import Source
@@ -316,3 +318,68 @@ def test_the_pack_does_not_depend_on_when_and_by_how_many_it_is_made(
     assert pack.images[0].dtype == np.uint8 and {pack.images[row].shape for row in range(len(pack.images))} == {
         (8, 8, 3)
     }
+
+
+PICTURES = {".png", ".jpg", ".JPEG"}
+WORDS = (
+    b"-1",
+    b"1e999",
+    b"999999999999",
+    b"../../",
+    b"\\0",
+    b"\xff\xfe",
+    b"[" * 5000,
+    b"",
+    b"null",
+    b"NaN",
+    b"\n\n",
+    b",,,,",
+)
+
+
+def mutated(data: bytes, random: np.random.Generator) -> bytes:
+    """The bytes with one thing wrong: flipped, cut short, a part repeated, left out or replaced by an odd word."""
+    at = sorted(random.integers(0, len(data) + 1, 2).tolist())
+    kind = random.integers(0, 5)
+    if kind == 0:
+        held = bytearray(data)
+        for place in random.integers(0, max(1, len(data)), 3).tolist():
+            held[place : place + 1] = bytes([int(random.integers(0, 256))])
+        return bytes(held)
+    if kind == 1:
+        return data[: at[0]]
+    if kind == 2:
+        return data[: at[1]] + data[at[0] :]
+    if kind == 3:
+        return data[: at[0]] + data[at[0] + int(random.integers(1, 9)) :]
+    return data[: at[0]] + WORDS[int(random.integers(0, len(WORDS)))] + data[at[0] :]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [form for form in EXAMPLES if form not in ("digits", "toy")])
+def test_damaged_files_give_images_or_a_paragraph_and_never_another_label(form: str, tmp_path: Path) -> None:
+    spec = EXAMPLES[form](tmp_path)
+    files = {file: file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file()}
+    chosen = list(files)[:: max(1, len(files) // 40)]
+
+    def labels() -> dict[bytes, object]:
+        found: dict[bytes, object] = {}
+        for item in open_source(parse_spec(spec)).items():
+            with contextlib.suppress(BadImage):
+                pixels = decode_whole(item.data, 64, item.objects)[0] if item.objects else decode(item.data, 28)
+                found[pixels.tobytes()] = item.label
+        return found
+
+    true = labels()
+    random = np.random.default_rng(list(EXAMPLES).index(form))
+    for number in range(40 if form == "omniglot" else 400):
+        file = chosen[int(random.integers(0, len(chosen)))]
+        file.write_bytes(mutated(files[file], random))
+        try:
+            found = labels()
+        except UserError as error:
+            assert str(error).count("\n") == 0 and len(str(error)) < 2000, number
+        else:
+            if file.suffix in PICTURES:
+                assert all(found[pixels] == true[pixels] for pixels in found.keys() & true.keys()), number
+        file.write_bytes(files[file])

@@ -5,24 +5,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from transferlab.errors import UserError
-
 IMAGENET = 1000  # classes of ImageNet-1k
 
 
-def check_names(classes: Sequence[str], where: str) -> None:
-    """Raises UserError if two names differ only in blanks around or within them, or in their Unicode form."""
-    if same := _alike(classes, _plain):
-        raise UserError(
-            f"the classes {same[0]!a} and {same[1]!a} differ only in blanks or in their Unicode form", where,
-            "give both the same name, or names that differ",
-        )  # fmt: skip
-
-
 def remarks_on(classes: Sequence[str], *, have_wnids: bool) -> list[str]:
-    """Notes on names that differ only in capitals or signs, and on numbers without names."""
+    """Notes on names that differ only in what people overlook, and on numbers without names."""
     notes: list[str] = []
-    if same := _alike(classes, _letters):
+    if same := _alike(classes, _plain):
+        notes.append(f"the classes {same[0]!a} and {same[1]!a} differ only in blanks or in their Unicode form")
+    elif same := _alike(classes, _letters):
         notes.append(f"the classes {same[0]!r} and {same[1]!r} differ only in capitals or signs between words")
     if not have_wnids and len(classes) == IMAGENET and set(classes) == set(map(str, range(IMAGENET))):
         notes.append("the classes are the numbers 0 to 999; if they are ImageNet-1k's, ?classes=imagenet-1k gives them names "

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images import boxes, survey
-from transferlab.images.class_names import check_names
 from transferlab.images.decode import DECODER
 from transferlab.images.publish import EXAMPLES, VERSION, by_reason, file_hash, publish, write_file
 from transferlab.images.source import LateClasses, Source
@@ -206,7 +205,6 @@ def _manifest(path: Path) -> dict[str, Any]:
 def _must_have_classes(source: Source) -> None:
     if len(source.classes) < 2 and source.metric is None:  # to detect one class is a task
         raise UserError("there is only one class", source.name, "give images of at least two classes")
-    check_names(source.classes, source.name)
 
 
 def _request(source: Source, work: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, is_there
-from transferlab.images.source import Source
+from transferlab.images.source import Item, Source
 from transferlab.images.sources import SOURCES
 from transferlab.specs import Pack
 from transferlab.taxonomy import classlists
@@ -85,7 +85,7 @@ def open_source(spec: Spec) -> Source:
     if given in ("", "wordnet") and {"prune", "join_roots"} & set(spec.options):
         remedy = "leave them out with wordnet" if given else "add taxonomy=FILE"
         raise UserError("prune and join_roots are options of a taxonomy file", spec.text, remedy)
-    source = spec.format.open(spec.path, spec.options)
+    source = _bounded(spec)
     if (brought := SOURCES.brought(spec.format.name)) is not None:  # its code decides what the same files give
         source = replace(source, fingerprint=digest("source", source.fingerprint, brought.code))
     taxonomy = given or ("wordnet" if source.has_wnids else "")
@@ -96,6 +96,40 @@ def open_source(spec: Spec) -> Source:
         tree = read_taxonomy(Path(taxonomy).expanduser(), source.classes, prune=prune, join_roots=join_roots)
         source = replace(source, taxonomy=tree)
     return replace(source, name=spec.options.get("name", source.name), resplit=resplit)
+
+
+def _bounded(spec: Spec) -> Source:
+    """A source all of whose errors are told in a paragraph: whatever foreign bytes can raise is no mistake of ours.
+
+    Errors of formats from outside stay as they are; the command tells their file and line.
+    """
+    if SOURCES.brought(spec.format.name) is not None:
+        return spec.format.open(spec.path, spec.options)
+    try:
+        source = spec.format.open(spec.path, spec.options)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _unreadable(error, spec.text, "") from error
+
+    def items() -> Iterator[Item]:
+        last = ""
+        try:
+            for item in source.items():
+                yield item
+                last = f" after {item.key}"
+        except UserError:
+            raise
+        except Exception as error:
+            raise _unreadable(error, spec.text, last) from error
+
+    return replace(source, items=items)
+
+
+def _unreadable(error: Exception, where: str, after: str) -> UserError:
+    what = " ".join(str(error).split())[:200]
+    return UserError(f"the images cannot be read{after} ({type(error).__name__}{f': {what}' if what else ''})", where,
+                     "get the data set again, or repair it")  # fmt: skip
 
 
 def _in_wordnet(spec: Spec, source: Source) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,8 @@ from transferlab.images.source import Item, Source
 from transferlab.images.sources.listing import class_order, fingerprint
 from transferlab.images.sources.split_names import split_of
 
+USED = {"images", "labels", "split", "names"}
+MOST_BYTES = 1 << 28  # of labels, splits and names
 _DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -33,7 +35,9 @@ def read(request: Request) -> Source:
     """
     file, where = request.path, request.where
     try:
-        with np.load(file, allow_pickle=False) as held:
+        # Opened here, because numpy leaves a damaged file open.
+        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as held:
+            _must_be_small(held.zip.infolist(), where)
             arrays = {name: held[name] for name in held.files if name != "images"}
             found = ["images", *arrays] if "images" in held.files else list(arrays)
         if not {"images", "labels"} <= set(found):
@@ -45,7 +49,7 @@ def read(request: Request) -> Source:
     labels = _names(arrays["labels"], arrays.get("names"), where)
     splits: list[str | None] = [None] * len(labels)
     if "split" in arrays:
-        splits = [split_of(str(word), where) for word in arrays["split"]]
+        splits = [split_of(word, where) for word in _texts(arrays["split"])]
     if not len(labels) == len(splits) == shape[0]:
         raise UserError(
             f"there are {shape[0]} images, {len(labels)} labels and {len(splits)} splits", where, "give one to each"
@@ -56,7 +60,19 @@ def read(request: Request) -> Source:
         fingerprint=digest("npz", fingerprint([file], file.parent)),
         items=partial(_items, file, labels, splits, where),
         n_images=len(labels),
+        stated="by the array split" if "split" in arrays else "",
+        notes=[f"the arrays {', '.join(unused)} were not used"] if (unused := sorted(set(arrays) - USED)) else [],
     )
+
+
+def _must_be_small(members: Sequence[zipfile.ZipInfo], where: str) -> None:
+    """Refuse arrays beside the images that would fill the memory."""
+    for member in members:
+        if member.filename != "images.npy" and member.file_size > MOST_BYTES:
+            raise UserError(
+                f"the array {member.filename.removesuffix('.npy')} has {member.file_size:,} bytes", where,
+                f"give less than {MOST_BYTES:,}: labels are one number or text an image",
+            )  # fmt: skip
 
 
 def _items(file: Path, labels: list[str], splits: list[str | None], where: str) -> Iterator[Item]:
@@ -91,13 +107,20 @@ def _names(labels: NDArray[Any], names: NDArray[Any] | None, where: str) -> list
     if labels.ndim != 1 or labels.dtype.kind not in "iuUS":
         raise UserError(f"labels are {labels.dtype} {list(labels.shape)}", where, "give whole numbers or texts, [n]")
     if labels.dtype.kind in "US":
-        return [str(label) for label in labels.astype(np.str_)]
+        return _texts(labels)
     if names is None:
         return [str(label) for label in labels.tolist()]
     if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
         raise UserError(f"labels go from {labels.min()} to {labels.max()}, names are {len(names)}", where,
                         "labels are indices of names, from 0")  # fmt: skip
-    return [str(names[label]) for label in labels.tolist()]
+    texts = _texts(names)
+    return [texts[label] for label in labels.tolist()]
+
+
+def _texts(array: NDArray[Any]) -> list[str]:
+    """The elements as texts; bytes are UTF-8, and those that are not become escapes."""
+    found: list[Any] = array.ravel().tolist()
+    return [each.decode("utf-8", "backslashreplace") if isinstance(each, bytes) else str(each) for each in found]
 
 
 FORMAT = Format(
