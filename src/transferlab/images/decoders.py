@@ -184,7 +184,8 @@ def _send(pipe: IO[bytes], items: Sequence[Item]) -> None:
         crop = item.crop and [*item.crop.corners, item.crop.of]
         annotated = item.objects and [item.objects.size, item.objects.boxes, item.objects.flaws, item.objects.reduced]
         facts.append([item.key, item.label, item.split, item.unscored, crop, annotated, *held])
-    pipe.write(f"{json.dumps(facts)}\n".encode() + b"".join(contents))
+    pipe.write(f"{json.dumps(facts)}\n".encode())
+    pipe.writelines(contents)  # not joined: one content may be a quarter of a gigabyte
     pipe.flush()
 
 

@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
      ".heic", ".heif", ".svg"}
 )  # fmt: skip
-MAX_FILE_BYTES = 1 << 29  # an image file that claims to be larger is not read into memory
+MAX_FILE_BYTES = 1 << 28  # an image file that claims to be larger is not read into memory
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
