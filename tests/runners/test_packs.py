@@ -17,6 +17,8 @@ from transferlab.outcomes.store import Store
 from transferlab.runners.packs import obtain
 from transferlab.specs import Pack
 
+Folder = Callable[..., None]
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
@@ -45,6 +47,28 @@ def test_an_edited_taxonomy_counts_from_the_next_run_on(store: Store, images: Pa
     second = obtained(store, spec)
     assert second.taxonomy.parents["1"] == ("high",)
     assert first.digest != second.digest
+
+
+def test_a_store_inside_the_folder_of_images_changes_nothing(
+    tmp_path: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in ``cd photos; transferlab run … --source imagefolder:.``, where the store, its report and a pack come to lie."""
+    folder(tmp_path / "photos", ["cat", "dog"], 6)
+    monkeypatch.chdir(tmp_path / "photos")
+    store, decoded = Store.open(Path("lab"), create=True), list[int]()
+
+    def again() -> Pack:
+        return obtain(store, "imagefolder:.", 8, skip_bad=False, progress=lambda spec, done, of: decoded.append(done))[
+            1
+        ]
+
+    first = again()
+    write_pack(
+        open_source(parse_spec("imagefolder:.")), Path("photos.pack"), 8, skip_bad=False, progress=lambda *_: None
+    )
+    Path("report.html").write_text("a report")
+    decoded.clear()
+    assert again().digest == first.digest and decoded == []
 
 
 FORMAT = """

@@ -128,6 +128,15 @@ def test_a_store_and_a_pack_below_the_images_are_passed_over(tmp_path: Path, png
     assert "2 stores or packs of transferlab were skipped" in source.notes
 
 
+def test_a_file_changed_in_place_with_its_old_size_and_time_is_noticed(tmp_path: Path, png: Png) -> None:
+    root = tree(tmp_path, png, "cat/1.png", "dog/2.png")
+    before, file = FORMAT.open(str(root), {}).fingerprint, root / "cat" / "1.png"
+    held = file.stat()
+    file.write_bytes(bytes(held.st_size))
+    os.utime(file, ns=(held.st_atime_ns, held.st_mtime_ns))
+    assert FORMAT.open(str(root), {}).fingerprint != before
+
+
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("mode", [0o000, 0o644])  # closed; listable, but nothing in it can be reached
 def test_a_folder_that_cannot_be_read_is_an_error(mode: int, tmp_path: Path, png: Png) -> None:
