@@ -105,6 +105,15 @@ def test_chosen_folders_alone_are_splits_and_the_others_are_left_out_and_counted
         FORMAT.open(str(tmp_path), {"splits": "seg_pred"})
 
 
+def test_a_test_set_without_labels_is_left_out_on_request(tmp_path: Path, png: Png) -> None:
+    root = str(tree(tmp_path, png, "train/cat/1.png", "train/dog/2.png", "test/3.png"))
+    with pytest.raises(UserError, match=r"1 images are outside class folders.*leave them out: [?]splits=train"):
+        FORMAT.open(root, {})
+    source = FORMAT.open(root, {"splits": "train"})
+    assert [label for _, label, _ in facts(source)] == ["cat", "dog"]
+    assert "1 images outside the folders train were left out" in source.notes
+
+
 @pytest.mark.parametrize(
     ("names", "remark"),
     [

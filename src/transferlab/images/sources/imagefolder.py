@@ -42,7 +42,7 @@ def read(request: Request) -> Source:
     if loose:
         raise UserError(
             f"{len(loose)} images are outside class folders, for example {loose[0]!r}", where,
-            "put them into folders, one for each class",
+            "put them into folders, one for each class" + (", or leave them out: ?splits=train" if found.how else ""),
         )  # fmt: skip
     classes = class_order(label for _, label, _ in rows)
     return Source(
