@@ -12,7 +12,7 @@ import pytest
 from transferlab.errors import UserError
 from transferlab.runners.score import as_json, as_text, score
 
-Box = tuple[int, int, int, int]
+Box = tuple[float, float, float, float]
 CAT, DOG = (11, 11, 40, 40), (31, 21, 60, 50)  # xmin, ymin, xmax, ymax as in VOC
 
 
@@ -177,6 +177,114 @@ def test_the_least_overlap_can_be_chosen(lay: Callable[..., Path]) -> None:
         score(root / "voc", root / "kit", "coco", 0.75)
 
 
+def as_ids(held: Any, images: Callable[[int], object], categories: Callable[[int], object]) -> Any:
+    """Annotations or results with other ids."""
+    of = held if isinstance(held, list) else held["annotations"]
+    for one_ in of:
+        one_.update(image_id=images(one_["image_id"]), category_id=categories(one_["category_id"]))
+    if isinstance(held, dict):
+        for name, change in (("images", images), ("categories", categories)):
+            for one_ in held[name]:
+                one_["id"] = change(one_["id"])
+    return held
+
+
+@pytest.mark.parametrize("of_truth", [int, str, "id-{}".format])
+@pytest.mark.parametrize("of_results", [int, str, float])
+def test_ids_are_numbers_or_texts_on_either_side(
+    of_truth: Callable[[int], object], of_results: Callable[[int], object], lay: Callable[..., Path]
+) -> None:
+    worded = not isinstance(of_truth, type)
+    change = of_truth if worded else of_results
+    root = lay({"coco.json": as_ids(coco(), of_truth, of_truth), "r.json": as_ids(results(), change, change)})
+    assert json.loads(as_json(score(root / "coco.json", root / "r.json", "voc10"))) == FULL
+
+
+def test_numbers_as_texts_are_images_of_voc_too(lay: Callable[..., Path]) -> None:
+    names = {3: "cat", 7: "dog"}
+    root = lay(VOC, {"r.json": as_ids(results(), lambda n: str(n // 10), lambda n: names[n])})
+    assert json.loads(as_json(score(root / "voc", root / "r.json", "voc10"))) == FULL
+
+
+def test_a_text_that_is_one_images_id_and_anothers_name_is_refused(lay: Callable[..., Path]) -> None:
+    held = coco()
+    held["images"][0]["file_name"] = "20.jpg"
+    root = lay({"coco.json": held, "r.json": as_ids(results(), str, int)})
+    with pytest.raises(UserError, match="image '20', which is the id of val/000002.jpg and the name of 20.jpg"):
+        score(root / "coco.json", root / "r.json", "voc10")
+    lay({"r.json": results()})
+    assert json.loads(as_json(score(root / "coco.json", root / "r.json", "voc10"))) == FULL
+
+
+def own_lists(order: Sequence[int] = (3, 2, 1)) -> dict[str, Any]:
+    """Results whose ids are numbered in another order than those of the annotations."""
+    number = {10 * n: 10 * order[n - 1] for n in (1, 2, 3)}
+    held = {"annotations": as_ids(results(), lambda n: number[n], lambda n: {3: 7, 7: 3}[n])}
+    held["images"] = [{"id": number[10 * n], "file_name": f"elsewhere/00000{n}.png"} for n in (1, 2, 3)]
+    return held | {"categories": [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}, {"id": 1, "name": "wolf"}]}
+
+
+def test_own_lists_of_the_output_say_what_its_ids_mean(lay: Callable[..., Path]) -> None:
+    held = own_lists()
+    held["images"].append({"id": 7, "file_name": "000009.png"})
+    root = lay(VOC, {"coco.json": coco(), "own.json": {**held, "tracks": [], "info": {}},
+                     "late.json": {key: held[key] for key in ("annotations", "categories", "images")}})  # fmt: skip
+    for name in ("own.json", "late.json"):
+        scored = score(root / "coco.json", root / name, "voc10")
+        assert json.loads(as_json(scored)) == FULL
+        told = scored.remarks
+        assert "1 images of the output's own list are not in the ground truth, or not once" in told
+        assert "the output's own list of images counts: 2 of its ids are other images in the ground truth" in told
+        assert any(
+            "own list of categories counts: 7 is 'cat' there, and 'dog' in the ground truth" in one_ for one_ in told
+        )
+        assert (name == "own.json") == ("what own.json has besides is not used: tracks" in told)
+    assert json.loads(as_json(score(root / "voc", root / "own.json", "voc10"))) == FULL
+
+
+def test_images_of_one_name_in_two_folders_are_told_apart_by_whole_names(lay: Callable[..., Path]) -> None:
+    held = coco()
+    for image, name in zip(held["images"], ("a/1.jpg", "b/1.jpg", "a/2.jpg"), strict=True):
+        image["file_name"] = name
+    found = {"annotations": results(), "images": [{"id": i["id"], "file_name": i["file_name"]} for i in held["images"]]}
+    root = lay({"coco.json": held, "r.json": found, "kit/comp4_det_test_cat.txt": "1 0.9 11 11 40 40\n"})
+    assert json.loads(as_json(score(root / "coco.json", root / "r.json", "voc10"))) == FULL
+    with pytest.raises(UserError, match="is of image '1', of which the ground truth has 2"):
+        score(root / "coco.json", root / "kit", "voc10")
+
+
+def test_a_category_without_objects_may_be_found_and_one_of_the_same_name_is_dropped(lay: Callable[..., Path]) -> None:
+    held = coco()
+    held["categories"] += [{"id": 0, "name": "cat"}, {"id": 4, "name": "emu"}]
+    root = lay({"coco.json": held, "r.json": [*results(), {**results()[0], "category_id": 4}]})
+    assert json.loads(as_json(score(root / "coco.json", root / "r.json", "voc10")))["AP"] == {**FULL["AP"], "emu": None}
+    lay({"r.json": [{**results()[0], "category_id": 0}]})
+    with pytest.raises(UserError, match="of category 0, which has no name .*3 cat, 4 emu, 7 dog, 90 bird"):
+        score(root / "coco.json", root / "r.json", "voc10")
+
+
+def test_one_class_is_scored(lay: Callable[..., Path]) -> None:
+    held = coco()
+    held["annotations"] = [a for a in held["annotations"] if a["category_id"] == 3]
+    held["categories"] = [{"id": 0, "name": "cat"}, {"id": 3, "name": "cat"}]
+    root = lay({"coco.json": held, "r.json": [r for r in results() if r["category_id"] == 3],
+                "voc/Annotations/1.xml": xml(("cat", CAT, False)), "comp4_det_test_cat.txt": "1 0.5 11 11 40 40"})  # fmt: skip
+    assert json.loads(as_json(score(root / "coco.json", root / "r.json", "voc10")))["AP"] == {"cat": FULL["AP"]["cat"]}
+    assert score(root / "coco.json", root / "r.json", "coco").numbers["AP50"] > 0.8
+    assert score(root / "voc", root / "comp4_det_test_cat.txt", "voc07").numbers["mAP"] == 1
+
+
+def test_what_does_not_count_is_told(lay: Callable[..., Path]) -> None:
+    root = lay(VOC, KIT, {"voc/ImageSets/Main/test.txt": "000001\n000002\n", "kit/readme.md": ""})
+    assert score(root / "voc", root / "kit", "voc10").remarks[:2] == (
+        "1 annotated images are not in test.txt and do not count", "1 other files in kit are not used",
+    )  # fmt: skip
+    for name, text in KIT.items():
+        lay({name: None, name.replace("kit/comp4_det_test", "other/comp3_det_val"): text})
+    told = score(root / "voc", root / "other", "voc10").remarks
+    assert "ImageSets/Main has no list val: test counts" in told
+
+
 def changed(**change: Any) -> dict[str, Any]:
     held = coco()
     held["annotations"][1].update(change)
@@ -185,6 +293,12 @@ def changed(**change: Any) -> dict[str, Any]:
 
 def one(**change: Any) -> list[dict[str, Any]]:
     return [results()[0], {**results()[1], **change}]
+
+
+def relative(held: dict[str, Any]) -> dict[str, Any]:
+    for one_ in held["annotations"]:
+        one_["bbox"] = [value / 100 for value in one_["bbox"]]
+    return held
 
 
 LINE = "kit/comp4_det_test_cat.txt"
@@ -237,7 +351,28 @@ BAD: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "a result without a box": ("coco.json", "r.json", {"r.json": one(bbox=None)}, "the bbox of result 1 of .*r.json is None"),
     "a score as text": ("coco.json", "r.json", {"r.json": one(score="0.5")}, "the score of result 1 of .*r.json is '0.5'"),
     "other categories": ("coco.json", "r.json", {"r.json": {"annotations": results(), "categories": [{"id": 3, "name": "dog"}]}},
-                         "r.json calls category 3 'dog'"),
+                         "result 3 of .*r.json is of category 7, which its own list 'categories' does not have"),
+    "an own class that is unknown": ("coco.json", "r.json", {"r.json": {"annotations": results(), "categories":
+                                     [{"id": 3, "name": "wolf"}]}}, "category 3, which is 'wolf' in r.json .*3 cat, 7 dog"),
+    "an own image that is unknown": ("coco.json", "r.json", {"r.json": {"annotations": results(), "images":
+                                     [{"id": 10, "file_name": "a/000007.png"}]}},
+                                     "result 0 of .*r.json is of image 'a/000007.png', which the ground truth does not have"),
+    "an image missing in the own list": ("coco.json", "r.json", {"r.json": {"annotations": results(), "images":
+                                         [{"id": 10, "file_name": "000001.jpg"}]}},
+                                         "result 1 of .*r.json is of image 20, which its own list 'images' does not have"),
+    "an own image twice": ("coco.json", "r.json", {"r.json": {"annotations": [], "images":
+                           [{"id": 1, "file_name": "000001.jpg"}, {"id": "1", "file_name": "000002.jpg"}]}},
+                           "the id 1 twice in images, for '000001.jpg' and '000002.jpg'"),
+    "relative boxes": ("coco.json", "r.json", {"r.json": [{**r, "bbox": [v / 100 for v in r["bbox"]]} for r in results()]},
+                       "all boxes of .*r.json are between 0 and 1"),
+    "relative boxes of the kit": ("voc", "kit", dict.fromkeys(KIT, "000001 0.9 0.1 0.1 0.4 0.4\n"),
+                                  "all boxes of .*kit are between 0 and 1"),
+    "relative annotations": ("coco.json", "kit", {"coco.json": relative(coco())}, "all boxes of .*coco.json are between 0 and 1"),
+    "relative annotations of VOC": ("voc", "kit", {f"voc/Annotations/00000{n}.xml": xml(("cat", (0.1, 0.1, 0.5, 0.6), False))
+                                    for n in (1, 2, 3)}, "all boxes of .*Annotations are between 0 and 1"),
+    "files of two sets": ("voc", "kit", {"kit/comp4_det_val_emu.txt": ""}, "are of different sets"),
+    "boxes beyond reason": ("voc", "kit", {LINE: "000001 0.9 1 2 3 4e9\n"}, r"line 1 of .*cat.txt is '000001 0.9"),
+    "a folder in place of XML": ("voc", "kit", {"voc/Annotations/000004.xml/x": ""}, "000004.xml is not an ordinary file"),
 }  # fmt: skip
 
 

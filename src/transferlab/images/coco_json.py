@@ -5,106 +5,204 @@ Format: cocodataset.org/#format-data. A box is [x, y, width, height], its corner
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from transferlab.errors import UserError
+from transferlab.images.json_lists import Lists
 from transferlab.images.source import Box, Objects
 
 HUGE = 1e6  # no coordinate is as large
+MAX_TEXT = 4096  # characters of a name or id
+MOST_FLAWS = 100_000  # objects that cannot be used
+MOST_CLASSES = 100_000  # categories with objects
+LISTS = ("images", "annotations", "categories")
+_IDLE = frozenset({"info", "licenses", "type"})  # COCO's own lists and texts, which say nothing of images
 
 
 @dataclass(frozen=True)
 class CocoImage:
     """An image in the file; its size is width and height, or None if they are not given."""
 
-    id: int
+    id: str
     file_name: str
     size: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
 class CocoSet:
-    """The content of an annotation file.
+    """The content of an annotation file; ids are texts, since files write 7 and "7" for the same.
 
     Args:
         images: in the order of the file.
-        categories: id to name, in the order of the ids.
+        categories: id to name of those with objects, in the order of the ids.
         objects: image id to its annotated objects, for every image.
+        unused: id to name of the other categories; their names may be those of categories with objects.
+        notes: what was passed over.
     """
 
     images: tuple[CocoImage, ...]
-    categories: Mapping[int, str]
-    objects: Mapping[int, Objects]
-
-
-def read_json(path: Path, where: str) -> Any:
-    """A JSON file; polygons and masks, most of COCO's bytes, are dropped while it is read.
-
-    Raises:
-        UserError: it cannot be read, or is not JSON in UTF-8.
-    """
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"), object_hook=_without_masks)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", where, "check the path") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8", where, "a JSON file was expected: get it again") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}", where, "copy the whole file, or get it again") from error
-
-
-def _without_masks(found: dict[str, Any]) -> dict[str, Any]:
-    found.pop("segmentation", None)
-    return found
+    categories: Mapping[str, str]
+    objects: Mapping[str, Objects]
+    unused: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()
 
 
 def read_set(path: Path, where: str) -> CocoSet:
     """An annotation file.
 
-    Objects that cannot be used (no area, swapped corners, an unknown category) are flaws of their image; anything else
-    that is wrong is an error.
+    Objects that cannot be used (no box, no area, swapped corners, an unknown category) are flaws of their image. Crowd
+    flags, areas and sizes of images that are none are passed over and counted. Anything else that is wrong is an error.
 
     Raises:
-        UserError: as ``read_json``; a list is missing, an id or name repeated, a number malformed, an image unknown.
+        UserError: as ``Lists``; a list is missing, an id or the name of a category with objects repeated, an image
+            unknown; all boxes are relative to the size of their images.
     """
-    held = read_json(path, where)
-    images = tuple(
-        _image(one, f"image {n} of {path}", where) for n, one in enumerate(_list(held, "images", path, where))
-    )
-    names = [_category(one, f"category {n} of {path}", where)
-             for n, one in enumerate(_list(held, "categories", path, where))]  # fmt: skip
-    _must_differ([image.id for image in images], "image id", path, where)
-    _must_differ([id_ for id_, _ in names], "category id", path, where)
-    _must_differ([name for _, name in names], "category name", path, where)
-    categories = dict(sorted(names))
-    boxes: dict[int, list[Box]] = {image.id: [] for image in images}
-    flaws: dict[int, list[str]] = {}
-    for number, one in enumerate(_list(held, "annotations", path, where)):
-        name = f"annotation {one.get('id', number) if isinstance(one, dict) else number} of {path}"
-        image_id, category, box = _annotation(one, name, where)
-        if image_id not in boxes:
-            raise UserError(
-                f"{name} is of image {image_id}, which is not in it", where, "get images and annotations of one file"
-            )
-        if category not in categories:
-            flaws.setdefault(image_id, []).append(f"object of an unknown class (category_id {category}, {name})")
-            continue
-        boxes[image_id].append(box._replace(label=categories[category]))
-    objects = {i.id: Objects(i.size, tuple(boxes[i.id]), tuple(flaws.get(i.id, ()))) for i in images}
-    return CocoSet(images, categories, objects)
-
-
-def _list(held: Any, key: str, path: Path, where: str) -> list[Any]:
-    found: Any = cast("dict[str, Any]", held).get(key) if isinstance(held, dict) else None
-    if not isinstance(found, list):
+    lists = Lists(path, where)
+    images: list[CocoImage] = []
+    names: list[tuple[str, str]] = []
+    odd = _Odd()
+    found = _Annotations(path, where, odd)
+    for key, number, one in lists.entries():
+        if key == "images":
+            images.append(_image(one, f"image {number} of {path}", where, odd))
+        elif key == "categories":
+            id_, name = id_and_name(one, "name", f"category {number} of {path}", where)
+            names.append((id_, name.strip()))
+        elif key == "annotations":
+            found.add(one, number)
+    for key in LISTS:
+        if key not in lists.counts:
+            raise missing_list(path, key, where)
+    _must_differ([image.id for image in images], "image id {}", path, where)
+    _must_differ([image.file_name for image in images], "file_name {!r}", path, where)
+    categories, unused = _used(names, found.used, path, where)
+    objects = {image.id: found.objects(image, categories) for image in images}
+    if found.boxes or found.flaws:
+        image_id = next(iter(found.boxes or found.flaws))
         raise UserError(
-            f"{path} has no list {key!r}", where, "an annotation file of COCO has images, annotations and categories"
-        )
-    return cast("list[Any]", found)
+            f"{found.title(found.first[image_id])} is of image {image_id}, which is not in it", where,
+            "get images and annotations of one file",
+        )  # fmt: skip
+    must_be_pixels((found.largest, found.least), path, where)
+    return CocoSet(tuple(images), categories, objects, unused, (*surplus(lists, LISTS), *odd.notes()))
+
+
+def missing_list(path: Path, key: str, where: str) -> UserError:
+    return UserError(
+        f"{path} has no list {key!r}", where, "an annotation file of COCO has images, annotations and categories"
+    )
+
+
+def surplus(lists: Lists, used: Sequence[str]) -> list[str]:
+    """A note on lists and values at the top of a file that are not used."""
+    others = [name for name in (*lists.counts, *lists.others) if name not in used and name not in _IDLE]
+    shown = ", ".join(name[:40] for name in others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+    return [f"what {lists.path.name} has besides is not used: {shown}"] if others else []
+
+
+def must_be_pixels(limits: tuple[float, float], path: Path, where: str) -> None:
+    """Raises UserError if all of a file's coordinates, of which the largest and the least are given, are within 0 and 1."""
+    if 0 <= limits[1] <= limits[0] <= 1:
+        raise UserError(
+            f"all boxes of {path} are between 0 and 1, as if relative to the size of their images", where,
+            "write their coordinates in pixels",
+        )  # fmt: skip
+
+
+@dataclass
+class _Odd:
+    """Values of optional fields that are none: field to their number, and the first of them in words."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    first: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, key: str, value: object, title: str) -> None:
+        self.counts[key] += 1
+        self.first.setdefault(key, f"{shown(value)} of {title}")
+
+    def notes(self) -> list[str]:
+        return [
+            f"the {key} of {n:,} entries is not what COCO's format has there and does not count, for example {self.first[key]}"
+            for key, n in self.counts.items()
+        ]
+
+
+class _Annotations:
+    """The annotations of a file, gathered by image; labels are ids of categories until these are known.
+
+    Args:
+        first: image id to its first annotation. used: id of each category with objects to its first annotation.
+    """
+
+    def __init__(self, path: Path, where: str, odd: _Odd) -> None:
+        self.path, self.where, self.odd = path, where, odd
+        self.boxes: dict[str, list[Box]] = {}
+        self.flaws: dict[str, list[str]] = {}
+        self.first: dict[str, object] = {}
+        self.used: dict[str, object] = {}
+        self.largest, self.least = -math.inf, math.inf
+        self._n_flaws = 0
+        self._ids: dict[str, str] = {}  # equal ids are one object
+
+    def title(self, name: object) -> str:
+        return f"annotation {name} of {self.path}"
+
+    def add(self, one: Any, number: int) -> None:
+        fields = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
+        own = fields.get("id")
+        name = own if isinstance(own, int) else number
+        title = self.title(name)
+        image_id = ident(field_of(fields, "image_id", title, self.where), f"the image_id of {title}", self.where)
+        self.first.setdefault(image_id, name)
+        box, category = four_in(fields.get("bbox")), _ident(fields.get("category_id"))
+        if box is None or category is None:
+            key = "category_id" if box else "bbox"
+            what = f"the {key} of {title} is {shown(fields[key])}" if key in fields else f"{title} has no {key}"
+            self._flaw(image_id, f"object without a usable {'box' if key == 'bbox' else 'class'} ({what})")
+            return
+        category = self._ids.setdefault(category, category)
+        if len(self.used) == MOST_CLASSES and category not in self.used:
+            raise UserError(f"{self.path} has more than {MOST_CLASSES:,} categories", self.where, "correct the file")
+        self.used.setdefault(category, name)
+        self.largest, self.least = max(self.largest, *box), min(self.least, *box)
+        crowd, area = self._crowd(fields.get("iscrowd"), title), self._area(fields.get("area"), title)
+        self.boxes.setdefault(image_id, []).append(Box(category, *edges(box), crowd, crowd, area))
+
+    def objects(self, image: CocoImage, categories: Mapping[str, str]) -> Objects:
+        """The objects of an image, which are taken away."""
+        kept: list[Box] = []
+        for box in self.boxes.pop(image.id, ()):
+            if box.label in categories:
+                kept.append(box._replace(label=categories[box.label]))
+            else:
+                title = self.title(self.used[box.label])
+                self._flaw(image.id, f"object of an unknown class (category_id {box.label}, {title})")
+        return Objects(image.size, tuple(kept), tuple(self.flaws.pop(image.id, ())))
+
+    def _flaw(self, image_id: str, flaw: str) -> None:
+        self._n_flaws += 1
+        if self._n_flaws > MOST_FLAWS:
+            raise UserError(f"more than {MOST_FLAWS:,} objects cannot be used, the last is an {flaw}", self.where,
+                            "correct the file")  # fmt: skip
+        self.flaws.setdefault(image_id, []).append(flaw)
+
+    def _crowd(self, value: Any, title: str) -> bool:
+        crowd = number_in(value)
+        if value is not None and crowd not in (0, 1):
+            self.odd.add("iscrowd", value, title)
+        return crowd == 1
+
+    def _area(self, value: Any, title: str) -> float | None:
+        area = number_in(value, HUGE**2)
+        if value is not None and (isinstance(value, bool) or area is None or area < 0):
+            self.odd.add("area", value, title)
+            return None
+        return area
 
 
 def field_of(one: Any, key: str, name: str, where: str) -> Any:
@@ -114,63 +212,122 @@ def field_of(one: Any, key: str, name: str, where: str) -> Any:
     return cast("dict[str, Any]", one)[key]
 
 
-def whole(value: Any, name: str, where: str) -> int:
-    """A value that must be a whole number; raises UserError if it is not."""
-    if not _is_number(value, 2**53) or value != int(value):
-        raise UserError(f"{name} is {value!r}", where, "a whole number was expected")
-    return int(value)
+def _ident(value: Any) -> str | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(int(value)) if abs(value) < 2**63 and value == int(value) else None
+    text = value.strip() if isinstance(value, str) else ""
+    return text if 0 < len(text) <= MAX_TEXT and _is_text(text) else None
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: JSON may have halves of characters, as "\\ud800"."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in value)
+
+
+def ident(value: Any, name: str, where: str) -> str:
+    """An id as a text, the same for 7, 7.0 and "7"; raises UserError if it is neither a whole number nor a text."""
+    found = _ident(value)
+    if found is None:
+        raise UserError(f"{name} is {shown(value)}", where, "a whole number or a text was expected")
+    return found
+
+
+def number_in(value: Any, limit: float = HUGE) -> float | None:
+    """A number that is a value or stands in its text, true and false being 1 and 0; None if it has none below the limit."""
+    try:
+        found = (
+            float(value)
+            if isinstance(value, (int, float)) or (isinstance(value, str) and len(value) < 40)
+            else math.nan
+        )
+    except (ValueError, OverflowError):
+        return None
+    return found if abs(found) < limit else None  # not NaN either
+
+
+def four_in(value: Any) -> tuple[float, float, float, float] | None:
+    """The numbers x, y, width, height of a box; None if they are not four numbers."""
+    held = cast("Sequence[Any]", value) if isinstance(value, list) else ()
+    if len(held) != 4 or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < HUGE for v in held
+    ):
+        return None
+    x, y, width, height = map(float, held)
+    return x, y, width, height
 
 
 def box_of(value: Any, name: str, where: str) -> tuple[float, float, float, float]:
-    """The edges x0, y0, x1, y1 of a box [x, y, width, height]; raises UserError if these are not four numbers."""
-    corners = cast("Sequence[Any]", value) if isinstance(value, list) else ()
-    if len(corners) != 4 or not all(_is_number(v) for v in corners):
-        raise UserError(f"the bbox of {name} is {value!r}", where, "four numbers x, y, width, height were expected")
-    x, y, width, height = map(float, corners)
+    """The numbers x, y, width, height of a box; raises UserError if they are not four numbers."""
+    found = four_in(value)
+    if found is None:
+        raise UserError(
+            f"the bbox of {name} is {shown(value)}", where, "four numbers x, y, width, height were expected"
+        )
+    return found
+
+
+def edges(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The edges x0, y0, x1, y1 of a box x, y, width, height."""
+    x, y, width, height = box
     return x, y, x + width, y + height
 
 
-def _is_number(value: Any, limit: float = HUGE) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < limit  # not NaN either
+def shown(value: object) -> str:
+    """A value for a message, cut if it is long."""
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _id_and_name(one: Any, key: str, title: str, where: str) -> tuple[int, str]:
-    id_ = whole(field_of(one, "id", title, where), f"the id of {title}", where)
+def id_order(id_: str) -> tuple[bool, int, str]:
+    """Numbers before texts, each in their order."""
+    number = id_.removeprefix("-")
+    is_number = number.isascii() and number.isdigit() and len(number) < 20
+    return not is_number, int(id_) if is_number else 0, id_
+
+
+def id_and_name(one: Any, key: str, title: str, where: str) -> tuple[str, str]:
+    """The id of an entry and a text of it, such as its name; raises UserError if it has none."""
+    id_ = ident(field_of(one, "id", title, where), f"the id of {title}", where)
     name = field_of(one, key, title, where)
-    if not isinstance(name, str) or not name.strip():
-        raise UserError(f"the {key} of {title} is {name!r}", where, "a text was expected")
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_TEXT or not _is_text(name):
+        raise UserError(
+            f"the {key} of {title} is {shown(name)}", where, f"a text of up to {MAX_TEXT:,} characters was expected"
+        )
     return id_, name
 
 
-def _image(one: Any, name: str, where: str) -> CocoImage:
-    id_, file_name = _id_and_name(one, "file_name", name, where)
-    if "width" not in one or "height" not in one:
-        return CocoImage(id_, file_name, None)
-    size = (whole(one["width"], f"the width of {name}", where), whole(one["height"], f"the height of {name}", where))
-    return CocoImage(id_, file_name, size if min(size) > 0 else None)
+def _image(one: Any, name: str, where: str, odd: _Odd) -> CocoImage:
+    id_, file_name = id_and_name(one, "file_name", name, where)
+    size = [_side(one, key, name, odd) for key in ("width", "height")]
+    return CocoImage(id_, file_name, (size[0], size[1]) if size[0] and size[1] else None)
 
 
-def _category(one: Any, name: str, where: str) -> tuple[int, str]:
-    id_, category = _id_and_name(one, "name", name, where)
-    return id_, category.strip()
+def _side(one: dict[str, Any], key: str, name: str, odd: _Odd) -> int:
+    """Width or height of an image; 0 if it is not stated."""
+    value = one.get(key)
+    number = number_in(value)
+    if value is not None and (isinstance(value, bool) or number is None or number < 0 or number != int(number)):
+        odd.add(key, value, name)
+        return 0
+    return int(number or 0)
 
 
-def _annotation(one: Any, name: str, where: str) -> tuple[int, int, Box]:
-    image_id, category = (
-        whole(field_of(one, k, name, where), f"the {k} of {name}", where) for k in ("image_id", "category_id")
-    )
-    edges = box_of(field_of(one, "bbox", name, where), name, where)
-    crowd, area = one.get("iscrowd", 0), one.get("area")
-    if crowd not in (0, 1):
-        raise UserError(f"the iscrowd of {name} is {crowd!r}", where, "0 or 1 was expected")
-    if area is not None and not _is_number(area, HUGE**2):
-        raise UserError(f"the area of {name} is {area!r}", where, "a number was expected")
-    return image_id, category, Box("", *edges, bool(crowd), bool(crowd), None if area is None else float(area))
+def _used(
+    names: Sequence[tuple[str, str]], used: Mapping[str, object], path: Path, where: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Id to name of the categories with objects, and of the others, both in the order of the ids."""
+    found: dict[bool, dict[str, str]] = {True: {}, False: {}}
+    for id_, name in sorted(names, key=lambda pair: id_order(pair[0])):
+        if found[id_ in used].setdefault(id_, name) != name and id_ in used:
+            raise UserError(f"{path} has the category id {id_} twice, for {found[True][id_]!r} and {name!r}", where,
+                            "give every category an id of its own")  # fmt: skip
+    _must_differ(list(found[True].values()), "category name {!r}", path, where)
+    return found[True], found[False]
 
 
-def _must_differ(values: Sequence[object], what: str, path: Path, where: str) -> None:
-    seen: set[object] = set()
+def _must_differ(values: Iterable[str], what: str, path: Path, where: str) -> None:
+    seen: set[str] = set()
     for value in values:
         if value in seen:
-            raise UserError(f"{path} has the {what} {value!r} twice", where, "make each of them unique")
+            raise UserError(f"{path} has the {what.format(value)} twice", where, "make each of them unique")
         seen.add(value)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from transferlab.errors import UserError
-from transferlab.runners.score_found import kit_files, read_found, sets_of
-from transferlab.runners.score_truth import read_truth
+from transferlab.runners.score_found import read_json
+from transferlab.runners.score_kit import kit_files, kit_of, read_kit
+from transferlab.runners.score_truth import classes_of, lists_of, read_truth
 from transferlab.transfer.detect.metrics import average_precision, coco_metrics, mean_of
 
 Metric = Literal["voc07", "voc10", "coco"]
@@ -37,7 +38,7 @@ def score(truth: Path, detections: Path, metric: Metric, iou: float = 0.5) -> Sc
     class only. A class without objects that count has no value and is left out of the mean.
 
     Args:
-        truth: a VOC folder or COCO's JSON. detections: see ``score_found``.
+        truth: a VOC folder or COCO's JSON. detections: see ``score_found`` and ``score_kit``.
         iou: minimum overlap of a hit, above 0 and up to 1; COCO's metric has its own thresholds.
 
     Raises:
@@ -48,10 +49,18 @@ def score(truth: Path, detections: Path, metric: Metric, iou: float = 0.5) -> Sc
     if metric == "coco" and iou != 0.5:
         raise UserError("COCO's metric has its own thresholds, 0.5 to 0.95", f"--iou {iou:g}", "leave it out")
     files = kit_files(detections)
-    known = read_truth(truth, [*sets_of(files), "test"])
-    found = read_found(detections, files, known)
+    if not files:
+        known = read_truth(truth)
+        found = read_json(detections, known)
+    elif truth.is_dir():
+        kit = kit_of(detections, files, lambda: classes_of(truth), lists_of(truth))
+        known = read_truth(truth, kit.set)
+        found = read_kit(detections, kit, known)
+    else:
+        known = read_truth(truth)
+        found = read_kit(detections, kit_of(detections, files, lambda: known.classes, ()), known)
     classes = found.classes if found.alone else (*known.classes, *sorted(set(found.classes) - set(known.classes)))
-    remarks: list[str] = []
+    remarks = [*known.notes, *found.notes]
     if files and not found.alone and (silent := sorted(set(known.classes) - set(found.classes))):
         remarks.append(f"no detections for {', '.join(silent)}: there is no file of that class")
     objects, detected = known.truth(classes), found.found(classes)

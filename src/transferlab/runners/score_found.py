@@ -1,247 +1,183 @@
-"""Reads a detector's output: COCO's results in JSON, or the text files of PASCAL VOC's development kit."""
+"""Reads a detector's output in COCO's format: a list of results, or a dictionary that says itself what its ids mean."""
 
 from __future__ import annotations
 
 import math
-import re
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from transferlab.errors import UserError
-from transferlab.images.coco_json import box_of, field_of, read_json, whole
-from transferlab.runners.score_truth import GroundTruth, stem
+from transferlab.images.coco_json import box_of, edges, field_of, id_and_name, ident, must_be_pixels, shown, surplus
+from transferlab.images.json_lists import Lists
+from transferlab.runners.score_truth import ByName, GroundTruth, expected, some
 from transferlab.transfer.detect.metrics import Found
 
-KIT = re.compile(r"comp._det_([^_]+)_(.+)\.txt")  # the set of images and the class
 
-
-@dataclass(frozen=True)
-class Detection:
-    """A detection: position of its image, class name, score, edges in pixels."""
-
-    image: int
-    label: str
-    score: float
-    box: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Detections:
-    """A detector's output, in the order of its files.
+    """A detector's output, in the order of its files, as plain numbers to save memory.
 
     Args:
         classes: names of all classes in the output, also those without detections.
         alone: the output is one file of one class, which cannot be scored for others.
+        notes: what was passed over, or counts otherwise than the ground truth says.
+        images, labels: of each detection, the position of its image, and that of its class in ``classes``.
+        numbers: five for each detection: its score and edges in pixels.
     """
 
-    all: Sequence[Detection]
-    classes: tuple[str, ...]
+    classes: list[str]
     alone: bool = False
+    notes: list[str] = field(default_factory=list[str])
+    images: array[int] = field(default_factory=lambda: array("i"))
+    labels: array[int] = field(default_factory=lambda: array("i"))
+    numbers: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, image: int, label: int, score: float, box: Sequence[float]) -> None:
+        self.images.append(image)
+        self.labels.append(label)
+        self.numbers.extend((score, *box))
 
     def found(self, classes: Sequence[str]) -> Found:
         """The detections of these classes, labelled by position in ``classes``."""
         index = {name: c for c, name in enumerate(classes)}
-        chosen = [one for one in self.all if one.label in index]
-        return Found(
-            np.array([one.image for one in chosen], np.int32), np.array([index[one.label] for one in chosen], np.int32),
-            np.array([one.score for one in chosen], np.float64),
-            np.array([one.box for one in chosen], np.float64).reshape(-1, 4),
-        )  # fmt: skip
+        labels = np.array([index.get(name, -1) for name in self.classes] or [-1], np.int32)[
+            np.array(self.labels, np.int32)
+        ]
+        kept = labels >= 0
+        numbers = np.array(self.numbers).reshape(-1, 5)[kept]
+        return Found(np.array(self.images, np.int32)[kept], labels[kept], numbers[:, 0].copy(), numbers[:, 1:].copy())
 
 
-def kit_files(path: Path) -> list[Path]:
-    """The kit's text files at a path: the file itself or those in the folder; empty for JSON.
+def read_json(path: Path, known: GroundTruth) -> Detections:
+    """Read a list of {image_id, category_id, bbox, score}, or a dictionary with such a list as ``annotations``.
 
-    Raises:
-        UserError: no such path; a folder without such files, or with several of one class.
-    """
-    where = f"--detections {path}"
-    if path.is_file():
-        if KIT.fullmatch(path.name):
-            return [path]
-        if path.suffix.lower() == ".txt":
-            raise UserError(f"{path.name} does not say its set and class", where,
-                            "name it as the development kit does: comp4_det_test_car.txt")  # fmt: skip
-        return []
-    if not path.is_dir():
-        raise UserError("there is no such file or folder", where, "check the path")
-    files = sorted(file for file in path.iterdir() if file.is_file() and KIT.fullmatch(file.name))
-    if not files:
-        raise UserError("there are no files comp?_det_<set>_<class>.txt here", where,
-                        "give the folder of the kit's results, or a JSON file of COCO's results")  # fmt: skip
-    of_class: dict[str, Path] = {}
-    for file in files:
-        label = _set_and_class(file)[1]
-        if label in of_class:
-            raise UserError(f"{of_class[label].name} and {file.name} are of one class", where,
-                            "keep one competition and one set of images in the folder")  # fmt: skip
-        of_class[label] = file
-    return files
-
-
-def sets_of(files: Sequence[Path]) -> list[str]:
-    """The sets of images that the kit's files name."""
-    return list(dict.fromkeys(_set_and_class(file)[0] for file in files))
-
-
-def read_found(path: Path, files: Sequence[Path], known: GroundTruth) -> Detections:
-    """Read detections.
-
-    Args:
-        files: from ``kit_files``.
+    Where the dictionary has ``images`` or ``categories``, its ids are those, matched with the ground truth by their names.
 
     Raises:
-        UserError: a damaged file, or an image or class that the ground truth does not have.
+        UserError: a damaged file, an image or class that the ground truth does not have, an id with two meanings, boxes
+            relative to the size of their images.
     """
-    if not files:
-        return _from_json(path, known)
     where = f"--detections {path}"
-    place = _by_name(known, where)
-    found = [one for file in files for one in _lines(file, known, place, where)]
-    return Detections(found, tuple(_set_and_class(file)[1] for file in files), alone=path.is_file())
-
-
-def _set_and_class(file: Path) -> tuple[str, str]:
-    name = KIT.fullmatch(file.name)
-    assert name, "one of kit_files"
-    return name[1], name[2]
-
-
-def _lines(file: Path, known: GroundTruth, place: Callable[[str, str], int], where: str) -> list[Detection]:
-    """Read lines of image, score, xmin, ymin, xmax, ymax; pixels count from 1, and the box includes its last row and column."""
-    label = _set_and_class(file)[1]
-    if known.categories and label not in known.classes:
-        raise UserError(f"{file} is of the class {label!r}", where, f"{known.path} has {_some(known.classes)}")
-    try:
-        lines = file.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read: {error}", where, "a text in UTF-8 was expected") from error
-    found: list[Detection] = []
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words:
-            continue
-        item = f"line {number} of {file}"
-        try:
-            score, left, top, right, bottom = map(float, words[1:])
-        except ValueError:
-            score, left, top, right, bottom = (math.nan,) * 5
-        if not all(map(math.isfinite, (score, left, top, right, bottom))):
-            raise UserError(f"{item} is {line.strip()!r}", where, "image, score, xmin, ymin, xmax, ymax were expected")
-        found.append(Detection(place(words[0], item), label, score, (left - 1, top - 1, right, bottom)))
-    return found
-
-
-def _by_name(known: GroundTruth, where: str) -> Callable[[str, str], int]:
-    """A function from an image's name in a detector's output to its position."""
-    by_name: dict[str, list[int]] = defaultdict(list)
-    for i, name in enumerate(known.images):
-        by_name[name].append(i)
-
-    def place(name: str, item: str) -> int:
-        same = by_name.get(name) or by_name.get(stem(name), [])
-        if not same and name.isascii() and name.isdigit() and int(name) in known.ids:
-            same = [known.ids[int(name)]]
-        if len(same) != 1:
-            has = f"of which the ground truth has {len(same)}" if same else "which the ground truth does not have"
-            raise UserError(f"{item} is of image {name!r}, {has}", where, _expected(known))
-        return same[0]
-
-    return place
-
-
-def _expected(known: GroundTruth) -> str:
-    first = f", the first is {known.images[0]!r}" if known.images else ""
-    return f"{known.path} has {len(known.images):,} images{first}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _from_json(path: Path, known: GroundTruth) -> Detections:
-    """Read a list of {image_id, category_id, bbox, score}, or a dictionary with such a list as ``annotations``."""
-    where = f"--detections {path}"
-    held = read_json(path, where)
-    results: Any = cast("dict[str, Any]", held).get("annotations") if isinstance(held, dict) else held
-    if not isinstance(results, list):
+    lists, images, categories = _own(path, where)
+    key = "" if "" in lists.counts else "annotations"
+    if key not in lists.counts:
         raise UserError(f"{path} is neither a list of results nor has it a list 'annotations'", where,
                         "COCO's results are a list of {image_id, category_id, bbox, score}")  # fmt: skip
-    image_names = _names(held, "images", "file_name", path, where)
-    class_names = _names(held, "categories", "name", path, where)
-    place, label = _place(known, image_names, where), _label(known, class_names, path, where)
-    found: list[Detection] = []
-    for number, one in enumerate(cast("list[Any]", results)):
+    notes = surplus(lists, ("", "annotations", "images", "categories"))
+    place, label = _place(known, images, where, notes), _label(known, categories, path, where)
+    index: dict[str, int] = {}
+    found = Detections([], notes=[*notes, *_renamed(known, categories)])
+    largest, least = -math.inf, math.inf
+    for name, number, one in Lists(path, where).entries():
+        if name != key:
+            continue
         item = f"result {number} of {path}"
         score = field_of(one, "score", item, where)
-        if isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) < math.inf:
-            raise UserError(f"the score of {item} is {score!r}", where, "a number was expected")
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) < 1e300:
+            raise UserError(f"the score of {item} is {shown(score)}", where, "a number was expected")
         box = box_of(field_of(one, "bbox", item, where), item, where)
+        largest, least = max(largest, *box), min(least, *box)
         image = place(field_of(one, "image_id", item, where), item)
-        found.append(Detection(image, label(field_of(one, "category_id", item, where), item), float(score), box))
-    return Detections(found, tuple(sorted({one.label for one in found})))
-
-
-def _names(held: Any, key: str, name: str, path: Path, where: str) -> dict[int, str]:
-    """Names of ids that a results dictionary defines itself; empty if it defines none."""
-    listed = cast("dict[str, Any]", held).get(key) if isinstance(held, dict) else None
-    if not isinstance(listed, list):
-        return {}
-    found: dict[int, str] = {}
-    for number, one in enumerate(cast("list[Any]", listed)):
-        item = f"number {number} of {key} in {path}"
-        id_ = whole(field_of(one, "id", item, where), f"the id of {item}", where)
-        found[id_] = str(field_of(one, name, item, where))
+        of_class = label(field_of(one, "category_id", item, where), item)
+        found.add(image, index.setdefault(of_class, len(index)), float(score), edges(box))
+    must_be_pixels((largest, least), path, where)
+    found.classes.extend(index)
     return found
 
 
-def _place(known: GroundTruth, names: Mapping[int, str], where: str) -> Callable[[Any, str], int]:
-    """A function from an image_id (COCO's number or a name; for VOC also the name as a number) to a position."""
-    by_name = _by_name(known, where)
+def _own(path: Path, where: str) -> tuple[Lists, dict[str, str], dict[str, str]]:
+    """The lists of a file of results, and id to name of the images and categories that it defines itself."""
+    lists = Lists(path, where)
+    own: dict[str, dict[str, str]] = {"images": {}, "categories": {}}
+    for key, number, one in lists.entries():
+        if key == "":
+            break
+        if key in own:
+            item = f"number {number} of {key} in {path}"
+            id_, name = id_and_name(one, "file_name" if key == "images" else "name", item, where)
+            if own[key].setdefault(id_, name.strip()) != name.strip():
+                raise UserError(f"{path} has the id {id_} twice in {key}, for {own[key][id_]!r} and {name!r}", where,
+                                "give each an id of its own")  # fmt: skip
+    return lists, own["images"], own["categories"]
+
+
+def _place(known: GroundTruth, own: Mapping[str, str], where: str, notes: list[str]) -> Callable[[Any, str], int]:
+    """A function from an image_id to a position: an id of the output's own list, else of the ground truth, or a name."""
+    by_name = ByName(known, where)
     as_number: dict[int, list[int]] = defaultdict(list)
     for i, name in enumerate(known.images):
         digits = name.replace("_", "")
-        if not known.ids and digits.isascii() and digits.isdigit():
+        if not known.ids and digits.isascii() and digits.isdigit() and len(digits) < 30:
             as_number[int(digits)].append(i)
+    own_places = {id_: by_name.find(name) for id_, name in own.items()}
+    others = sum(len(found) != 1 for found in own_places.values())
+    if others:
+        notes.append(f"{others:,} images of the output's own list are not in the ground truth, or not once")
+    if n := sum(len(f) == 1 and known.ids.get(id_, f[0]) != f[0] for id_, f in own_places.items()):
+        notes.append(f"the output's own list of images counts: {n:,} of its ids are other images in the ground truth")
 
-    def place(id_: Any, item: str) -> int:
-        if isinstance(id_, str):
+    def place(value: Any, item: str) -> int:
+        id_ = ident(value, f"the image_id of {item}", where)
+        if own:
+            if id_ in own:
+                return by_name(own[id_], item)
+            raise UserError(f"{item} is of image {id_}, which its own list 'images' does not have", where,
+                            "add it there, or leave the list out")  # fmt: skip
+        named = by_name.find(id_) if isinstance(value, str) else []
+        if id_ in known.ids and named and named != [known.ids[id_]]:
+            raise UserError(f"{item} is of image {id_!r}, which is the id of {known.files[known.ids[id_]]} and the name of "
+                            f"{known.files[named[0]]}", where, "write ids as numbers, or add a list 'images'")  # fmt: skip
+        if id_ in known.ids:
+            return known.ids[id_]
+        is_number = id_.isascii() and id_.isdigit() and len(id_) < 30
+        same = as_number.get(int(id_), []) if is_number and not named else []
+        if len(same) == 1:
+            return same[0]
+        if isinstance(value, str):
             return by_name(id_, item)
-        number = whole(id_, f"the image_id of {item}", where)
-        if number in known.ids:
-            return known.ids[number]
-        if not known.ids and number in names:
-            return by_name(names[number], item)
-        if len(as_number.get(number, ())) == 1:
-            return as_number[number][0]
-        raise UserError(f"{item} is of image {number}, which the ground truth does not have", where, _expected(known))
+        raise UserError(f"{item} is of image {id_}, which the ground truth does not have", where, expected(known))
 
     return place
 
 
-def _label(known: GroundTruth, names: Mapping[int, str], path: Path, where: str) -> Callable[[Any, str], str]:
-    """A function from a category_id (COCO's number or a name) to a class; for VOC the results must define numbers."""
-    for id_, name in names.items():
-        if known.categories and known.categories.get(id_, name) != name:
-            raise UserError(f"{path} calls category {id_} {name!r}", where,
-                            f"in {known.path} it is {known.categories[id_]!r}: use the same categories")  # fmt: skip
+def _renamed(known: GroundTruth, own: Mapping[str, str]) -> list[str]:
+    """A note on ids that are other categories in the ground truth."""
+    odd = [id_ for id_, name in own.items() if known.categories.get(id_, name) != name]
+    return [
+        f"the output's own list of categories counts: {id_} is {own[id_]!r} there, and {known.categories[id_]!r} in the ground truth"
+        for id_ in odd[:1]
+    ]
 
-    def label(id_: Any, item: str) -> str:
-        if isinstance(id_, str) and (not known.categories or id_ in known.classes):
-            return id_
-        if isinstance(id_, str):
-            raise UserError(f"the category_id of {item} is {id_!r}", where, f"{known.path} has {_some(known.classes)}")
-        number = whole(id_, f"the category_id of {item}", where)
-        found = (known.categories or names).get(number)
-        if found is None:
-            has = f"{known.path} has {_some([f'{i} {name}' for i, name in known.categories.items()])}"
-            raise UserError(f"{item} is of category {number}, which has no name", where, has if known.categories else
-                            "with annotations of VOC, write class names as category_id, or add a list 'categories'")  # fmt: skip
-        return found
+
+def _label(known: GroundTruth, own: Mapping[str, str], path: Path, where: str) -> Callable[[Any, str], str]:
+    """A function from a category_id to a class: an id of the output's own list, else of the ground truth, or a name."""
+
+    def label(value: Any, item: str) -> str:
+        id_ = ident(value, f"the category_id of {item}", where)
+        by_id = (own or known.categories).get(id_)
+        # Annotations of VOC have no numbers, so any text is a class there.
+        by_name = id_ if isinstance(value, str) and (id_ in known.classes or not (known.categories or by_id)) else None
+        if by_id and by_name and by_id != by_name:
+            raise UserError(f"{item} is of category {id_!r}, which is the id of {by_id!r} and the name of another", where,
+                            "write ids as numbers")  # fmt: skip
+        found = by_id or by_name
+        if found and (not known.categories or found in known.classes):
+            return found
+        has = f"{known.path} has {some([f'{i} {name}' for i, name in known.categories.items()])}"
+        if found:
+            raise UserError(f"{item} is of category {id_}, which is {found!r} in {path.name}", where, has)
+        if isinstance(value, str):
+            raise UserError(f"the category_id of {item} is {value!r}", where, f"{known.path} has {some(known.classes)}")
+        remedy = "with annotations of VOC, write class names as category_id, or add a list 'categories'"
+        if own:
+            raise UserError(f"{item} is of category {id_}, which its own list 'categories' does not have", where,
+                            "add it there, or leave the list out")  # fmt: skip
+        raise UserError(f"{item} is of category {id_}, which has no name", where, has if known.categories else remedy)
 
     return label

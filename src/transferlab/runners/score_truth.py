@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,11 +10,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from transferlab.errors import UserError
-from transferlab.images.coco_json import read_set
+from transferlab.images import voc_xml
+from transferlab.images.bounded import read_lines, read_whole
+from transferlab.images.coco_json import id_order, must_be_pixels, read_set, shown
 from transferlab.images.source import Box
 from transferlab.images.sources.voc_boxes import box_of
-from transferlab.images.voc_xml import VocObject, parse
+from transferlab.images.voc_xml import VocObject
 from transferlab.transfer.detect.metrics import Truth
+
+MAX_LIST_BYTES = 1 << 28  # of a list of images
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,17 +28,21 @@ class GroundTruth:
     Args:
         path: as given by the user, for messages.
         images: names without folder and suffix, in the order of ``boxes``.
+        files: the same as they are written, with folder and suffix where there are any.
         ids: from COCO's image ids to positions; empty for VOC.
         categories: from COCO's category ids to class names; empty for VOC.
         classes: class names; for VOC those with objects.
+        notes: what was passed over.
     """
 
     path: str
     images: tuple[str, ...]
-    ids: Mapping[int, int]
-    categories: Mapping[int, str]
+    files: tuple[str, ...]
+    ids: Mapping[str, int]
+    categories: Mapping[str, str]
     classes: tuple[str, ...]
     boxes: Sequence[Sequence[Box]]
+    notes: tuple[str, ...] = ()
 
     def truth(self, classes: Sequence[str]) -> Truth:
         """The objects of these classes, labelled by position in ``classes``."""
@@ -49,61 +58,117 @@ class GroundTruth:
         )  # fmt: skip
 
 
-def read_truth(path: Path, sets: Sequence[str]) -> GroundTruth:
+def read_truth(path: Path, set_: str = "") -> GroundTruth:
     """Read a VOC folder or a COCO JSON.
 
     Args:
-        sets: names of lists in ``ImageSets/Main``; the first that exists defines which images count. If none exists, all
-            annotated images count.
+        set_: a list in ``ImageSets/Main`` that says which images count; if it does not exist, ``test``; if that does not,
+            all annotated images count.
 
     Raises:
-        UserError: neither a VOC folder nor COCO's JSON, a missing or damaged file, a box with swapped corners.
+        UserError: neither a VOC folder nor COCO's JSON, a missing or damaged file, a box with swapped corners, boxes
+            relative to the size of their images.
     """
     if path.is_dir():
-        return _of_voc(path, sets)
-    if not path.is_file():
+        return _of_voc(path, set_)
+    if not path.exists():
         raise UserError("there is no such file or folder", f"--ground-truth {path}", "check the path")
     return _of_coco(path)
 
 
+def lists_of(root: Path) -> frozenset[str]:
+    """The names of the lists in ``ImageSets/Main`` of a VOC folder."""
+    return frozenset(file.stem for file in (root / "ImageSets" / "Main").glob("*.txt"))
+
+
+def classes_of(root: Path) -> frozenset[str]:
+    """The classes of all annotations of a VOC folder; raises UserError if one cannot be read."""
+    where = f"--ground-truth {root}"
+    files = sorted((root / "Annotations").glob("*.xml"))
+    return frozenset(box.label for file in files for box in _of_file(file, None, where))
+
+
 def stem(name: str) -> str:
     """A file's name without folders and suffix."""
-    return PurePosixPath(name).stem
+    return PurePosixPath(name.replace("\\", "/")).stem
 
 
-def _of_voc(root: Path, sets: Sequence[str]) -> GroundTruth:
+class ByName:
+    """Finds images by the names that a detector writes: as the ground truth has them, or without folder and suffix."""
+
+    def __init__(self, known: GroundTruth, where: str) -> None:
+        self._known, self._where = known, where
+        self._files, self._stems = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+        for i, (file, name) in enumerate(zip(known.files, known.images, strict=True)):
+            self._files[file].append(i)
+            self._stems[name].append(i)
+
+    def find(self, name: str) -> list[int]:
+        """The positions of all images with this name."""
+        return self._files.get(name) or self._stems.get(name) or self._stems.get(stem(name)) or []
+
+    def __call__(self, name: str, item: str) -> int:
+        """The position of what ``item`` in an output calls ``name``; raises UserError unless there is one."""
+        same, ids = self.find(name), self._known.ids
+        if not same and name.isascii() and name.isdigit():
+            number = name.lstrip("0") or "0"
+            same = [ids[number]] if number in ids else []
+        if len(same) != 1:
+            has = f"of which the ground truth has {len(same)}" if same else "which the ground truth does not have"
+            raise UserError(f"{item} is of image {shown(name)}, {has}", self._where, expected(self._known))
+        return same[0]
+
+
+def expected(known: GroundTruth) -> str:
+    """What the ground truth has, for a remedy."""
+    first = f", the first is {known.images[0]!r}" if known.images else ""
+    return f"{known.path} has {len(known.images):,} images{first}"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of many names."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _of_voc(root: Path, set_: str) -> GroundTruth:
     where = f"--ground-truth {root}"
     folder = root / "Annotations"
     if not folder.is_dir():
         raise UserError("the folder has no Annotations", where, "name one with Annotations/*.xml, or COCO's JSON")
-    lists = [root / "ImageSets" / "Main" / f"{name}.txt" for name in sets]
-    listed = next((file for file in lists if file.is_file()), None)
-    names = _listed(listed, where) if listed else sorted(file.stem for file in folder.glob("*.xml"))
+    there = lists_of(root)
+    listed = next((root / "ImageSets" / "Main" / f"{name}.txt" for name in (set_, "test") if name in there), None)
+    annotated = sorted(file.stem for file in folder.glob("*.xml"))
+    names = _listed(listed, where) if listed else annotated
     if not names:
         raise UserError(f"{listed or folder} names no images", where, "copy the whole data set")
     boxes = [_of_file(folder / f"{name}.xml", listed, where) for name in names]
+    sides = [value for of_image in boxes for box in of_image for value in box[1:5]]
+    if sides:
+        must_be_pixels((max(sides), min(sides) + 1), folder, where)  # they count from 1, and so does x0 + 1
     classes = tuple(sorted({box.label for of_image in boxes for box in of_image}))
-    return GroundTruth(str(root), tuple(names), {}, {}, classes, boxes)
+    notes: list[str] = []
+    if there and set_ and set_ not in there:
+        notes.append(f"ImageSets/Main has no list {set_}: {'test' if listed else 'every annotated image'} counts")
+    if listed and (others := len(set(annotated) - set(names))):
+        notes.append(f"{others:,} annotated images are not in {listed.name} and do not count")
+    return GroundTruth(str(root), tuple(names), tuple(names), {}, {}, classes, boxes, tuple(notes))
 
 
 def _listed(file: Path, where: str) -> list[str]:
-    try:
-        names = [line.split()[0] for line in file.read_bytes().decode("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read: {error}", where, "expected image names in UTF-8") from error
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise UserError(f"{file} names {twice} twice", where, "name every image once")
+    names = [line.split()[0] for line in read_lines(file, MAX_LIST_BYTES, where) if line.strip()]
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UserError(f"{file} names {name} twice", where, "name every image once")
+        seen.add(name)
     return names
 
 
 def _of_file(file: Path, listed: Path | None, where: str) -> list[Box]:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        item = f", which {listed} names" if listed else ""
-        raise UserError(f"{file}{item} cannot be read: {error.strerror}", where, "copy the whole data set") from error
-    objects = parse(data, str(file), where).objects
+    if listed and not file.exists():
+        raise UserError(f"{file}, which {listed} names cannot be read: No such file", where, "copy the whole data set")
+    data = read_whole(file, voc_xml.MAX_BYTES, where)
+    objects = voc_xml.parse(data, str(file), where).objects
     return [_checked(one, f"object {number} of {file}", where) for number, one in enumerate(objects, 1)]
 
 
@@ -131,5 +196,10 @@ def _of_coco(file: Path) -> GroundTruth:
         for box in of_image:
             _must_be_in_order(box, f"an object ({box.label}) of {image.file_name}", where)
     ids = {image.id: i for i, image in enumerate(held.images)}
-    names = tuple(stem(image.file_name) for image in held.images)
-    return GroundTruth(str(file), names, ids, held.categories, tuple(held.categories.values()), boxes)
+    files = tuple(image.file_name for image in held.images)
+    # An unused category counts where its name is not that of another, so that a detector may have found it.
+    named = {name: id_ for id_, name in (*held.unused.items(), *held.categories.items())}
+    listed = {**held.unused, **held.categories}
+    categories = {id_: listed[id_] for id_ in sorted(named.values(), key=id_order)}
+    return GroundTruth(str(file), tuple(map(stem, files)), files, ids, categories, tuple(categories.values()), boxes,
+                       held.notes)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,16 @@ FLAWS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "swapped corners": (changed("annotations", 2, bbox=[5, 2, -4, 4]), r"1.png: box with swapped corners \(cat, edges 5 2 1 6\)"),
     "outside": (changed("annotations", 2, bbox=[16, 2, 4, 4]), r"1.png: box outside of its image \(cat, edges 16 2 20 6 in 16x12\)"),
     "another size": (changed("images", 1, width=12, height=16), r"1.png: not of the size in its annotation"),
+    "a box of three": (changed("annotations", 2, bbox=[1, 2, 3]),
+                       r"1.png: object without a usable box \(the bbox of annotation 3 of .*json is \[1, 2, 3\]"),
+    "a box of texts": (changed("annotations", 2, bbox=["1", 2, 3, 4]), "1.png: object without a usable box .the bbox of annotation 3"),
+    "an infinite box": (changed("annotations", 2, bbox=[1, 2, float("inf"), 4]), "1.png: object without a usable box"),
+    "a huge number": (changed("annotations", 2, bbox=[1, 2, 10**400, 4]), "1.png: object without a usable box"),
+    "no box": (lambda held: held["annotations"][2].pop("bbox"), "1.png: object without a usable box .annotation 3 of .*json has no bbox"),
+    "an empty box": (changed("annotations", 2, bbox=[]), "1.png: object without a usable box"),
+    "a class that is null": (changed("annotations", 2, category_id=None),
+                             "1.png: object without a usable class .the category_id of annotation 3 of .*json is None"),
+    "no class": (lambda held: held["annotations"][2].pop("category_id"), "1.png: object without a usable class"),
     "a missing image": (changed("images", 1, file_name="99.png"), r"99.png: missing \(the annotations name it\)"),
 }  # fmt: skip
 
@@ -138,19 +149,165 @@ def test_what_cannot_be_used_is_named_or_counted(name: str, folders: Path, tmp_p
     assert len(pack.images) == (12 if "box" in message or "object" in message else 11)
 
 
+ODD: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "a crowd that is null": (changed("annotations", 2, iscrowd=None), ""),
+    "a crowd that is false": (changed("annotations", 2, iscrowd=False), ""),
+    "a crowd as text": (changed("annotations", 2, iscrowd="0"), ""),
+    "a crowd in words": (changed("annotations", 2, iscrowd="yes"), r"the iscrowd of 1 entries is not .*'yes' of annotation 3"),
+    "no crowd": (lambda held: held["annotations"][2].pop("iscrowd"), ""),
+    "an area that is null": (changed("annotations", 2, area=None), ""),
+    "an area as text": (changed("annotations", 2, area="big"), "the area of 1 entries is not .*'big' of annotation 3"),
+    "an area below 0": (changed("annotations", 2, area=-3), "the area of 1 entries"),
+    "no area": (lambda held: held["annotations"][2].pop("area"), ""),
+    "a width that is null": (changed("images", 1, width=None), ""),
+    "a height as text": (changed("images", 1, height="12"), ""),
+    "a width in words": (changed("images", 1, width="wide"), "the width of 1 entries is not .*'wide' of image 1"),
+    "half a pixel": (changed("images", 1, width=15.5), "the width of 1 entries"),
+    "a list as height": (changed("images", 1, height=[12]), "the height of 1 entries"),
+    "more fields": (changed("annotations", 2, attributes={"occluded": None}, keypoints=[1] * 51, score="?"), ""),
+    "more lists": (lambda held: held.update(info=None, licenses=[], tracks=[{}], version=3), "besides is not used: tracks, version"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_fields_that_are_optional_never_refuse_an_image(name: str, folders: Path, tmp_path: Path) -> None:
+    change, note = ODD[name]
+    pack = packed(f"coco:{written(folders, change)}", tmp_path / "pack")
+    assert len(pack.images) == 12 and pack.boxes is not None and "skipped" not in pack.notes
+    assert not pack.boxes.crowd[2] and pack.boxes.areas[2] in (20.5, 5.5 * 6)
+    told = [remark for remark in remarks(pack) if "entries" in remark or "besides" in remark]
+    assert len(told) == bool(note) and re.search(note, "".join(told))
+
+
+@pytest.mark.parametrize("crowd", [1, True, "1", 1.0])
+def test_a_crowd_is_one_however_it_is_written(crowd: object, folders: Path, opened: Open) -> None:
+    items = list(opened("coco", written(folders, changed("annotations", 2, iscrowd=crowd))).items())
+    assert items[1].objects is not None and items[1].objects.boxes[0].crowd and items[1].objects.boxes[0].ignored
+
+
+def test_ids_may_be_numbers_or_texts_and_7_is_the_same_as_its_text(folders: Path, opened: Open) -> None:
+    plain = opened("coco", written(folders, lambda _: None))
+
+    def as_texts(held: dict[str, Any]) -> None:
+        for one in held["annotations"]:
+            one.update(image_id=str(one["image_id"]), category_id=float(one["category_id"]))
+
+    def as_words(held: dict[str, Any]) -> None:
+        for one in held["images"]:
+            one["id"] = f"image-{one['id']}"
+        for one in held["categories"]:
+            one["id"] = f"k{one['id']}"
+        for one in held["annotations"]:
+            one.update(image_id=f"image-{one['image_id']}", category_id=f"k{one['category_id']}")
+
+    for change in (as_texts, as_words):
+        other = opened("coco", written(folders, change))
+        assert [i.objects for i in other.items()] == [i.objects for i in plain.items()]
+    assert tuple(opened("coco", written(folders, as_texts)).classes) == ("cat", "dog")
+
+
+def relative(held: dict[str, Any]) -> None:
+    for one in held["annotations"]:
+        x, y, width, height = one["bbox"]
+        one["bbox"] = [x / 16, y / 12, width / 16, height / 12]
+
+
+def test_boxes_relative_to_the_size_of_their_images_are_refused(folders: Path) -> None:
+    with pytest.raises(UserError, match=r"all boxes of .*json are between 0 and 1.*in pixels"):
+        FORMAT.open(str(written(folders, relative)), {})
+
+
+def test_categories_without_objects_may_have_any_name(folders: Path, opened: Open) -> None:
+    def add(held: dict[str, Any]) -> None:
+        held["categories"] += [{"id": 0, "name": "dog"}, {"id": 8, "name": "emu"}, {"id": 9, "name": "cat"}]
+
+    source = opened("coco", written(folders, add))
+    assert tuple(source.classes) == ("cat", "dog")
+    assert any("the category 0 has no objects, and another has its name 'dog'" in note for note in source.notes)
+    assert any("1 categories without objects are left out, for example 'emu'" in note for note in source.notes)
+
+    def repeat(held: dict[str, Any]) -> None:
+        held["categories"].append({"id": 3, "name": "wolf"})
+
+    with pytest.raises(UserError, match="category id 3 twice, for 'cat' and 'wolf'"):
+        FORMAT.open(str(written(folders, repeat)), {})
+
+
+def renumbered(change: Mapping[int, int], names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The annotations of val with other numbers and names of categories."""
+    held = told(6, 50)
+    for one in held["annotations"]:
+        one["category_id"] = change.get(one["category_id"], one["category_id"])
+    for one in held["categories"]:
+        one.update(id=change.get(one["id"], one["id"]), name=(names or {}).get(one["name"], one["name"]))
+    return held
+
+
+def test_categories_of_two_files_are_the_same_by_name(folders: Path, opened: Open) -> None:
+    before = [item.objects for item in opened("coco", folders).items()]
+    val = folders / "annotations" / "instances_val2017.json"
+    for change in ({3: 90, 90: 3}, {3: 1, 90: 2}):
+        val.write_text(json.dumps(renumbered(change)))
+        source = opened("coco", folders)
+        assert [item.objects for item in source.items()] == before and tuple(source.classes) == ("cat", "dog")
+        assert any("number 2 categories differently, for example 'cat' as 3 and" in note for note in source.notes)
+    only = told(6, 50)
+    only["categories"] = [one for one in only["categories"] if one["id"] != 7]
+    val.write_text(json.dumps(only))
+    assert not any("differently" in note for note in opened("coco", folders).notes)
+
+
+def test_an_id_with_two_names_in_two_files_is_refused_with_both(folders: Path, opened: Open) -> None:
+    val = folders / "annotations" / "instances_val2017.json"
+    val.write_text(json.dumps(renumbered({}, {"dog": "wolf"})))
+    with pytest.raises(UserError, match="different categories: 90 is 'dog' in one and 'wolf' in the other"):
+        FORMAT.open(str(folders), {})
+    val.write_text(json.dumps(renumbered({90: 91}, {"dog": "wolf"})))
+    source = opened("coco", folders)
+    assert tuple(source.classes) == ("cat", "dog", "wolf")
+    assert any(
+        "instances_val2017.json has 1 categories that instances_train2017.json does not have" in n for n in source.notes
+    )
+
+
+def test_one_class_is_a_task(folders: Path, tmp_path: Path) -> None:
+    def without_dogs(held: dict[str, Any]) -> None:
+        held["annotations"] = [one for one in held["annotations"] if one["category_id"] == 3]
+
+    pack = packed(f"coco:{written(folders, without_dogs)}", tmp_path / "pack")
+    assert pack.taxonomy.leaves == ("cat",) and pack.labels.shape == (12, 1)
+
+
+def test_images_that_no_annotation_names_are_counted(folders: Path, opened: Open, png: Png) -> None:
+    (folders / "train2017" / "more.png").write_bytes(png(99))
+    (folders / "train2017" / "notes.txt").write_text("")
+    (folders / "train2017" / ".hidden").mkdir()
+    notes = opened("coco", folders).notes
+    assert any(
+        "1 images in train2017 that no annotation file names are left out, for example more.png" in n for n in notes
+    )
+    assert any("1 files that are not images were skipped (1 .txt)" in note for note in notes)
+    assert any("1 hidden or housekeeping folders were skipped" in note for note in notes)
+
+
+def test_names_written_on_windows_are_found(folders: Path, opened: Open) -> None:
+    def change(held: dict[str, Any]) -> None:
+        for image in held["images"]:
+            image["file_name"] = f"C:\\data\\train2017\\{image['file_name']}"
+
+    assert opened("coco", written(folders, change)).n_images == 12
+
+
 ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no images": (lambda held: held.pop("images"), "has no list 'images'"),
     "no categories": (lambda held: held.update(categories={}), "has no list 'categories'"),
     "an image twice": (changed("images", 1, id=100), "has the image id 100 twice"),
     "a category twice": (changed("categories", 1, name="dog"), "has the category name 'dog' twice"),
+    "one file of two images": (changed("images", 1, file_name="0.png"), "has the file_name '0.png' twice"),
+    "an image that is null": (changed("annotations", 0, image_id=None), "the image_id of annotation 1 of .*json is None"),
+    "half a character": (changed("images", 0, file_name="\ud800.png"), "the file_name of image 0"),
+    "a long name": (changed("images", 0, file_name="x" * 5000), r"the file_name of image 0 of .*json is 'xxx.*[.][.][.] "),
     "an unknown image": (changed("annotations", 0, image_id=7), "annotation 1 of .*json is of image 7, which is not in it"),
-    "a box of three": (changed("annotations", 0, bbox=[1, 2, 3]), r"the bbox of annotation 1 of .*json is \[1, 2, 3\]"),
-    "a box of texts": (changed("annotations", 0, bbox=["1", 2, 3, 4]), "the bbox of annotation 1"),
-    "an infinite box": (changed("annotations", 0, bbox=[1, 2, float("inf"), 4]), "the bbox of annotation 1"),
-    "a huge number": (changed("annotations", 0, bbox=[1, 2, 10**400, 4]), "the bbox of annotation 1"),
-    "no box": (lambda held: held["annotations"][0].pop("bbox"), "annotation 1 of .*json has no bbox"),
-    "an odd crowd": (changed("annotations", 0, iscrowd="yes"), "the iscrowd of annotation 1"),
-    "an odd area": (changed("annotations", 0, area="big"), "the area of annotation 1"),
     "half an id": (changed("images", 0, id=1.5), "the id of image 0 of .*json is 1.5"),
     "no name": (changed("images", 0, file_name=None), "the file_name of image 0"),
     "a list of numbers": (lambda held: held.update(annotations=[1]), "annotation 0 of .*json has no image_id"),

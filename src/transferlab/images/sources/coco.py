@@ -1,9 +1,9 @@
-"""``coco:PATH``: detection with COCO's annotations: one JSON file and a folder of images, or COCO's own folders."""
+"""``coco:PATH``: detection with COCO's annotations: one JSON file and a folder of images, or folders of splits."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +11,12 @@ from typing import NamedTuple
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.boxes import classes_in
-from transferlab.images.coco_json import CocoSet, read_set
+from transferlab.images.coco_json import CocoSet, id_order, read_set
 from transferlab.images.format import Format, Request, Text, existing
 from transferlab.images.source import Item, Objects, Source, Unreadable
-from transferlab.images.sources.filetree import Tree, may_be_image
+from transferlab.images.sources.coco_layout import Part, beside, notes_on_one, parts_of
+from transferlab.images.sources.filetree import ROWS, Tree, may_be_image, not_images
 from transferlab.images.sources.folder_or_zip import tree_of
-
-SPLITS = ("train", "val", "test")
 
 
 class _Example(NamedTuple):
@@ -31,44 +30,80 @@ class _Example(NamedTuple):
 def read(request: Request) -> Source:
     """Images with boxes; crowd regions are ignored, categories are the classes in the order of their ids.
 
-    PATH is an annotation file or COCO's folder. The images of an annotation file are in the folder ``images=FOLDER``,
-    else in one named after the last word of the file's name, else in ``images``, else beside the file. Without test
-    annotations ``val`` is the test split. Images without annotations stay.
+    PATH is an annotation file or the folder of a layout in ``coco_layout``. The images of an annotation file are in the
+    folder ``images=FOLDER``, else in one named after the last word of the file's name, else in ``images``, else beside the
+    file. Without test annotations ``val`` is the test split. Images without annotations stay. Where files number their
+    categories differently, names count.
 
     Raises:
-        UserError: no annotations; as ``read_set``; files of one year with different categories.
+        UserError: no annotations; as ``read_set``; files with different categories.
     """
     where, root, options = request.where, request.path, request.options
     notes: list[str] = []
-    if root.is_dir():
-        parts = _parts(request)
-        with_test = "test" in parts or "val" not in parts
-        if not with_test:
-            notes.append("there are no test annotations, so the images of val are the test split")
+    parts: Mapping[str | None, Part]
+    if not root.is_dir():
+        folder = existing(options["images"], "coco") if "images" in options else beside(root)
+        parts = {None: Part(root, folder)}
+        notes += notes_on_one(root)
+    elif "images" in options:
+        raise UserError("images=FOLDER needs a single annotation file", where, "name the JSON file, or leave it out")
     else:
-        folder = existing(options["images"], "coco") if "images" in options else _beside(root)
-        parts, with_test = {None: (root, folder)}, True
-    sets = {split: read_set(file, where) for split, (file, _) in parts.items()}
-    classes = _classes(list(sets.values()), [file for file, _ in parts.values()], where, notes)
+        parts = {**parts_of(root, options.get("year", ""), where, notes)}
+    sets = {split: read_set(part.file, where) for split, part in parts.items()}
+    served = _served(sets, parts, notes)
+    classes = _classes([sets[split] for split in served], [parts[split].file for split in served], where, notes)
+    trees = {folder: tree_of(folder, where) for folder in {parts[split].folder for split in served}}
     examples: list[_Example] = []
-    for split, (file, folder) in parts.items():
-        served = "test" if split == "val" and not with_test else split
-        examples += _examples(sets[split], tree_of(folder, where), served, prefix=split or "", classes=classes)
-        if not any(e.file for e in examples):
+    for split, as_split in served.items():
+        file, folder = parts[split]
+        found = list(_examples(sets[split], trees[folder], as_split, prefix=split or "", classes=classes))
+        if not any(e.file for e in found):
             raise UserError(
                 f"{folder} has none of the images of {file}", where, "name their folder with ?images=FOLDER"
             )
+        examples += found
+    notes += [note for split in served for note in sets[split].notes]
+    notes += _left_out(examples, trees, [part.file for part in parts.values()])
     stamps = [[e.key, e.tree.files.get(e.file), e.split, e.objects.flaws, e.objects.boxes] for e in examples]
     return Source(
         name=root.stem if root.is_file() else root.resolve().name,
         classes=classes,
-        fingerprint=digest("coco", list(classes), stamps),
+        fingerprint=digest("coco", list(classes), [digest(stamps[i : i + ROWS]) for i in range(0, len(stamps), ROWS)]),
         items=partial(_items, examples),
         n_images=len(examples),
         multi_label=True,
         notes=tuple(notes),
         metric="AP",
     )
+
+
+def _served(
+    sets: Mapping[str | None, CocoSet], parts: Mapping[str | None, Part], notes: list[str]
+) -> dict[str | None, str | None]:
+    """Each set that is used to the split that its images become."""
+    kept = list(sets)
+    if "val" in sets and "test" in sets and not any(o.boxes or o.flaws for o in sets["test"].objects.values()):
+        kept.remove("test")
+        notes.append(f"{parts['test'].file.name} is skipped, because it has no objects")
+    if "val" not in kept or "test" in kept:
+        return {split: split for split in kept}
+    notes.append("there are no test annotations, so the images of val are the test split")
+    return {split: "test" if split == "val" else split for split in kept}
+
+
+def _left_out(examples: Sequence[_Example], trees: Mapping[Path, Tree], annotations: Sequence[Path]) -> list[str]:
+    """Notes on what the folders of images have besides the images that the annotations name."""
+    notes: list[str] = []
+    for folder, tree in trees.items():
+        used = {e.file for e in examples if e.tree is tree}
+        own = {file.relative_to(folder).as_posix() for file in annotations if file.is_relative_to(folder)}
+        others = {name: facts for name, facts in tree.files.items() if name not in used and name not in own}
+        images = [name for name in others if may_be_image(name)]
+        notes += [*tree.notes, *not_images(replace(tree, files=others))]
+        if images:
+            notes.append(f"{len(images):,} images in {folder.name} that no annotation file names are left out, for example "
+                         f"{images[0]}")  # fmt: skip
+    return list(dict.fromkeys(notes))
 
 
 def _items(examples: Sequence[_Example]) -> Iterator[Item]:
@@ -78,67 +113,65 @@ def _items(examples: Sequence[_Example]) -> Iterator[Item]:
         yield Item(key, data, present, split, ignored, objects=objects)
 
 
-def _parts(request: Request) -> dict[str | None, tuple[Path, Path]]:
-    """Split to annotation file and folder of images, in COCO's layout."""
-    root, where = request.path, request.where
-    if "images" in request.options:
-        raise UserError("images=FOLDER needs a single annotation file", where, "name the JSON file, or leave it out")
-    found: dict[str, dict[str, Path]] = {}
-    for file in sorted((root / "annotations").glob("instances_*.json")):
-        if match := re.fullmatch(r"instances_(train|val|test)(\d*)\.json", file.name):
-            found.setdefault(match[2], {})[match[1]] = file
-    year = request.options.get("year", "")
-    if not found or (year and year not in found):
-        raise UserError(
-            f"there is no annotations/instances_train{year or '<year>'}.json", where,
-            "give COCO's folder, or one annotation file with ?images=FOLDER",
-        )  # fmt: skip
-    if len(found) > 1 and not year:
-        raise UserError(
-            f"there are annotations of the years {', '.join(found)}", where, f"choose one with ?year={max(found)}"
-        )
-    year = year or next(iter(found))
-    parts: dict[str | None, tuple[Path, Path]] = {}
-    for split in SPLITS:
-        if split in found[year]:
-            folders = [root / f"{split}{year}", root / "images" / f"{split}{year}"]
-            folder = next((f for f in folders if f.is_dir()), None)
-            if folder is None:
-                raise UserError(f"the folder {split}{year} is not there", where, "put the images beside annotations")
-            parts[split] = found[year][split], folder
-    return parts
-
-
-def _beside(file: Path) -> Path:
-    """The folder of an annotation file's images if no option names it."""
-    last = re.split(r"[_.]", file.stem)[-1]
-    places = [place / name for place in (file.parent, file.parent.parent) for name in (last, "images")]
-    return next((place for place in places if place.is_dir()), file.parent)
-
-
 def _classes(sets: Sequence[CocoSet], files: Sequence[Path], where: str, notes: list[str]) -> tuple[str, ...]:
-    """The categories with an object that is not ignored."""
-    for one, file in zip(sets, files, strict=True):
-        if one.categories != sets[0].categories:
-            raise UserError(f"{file} and {files[0]} have different categories", where, "get files of one year")
+    """The names of categories with an object that is not ignored, in the order of the first file's ids."""
+    for one, file in zip(sets[1:], files[1:], strict=True):
+        _must_fit((sets[0], one), (files[0], file), where, notes)
     objects = [objects for one in sets for objects in one.objects.values()]
     present = {name for o in objects for name in classes_in(b for b in o.boxes if not b.flaw)[0]}
     if not present:
         raise UserError(f"{files[0]} has no usable object", where, "an annotation file with objects was expected")
-    if empty := [name for name in sets[0].categories.values() if name not in present]:
+    names = dict.fromkeys(name for one in sets for name in _in_order(one))
+    if empty := [name for name in names if name not in present]:
         notes.append(f"{len(empty)} categories without objects are left out, for example {empty[0]!r}")
-    return tuple(name for name in sets[0].categories.values() if name in present)
+    same = [(id_, name) for one in sets for id_, name in one.unused.items() if name in one.categories.values()]
+    if same:
+        notes.append(
+            f"the category {same[0][0]} has no objects, and another has its name {same[0][1]!r}: it is left out"
+        )
+    return tuple(name for name in names if name in present)
+
+
+def _in_order(one: CocoSet) -> list[str]:
+    """The names of all categories in the order of their ids; that of a category with objects counts where two have one."""
+    others = {id_: name for id_, name in one.unused.items() if name not in one.categories.values()}
+    listed = {**others, **one.categories}
+    return [listed[id_] for id_ in sorted(listed, key=id_order)]
+
+
+def _must_fit(sets: tuple[CocoSet, CocoSet], files: tuple[Path, Path], where: str, notes: list[str]) -> None:
+    """Refuse two files in which an id has two names, unless all names of one are in the other; remark on other ids."""
+    used = [set(one.categories.values()) for one in sets]
+    listed = [{*one.categories.values(), *one.unused.values()} for one in sets]
+    first, second = (one.categories for one in sets)
+    odd = next((id_ for id_ in first if id_ in second and first[id_] != second[id_]), None)
+    if odd is not None and not (used[1] <= listed[0] or used[0] <= listed[1]):
+        raise UserError(
+            f"{files[0]} and {files[1]} have different categories: {odd} is {first[odd]!r} in one and {second[odd]!r} in the "
+            "other", where, "give every category one id and one name in both files",
+        )  # fmt: skip
+    ids = [{name: id_ for id_, name in one.categories.items()} for one in sets]
+    if other := [name for name in ids[0] if ids[1].get(name, ids[0][name]) != ids[0][name]]:
+        notes.append(f"{files[0].name} and {files[1].name} number {len(other)} categories differently, for example "
+                     f"{other[0]!r} as {ids[0][other[0]]} and {ids[1][other[0]]}; their names count")  # fmt: skip
+    if new := sorted(used[1] - listed[0]):
+        notes.append(
+            f"{files[1].name} has {len(new)} categories that {files[0].name} does not have, for example {new[0]!r}"
+        )
 
 
 def _examples(
     one: CocoSet, tree: Tree, split: str | None, *, prefix: str, classes: Sequence[str]
 ) -> Iterator[_Example]:
     by_last: dict[str, list[str]] = {}
+    present = frozenset(classes)
     for name in tree.files:
         if may_be_image(name):
             by_last.setdefault(name.rpartition("/")[2], []).append(name)
     for image in one.images:
         named = image.file_name.removeprefix("./")
+        if named not in tree.files:
+            named = named.replace("\\", "/")  # written on Windows
         # Some files give a longer path than the folder has, others a shorter one.
         same = [
             name for name in by_last.get(named.rpartition("/")[2], [])
@@ -146,7 +179,7 @@ def _examples(
         ]  # fmt: skip
         file = named if named in tree.files else same[0] if len(same) == 1 else ""
         objects = one.objects[image.id]
-        kept = tuple(box for box in objects.boxes if box.label in classes or box.flaw)
+        kept = tuple(box for box in objects.boxes if box.label in present or box.flaw)
         kept_objects = Objects(objects.size, kept, objects.flaws)
         yield _Example(f"{prefix}/{named}" if prefix else named, tree, file, split, kept_objects)
 
