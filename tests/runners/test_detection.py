@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from transferlab import Examples, Recipe, Study, compare, designs, detect, probe
 from transferlab.answers.estimate import MEAN
@@ -184,3 +185,31 @@ def test_what_cannot_be_is_told_before_any_work(
     with pytest.raises(UserError, match=told):
         prepared_of(study, tmp_path / "lab")
     assert json.dumps(list((tmp_path / "lab" / "studies").glob("*"))) == "[]"
+
+
+def cells(folder: Path) -> str:
+    """Grey images with one bright square each, annotated in COCO's format as the only class."""
+    (folder / "images").mkdir(parents=True)
+    held: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cell"}]}
+    for k in range(30):
+        pixels = np.full((24, 32, 3), 60 + k, np.uint8)
+        x, y = k % 5 * 4, k % 3 * 4
+        pixels[y : y + 10, x : x + 10] = 220
+        Image.fromarray(pixels).save(folder / "images" / f"{k}.png")
+        held["images"].append({"id": k, "file_name": f"{k}.png", "width": 32, "height": 24})
+        held["annotations"].append({"id": k, "image_id": k, "category_id": 1, "bbox": [x, y, 10, 10], "iscrowd": 0})
+    (folder / "cells.json").write_text(json.dumps(held))
+    return f"coco:{folder / 'cells.json'}?size=32"
+
+
+def test_a_target_with_one_class_is_planned_trained_scored_and_reported(classes: str, tmp_path: Path) -> None:
+    study = replace(study_of(classes, cells(tmp_path / "cells")), seeds=2, controls=["random-features"])
+    prepared = prepared_of(study, tmp_path / "lab")
+    assert any("1 classes, images: 18 train, 6 val, 6 test" in line for line in describe(prepared))
+    assert drive.run(prepared.plan, prepared.store, MACHINE, lambda _: None) == 0
+    rows = [row for row in table_rows(prepared.store) if row["metric"] == "AP"]
+    assert len(rows) == 2 * 3 and all(0 <= row["value"] <= 1 for row in rows)
+    (answered,) = all_answers(prepared.store)
+    assert {e.target: e.metric for e in answered.estimates} == {"cells": "AP"}
+    render([answered], tmp_path / "report.md", "md")
+    assert "cells" in (tmp_path / "report.md").read_text()
