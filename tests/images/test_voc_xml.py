@@ -60,8 +60,9 @@ OUTSIDE = (
         (document("<name> </name>"), "an object has no name"),
         (document("<name>dog</name><bndbox><xmin>1</xmin></bndbox>"), "ymin is ''"),
         (document(f"<name>dog</name>{BOX.replace('30', 'nan')}"), "xmax is 'nan'"),
-        (document("<name>dog</name><difficult>maybe</difficult>"), "difficult is 'maybe', neither 0 nor 1"),
-        (document(size="<size><width>wide</width></size>"), "width is 'wide'"),
+        (document(f"<name>dog</name>{BOX}{BOX}"), r"an object \(dog\) has 2 boxes"),
+        (b"<annotation>" + b"<a>" * 100 + b"</a>" * 100 + b"</annotation>", "more than 50 within each other"),
+        (b"<annotation>" + b"<a/>" * 200_000 + b"</annotation>", "it has more than 200,000 elements"),
     ],
 )  # fmt: skip
 def test_hostile_and_damaged_files_are_told_by_name(data: bytes, message: str) -> None:
@@ -88,3 +89,20 @@ def test_boxes_that_cannot_be_are_reported(box: tuple[int, ...] | None, size: st
     )
     found = read(document(f"<name>dog</name>{f'<bndbox>{corners}</bndbox>' if box else ''}", size=size))
     assert flaw in found.objects[0].flaw_in(found.size)
+
+
+@pytest.mark.parametrize(
+    ("text", "difficult"), [("1", True), ("0", False), ("", False), ("True", True), ("false", False)]
+)
+def test_difficult_is_said_in_numbers_or_words(text: str, difficult: bool) -> None:
+    found = read(document(f"<name>dog</name>{BOX}<difficult>{text}</difficult>"))
+    assert found.objects[0].difficult == difficult and not found.odd
+
+
+def test_optional_values_that_are_none_do_not_count_and_are_told() -> None:
+    found = read(
+        document(f"<name>dog</name>{BOX}<difficult>maybe</difficult>", size="<size><width>wide</width></size>")
+    )
+    assert not found.objects[0].difficult and found.size is None
+    assert found.odd == ("difficult of an object (dog) is 'maybe'", "its width is 'wide'")
+    assert read(document(size="<size><width/><height/><depth/></size>")).size is None

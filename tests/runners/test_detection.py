@@ -190,7 +190,11 @@ def test_what_cannot_be_is_told_before_any_work(
 def cells(folder: Path) -> str:
     """Grey images with one bright square each, annotated in COCO's format as the only class."""
     (folder / "images").mkdir(parents=True)
-    held: dict[str, list[dict[str, object]]] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cell"}]}
+    held: dict[str, list[dict[str, object]]] = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
     for k in range(30):
         pixels = np.full((24, 32, 3), 60 + k, np.uint8)
         x, y = k % 5 * 4, k % 3 * 4

@@ -279,6 +279,10 @@ def test_what_does_not_count_is_told(lay: Callable[..., Path]) -> None:
     assert score(root / "voc", root / "kit", "voc10").remarks[:2] == (
         "1 annotated images are not in test.txt and do not count", "1 other files in kit are not used",
     )  # fmt: skip
+    lay({"voc/Annotations/000003.xml": xml(("bird", CAT, False)).replace("<difficult>0", "<difficult>?")})
+    lay({"voc/ImageSets/Main/test.txt": "000001\n000002\n000003\n"})
+    told = "1 annotations have optional values that do not count: difficult of an object (bird) is '?' (000003)"
+    assert told in score(root / "voc", root / "kit", "voc10").remarks
     for name, text in KIT.items():
         lay({name: None, name.replace("kit/comp4_det_test", "other/comp3_det_val"): text})
     told = score(root / "voc", root / "other", "voc10").remarks

@@ -105,7 +105,7 @@ def surplus(lists: Lists, used: Sequence[str]) -> list[str]:
     return [f"what {lists.path.name} has besides is not used: {shown}"] if others else []
 
 
-def must_be_pixels(limits: tuple[float, float], path: Path, where: str) -> None:
+def must_be_pixels(limits: tuple[float, float], path: Path | str, where: str) -> None:
     """Raises UserError if all of a file's coordinates, of which the largest and the least are given, are within 0 and 1."""
     if 0 <= limits[1] <= limits[0] <= 1:
         raise UserError(

@@ -13,6 +13,8 @@ from xml.parsers import expat
 from transferlab.errors import UserError
 
 MAX_BYTES = 1 << 24  # the largest of VOC's files has 60 kB
+MOST_ELEMENTS = 200_000  # of a file; VOC's have up to 1,000
+MOST_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ class Annotation:
     Args:
         size: width and height in pixels in the file; None if it has none.
         objects: in the order of the file, in which the lists of action classification number them from 1.
+        odd: optional values that are none, and so do not count, in words.
     """
 
     size: tuple[int, int] | None
     objects: tuple[VocObject, ...]
+    odd: tuple[str, ...] = ()
 
 
 def parse(data: bytes, name: str, where: str) -> Annotation:
@@ -64,29 +68,52 @@ def parse(data: bytes, name: str, where: str) -> Annotation:
         data: the file, in UTF-8 or the encoding that it declares. name: of the file, for errors.
 
     Raises:
-        UserError: not XML, another document, an object without a name, a malformed number.
+        UserError: not XML, too large or too deep, another document, an object without a name or with several boxes, a
+            corner that is no number.
     """
     root = _root(data, name, where)
+    odd: list[str] = []
     try:
-        size = root.find("size")
-        return Annotation(
-            None if size is None else (int(_number(size, "width")), int(_number(size, "height"))),
-            tuple(_object(element) for element in root.findall("object")),
-        )
-    except (ValueError, OverflowError) as error:
+        objects = tuple(_object(element, odd) for element in root.findall("object"))
+    except ValueError as error:
         raise UserError(f"{name} is not an annotation of PASCAL VOC: {error}", where, "correct it or get it again") \
             from error  # fmt: skip
+    return Annotation(_size(root.find("size"), odd), objects, tuple(odd))
+
+
+def _size(element: ElementTree.Element | None, odd: list[str]) -> tuple[int, int] | None:
+    if element is None:
+        return None
+    try:
+        return int(_number(element, "width")), int(_number(element, "height"))
+    except ValueError as error:
+        odd.append(f"its {error}")
+        return None
 
 
 def _root(data: bytes, name: str, where: str) -> ElementTree.Element:
     def refuse(*_: object) -> None:
         raise UserError(f"{name} declares a document type", where, "annotations have none: remove it and its entities")
 
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        counts[0] += 1
+        counts[1] += 1
+        if counts[0] > MOST_ELEMENTS or counts[1] > MOST_DEPTH:
+            raise ValueError(
+                f"it has more than {MOST_ELEMENTS:,} elements, or more than {MOST_DEPTH} within each other"
+            )
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        counts[1] -= 1
+        builder.end(tag)
+
+    counts = [0, 0]  # of all elements, and of those that are open
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
@@ -103,18 +130,20 @@ def _root(data: bytes, name: str, where: str) -> ElementTree.Element:
     return root
 
 
-def _object(element: ElementTree.Element) -> VocObject:
+def _object(element: ElementTree.Element, odd: list[str]) -> VocObject:
     name = _text(element, "name")
     if not name:
         raise ValueError("an object has no name")
-    box = element.find("bndbox")
+    boxes = element.findall("bndbox")
+    if len(boxes) > 1:
+        raise ValueError(f"an object ({name[:40]}) has {len(boxes)} boxes")
     corners = None
-    if box is not None:
+    for box in boxes:
         corners = _number(box, "xmin"), _number(box, "ymin"), _number(box, "xmax"), _number(box, "ymax")
-    difficult = _text(element, "difficult") or "0"
-    if difficult not in ("0", "1"):
-        raise ValueError(f"difficult is {difficult!r}, neither 0 nor 1")
-    return VocObject(name, corners, difficult == "1")
+    difficult = _text(element, "difficult").lower() or "0"
+    if difficult not in ("0", "1", "false", "true"):
+        odd.append(f"difficult of an object ({name[:40]}) is {difficult[:40]!r}")
+    return VocObject(name, corners, difficult in ("1", "true"))
 
 
 def _text(element: ElementTree.Element, tag: str) -> str:
@@ -126,7 +155,7 @@ def _number(element: ElementTree.Element, tag: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{tag} is {text!r}") from None
+        raise ValueError(f"{tag} is {text[:40]!r}") from None
     if not abs(value) < 1e6:  # NaN too
-        raise ValueError(f"{tag} is {text!r}")
+        raise ValueError(f"{tag} is {text[:40]!r}")
     return value

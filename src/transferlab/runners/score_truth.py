@@ -15,6 +15,7 @@ from transferlab.images.bounded import read_lines, read_whole
 from transferlab.images.coco_json import id_order, must_be_pixels, read_set, shown
 from transferlab.images.source import Box
 from transferlab.images.sources.voc_boxes import box_of
+from transferlab.images.sources.voc_home import odd_values
 from transferlab.images.voc_xml import VocObject
 from transferlab.transfer.detect.metrics import Truth
 
@@ -85,7 +86,7 @@ def classes_of(root: Path) -> frozenset[str]:
     """The classes of all annotations of a VOC folder; raises UserError if one cannot be read."""
     where = f"--ground-truth {root}"
     files = sorted((root / "Annotations").glob("*.xml"))
-    return frozenset(box.label for file in files for box in _of_file(file, None, where))
+    return frozenset(box.label for file in files for box in _of_file(file, None, where)[0])
 
 
 def stem(name: str) -> str:
@@ -141,12 +142,13 @@ def _of_voc(root: Path, set_: str) -> GroundTruth:
     names = _listed(listed, where) if listed else annotated
     if not names:
         raise UserError(f"{listed or folder} names no images", where, "copy the whole data set")
-    boxes = [_of_file(folder / f"{name}.xml", listed, where) for name in names]
+    read = [_of_file(folder / f"{name}.xml", listed, where) for name in names]
+    boxes = [of_image for of_image, _ in read]
     sides = [value for of_image in boxes for box in of_image for value in box[1:5]]
     if sides:
         must_be_pixels((max(sides), min(sides) + 1), folder, where)  # they count from 1, and so does x0 + 1
     classes = tuple(sorted({box.label for of_image in boxes for box in of_image}))
-    notes: list[str] = []
+    notes = odd_values(zip(names, (odd for _, odd in read), strict=True))
     if there and set_ and set_ not in there:
         notes.append(f"ImageSets/Main has no list {set_}: {'test' if listed else 'every annotated image'} counts")
     if listed and (others := len(set(annotated) - set(names))):
@@ -164,12 +166,13 @@ def _listed(file: Path, where: str) -> list[str]:
     return names
 
 
-def _of_file(file: Path, listed: Path | None, where: str) -> list[Box]:
+def _of_file(file: Path, listed: Path | None, where: str) -> tuple[list[Box], tuple[str, ...]]:
+    """The boxes of an annotation, and its optional values that are none."""
     if listed and not file.exists():
         raise UserError(f"{file}, which {listed} names cannot be read: No such file", where, "copy the whole data set")
     data = read_whole(file, voc_xml.MAX_BYTES, where)
-    objects = voc_xml.parse(data, str(file), where).objects
-    return [_checked(one, f"object {number} of {file}", where) for number, one in enumerate(objects, 1)]
+    found = voc_xml.parse(data, str(file), where)
+    return [_checked(one, f"object {n} of {file}", where) for n, one in enumerate(found.objects, 1)], found.odd
 
 
 def _checked(one: VocObject, item: str, where: str) -> Box:

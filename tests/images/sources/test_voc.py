@@ -120,6 +120,23 @@ def test_one_of_several_years_is_chosen(tmp_path: Path, write_tree: Write, opene
         FORMAT.open(str(root), {"year": "2010"})
 
 
+def test_what_no_label_comes_from_is_counted(tmp_path: Path, write_tree: Write, opened: Open) -> None:
+    files = classification() | {"VOC2007/JPEGImages/900.jpg": jpeg(), "VOC2007/Annotations/901.xml": xml()}
+    notes = opened("voc", write_tree(tmp_path / "lists", files)).notes
+    assert "1 images are in no list of Main and are left out: 900" in notes
+    assert "1 annotations without an image are in no list of Main and are left out: 901" in notes
+    files = {f"VOC2007/JPEGImages/{n}.jpg": jpeg(n) for n in range(4)}
+    files |= {
+        f"VOC2007/Annotations/{n}.xml": xml((name, "1 1 9 9", False)) for n, name in enumerate(("cat", "dog", "cat"))
+    }
+    root = write_tree(tmp_path / "xml", files)
+    assert "1 images have no annotation and are left out: 3" in opened("voc", root).notes
+    write_tree(root, {"VOC2007/ImageSets/Main/Training.txt": "0.jpg\n", "VOC2007/ImageSets/Main/dev.txt": "1\n"})
+    source = opened("voc", root)
+    assert [i.split for i in source.items()] == ["train", "test"]
+    assert "2 images are in no list and are left out: 2, 3" in source.notes
+
+
 MAIN = "VOC2007/ImageSets/Main/"
 
 

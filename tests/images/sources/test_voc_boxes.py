@@ -11,7 +11,7 @@ from PIL import Image
 
 from transferlab.errors import UserError
 from transferlab.images.pack import remarks, write_pack
-from transferlab.images.source import Box, Item, Source
+from transferlab.images.source import Box, Item, Source, Unreadable
 from transferlab.images.sources.voc import FORMAT
 from transferlab.images.sources.voc_home import CLASSES
 from transferlab.images.spec import open_source, parse_spec
@@ -195,3 +195,106 @@ def test_annotations_count_towards_the_fingerprint(tmp_path: Path, write_tree: W
     assert FORMAT.open(str(root), {"task": "detection"}).fingerprint != before
     items: list[Item] = list(FORMAT.open(str(root), {}).items())
     assert items[0].objects is None  # classification is as it was
+
+
+def detection(root: Path) -> Source:
+    return FORMAT.open(str(root), {"task": "detection"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "val", "test"),
+        ("Train", "Val", "TEST"),
+        ("training", "valid", "testing"),
+        ("train2007", "dev", "eval"),
+    ],
+)
+def test_lists_may_have_any_usual_name_of_a_split(
+    words: tuple[str, str, str], tmp_path: Path, write_tree: Write
+) -> None:
+    of = dict(zip(words, (range(4), range(4, 6), range(6, 10)), strict=True))
+    source = detection(write_tree(tmp_path, made() | lists(**of)))
+    assert splits(source) == ["train"] * 4 + ["val"] * 2 + ["test"] * 4
+    assert not any("not used" in note or "left out" in note for note in source.notes)
+
+
+def test_lists_that_are_not_used_and_two_of_one_split_are_told(tmp_path: Path, write_tree: Write) -> None:
+    names = {
+        "train": range(6),
+        "val": range(6, 10),
+        "train_small": range(2),
+        "training": range(6),
+        "trainval": range(10),
+    }
+    root = write_tree(
+        tmp_path, made() | lists(**names) | {f"{MAIN}traffic_light_train.txt": "000 -1\n", f"{MAIN}.x": ""}
+    )
+    source = detection(root)
+    assert splits(source) == ["train"] * 6 + ["test"] * 4
+    assert "ImageSets/Main has lists that are not used: train_small.txt, training.txt" in source.notes
+    write_tree(root, lists(valid=range(6, 8), dev=range(8, 10)))
+    (root / MAIN / "val.txt").unlink()
+    with pytest.raises(UserError, match=r"Main/dev.txt and ImageSets/Main/valid.txt are both of the split val"):
+        detection(root)
+
+
+def test_lists_of_classes_with_underscores_are_lists_of_classes(tmp_path: Path, write_tree: Write) -> None:
+    light = {"Annotations/000.xml": xml(("traffic_light", "1 1 9 9", False), ("cat", "1 1 9 9", False))}
+    own = {f"{MAIN}{name}_train.txt": "000 1\n" for name in ("traffic_light", "cat", "dog")}
+    source = detection(write_tree(tmp_path, made() | lists(train=range(6), val=range(6, 10)) | light | own))
+    assert tuple(source.classes) == ("cat", "dog", "traffic_light")
+    assert not any("not used" in note for note in source.notes)
+
+
+def test_what_is_in_no_list_is_counted(tmp_path: Path, write_tree: Write) -> None:
+    more: Files = {"Annotations/900.xml": xml(("cat", "1 1 9 9", False)), "JPEGImages/readme.md": "", "Annotations/1.txt": "",
+                   "JPEGImages/001.png": picture(form="PNG")}  # fmt: skip
+    notes = detection(write_tree(tmp_path, made(12) | lists(train=range(6), val=range(6, 10)) | more)).notes
+    assert "2 images are in no list and are left out: 010, 011" in notes
+    assert "1 annotations without an image are in no list and are left out: 900" in notes
+    assert "2 files in JPEGImages and Annotations are neither images nor XML: readme.md, 1.txt" in notes
+    assert any(note.startswith("1 images have several files, of which a JPEG counts") for note in notes)
+
+
+def test_lists_may_give_names_with_folder_and_suffix(tmp_path: Path, write_tree: Write) -> None:
+    train = "".join(f"JPEGImages/{k:03d}.jpg\n" for k in range(6))
+    val = "".join(f"{k:03d}.xml\n" for k in range(6, 10))
+    source = detection(write_tree(tmp_path, made() | {f"{MAIN}train.txt": train, f"{MAIN}val.txt": val}))
+    assert splits(source) == ["train"] * 6 + ["test"] * 4
+    assert all(item.objects and item.objects.boxes for item in source.items())
+
+
+def test_boxes_relative_to_the_size_of_their_images_are_refused(tmp_path: Path, write_tree: Write) -> None:
+    files = {
+        name: xml(("cat", "0.1 0.25 0.5 1.0", False)) if name.endswith("xml") else data for name, data in made().items()
+    }
+    with pytest.raises(UserError, match="all boxes of Annotations are between 0 and 1.*in pixels"):
+        detection(write_tree(tmp_path, files))
+
+
+def test_optional_values_that_are_none_are_counted_and_refuse_nothing(tmp_path: Path, write_tree: Write) -> None:
+    odd = {"Annotations/002.xml": xml(("cat", "1 1 20 30", False)).replace("<difficult>0", "<difficult>Unspecified"),
+           "Annotations/004.xml": xml(("cat", "1 1 20 30", False)).replace("<width>50", "<width>wide")}  # fmt: skip
+    root = write_tree(tmp_path / "set", made() | odd)
+    source = open_source(parse_spec(f"voc:{root}?task=detection"))
+    told = "2 annotations have optional values that do not count: difficult of an object (cat) is 'unspecified'"
+    assert any(note.startswith(told) for note in source.notes)
+    pack = write_pack(source, tmp_path / "pack", 32, skip_bad=False, progress=lambda *_: None, workers=1)
+    assert len(pack.images) == 10
+    assert any("2 annotations have optional values" in note for note in FORMAT.open(str(root), {}).notes)
+
+
+def test_an_annotation_beyond_reason_is_not_read(tmp_path: Path, write_tree: Write) -> None:
+    root = write_tree(tmp_path, made())
+    with (root / "Annotations" / "003.xml").open("wb") as file:
+        file.truncate(1 << 33)
+    (flawed,) = [item for item in detection(root).items() if isinstance(item.data, Unreadable)]
+    assert "003.xml has 8,589,934,592 bytes" in flawed.data.reason
+
+
+def test_one_class_is_a_task(tmp_path: Path, write_tree: Write) -> None:
+    files = {name: xml(("cat", "1 1 9 9", False)) if name.endswith("xml") else data for name, data in made().items()}
+    source = open_source(parse_spec(f"voc:{write_tree(tmp_path / 'set', files)}?task=detection"))
+    pack = write_pack(source, tmp_path / "pack", 32, skip_bad=False, progress=lambda *_: None, workers=1)
+    assert pack.taxonomy.leaves == ("cat",)

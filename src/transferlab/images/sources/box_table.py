@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from transferlab.errors import UserError
+from transferlab.images.bounded import read_whole
 from transferlab.images.format import existing
 from transferlab.images.source import Box, Item, Objects, Unreadable
 
+MAX_BYTES = 1 << 28  # of a table, also unpacked: 5 million rows
+HUGE = 1_000_000  # no coordinate is as large
 COLUMNS = ["key", "x0", "y0", "x1", "y1"]
 Corners = tuple[int, int, int, int]
 
@@ -30,9 +33,13 @@ def read_tables(files: str, where: str) -> dict[str, Corners]:
             try:
                 key, *texts = row
                 left, top, right, bottom = map(int, texts)
+                if not all(abs(value) < HUGE for value in (left, top, right, bottom)):
+                    raise ValueError("no coordinate is as large")
             except ValueError as error:
                 raise UserError(
-                    f"line {number} of {name} is {','.join(row)!r}", where, "a key and four whole numbers were expected"
+                    f"line {number} of {name} is {','.join(row)[:200]!r}",
+                    where,
+                    "a key and four whole numbers were expected",
                 ) from error
             if key in found:
                 raise UserError(f"line {number} of {name} gives {key} a second box", where, "give every image one box")
@@ -42,16 +49,25 @@ def read_tables(files: str, where: str) -> dict[str, Corners]:
 
 def _rows(file: Path, where: str) -> Iterator[list[str]]:
     try:
-        data = file.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, ValueError) as error:
+        data = read_whole(file, MAX_BYTES, where)
+        if data[:2] == b"\x1f\x8b":
+            with gzip.open(io.BytesIO(data)) as unpacked:
+                data = unpacked.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"unpacked it has more than {MAX_BYTES:,} bytes")
+        rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(rows, None)
+        if header is None:
+            raise ValueError("it is empty")
+        if [name.strip().lower() for name in header] != COLUMNS:
+            raise UserError(
+                f"{file} has the columns {','.join(header)[:200]}", where, f"{','.join(COLUMNS)} were expected"
+            )
+        yield from rows
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError) as error:
         raise UserError(
             f"{file} cannot be read: {error}", where, "a CSV in UTF-8 was expected, plain or gzipped"
         ) from error
-    if header != COLUMNS:
-        raise UserError(f"{file} has the columns {','.join(header)}", where, f"{','.join(COLUMNS)} were expected")
-    yield from rows
 
 
 def has_area(box: Corners) -> bool:

@@ -19,7 +19,19 @@ from transferlab.images.sources import voc_boxes
 from transferlab.images.sources.filetree import Tree
 from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.listing import class_order
-from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SKIPPED, SPLITS, Home, as_splits, home_of
+from transferlab.images.sources.voc_home import (
+    CLASSES,
+    OFFICIAL,
+    SKIPPED,
+    SPLITS,
+    Home,
+    as_splits,
+    home_of,
+    image_lists,
+    left_out,
+    named,
+    odd_values,
+)  # fmt: skip
 
 ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running", "takingphoto",
@@ -114,6 +126,8 @@ def _listed(home: Home, kind: str, official: tuple[str, ...], notes: list[str]) 
             present, unscored = (tuple(name for name in names if flags[name][key] == flag) for flag in (1, 0))
             examples.append(_Example(home.image(key[0]), key[1], as_split[split], present, unscored))
     notes.append(f"labels come from the lists in ImageSets/{kind}")
+    used = {e.image.removeprefix(home.image("").removesuffix(".jpg")).removesuffix(".jpg") for e in examples}
+    notes += left_out(home, used, f"are in no list of {kind}")
     return names, examples
 
 
@@ -149,28 +163,33 @@ def _derived(home: Home, notes: list[str]) -> _Labelled:
     """Labels from the annotations: a class is present if one of its objects is not difficult."""
     tree = home.tree
     notes.append("labels come from Annotations, because ImageSets/Main has no lists of classes")
-    folder = f"{home.prefix}ImageSets/Main/"
-    splits = [split for split in SPLITS if f"{folder}{split}.txt" in tree.files]
-    ids = {split: [row[0] for row in tree.rows(f"{folder}{split}.txt", 1)] for split in splits}
-    if "test" in ids and not any(f"{home.prefix}Annotations/{i}.xml" in tree.files for i in ids["test"]):
-        del ids["test"]  # published without labels
-        splits.remove("test")
+    lists = image_lists(home, notes)
+    annotated = [name.removesuffix(".xml") for name in home.names_in("Annotations") if name.endswith(".xml")]
+    ids = {split: named([row[0] for row in tree.rows(name, 1)], annotated) for split, name in lists.items()}
+    skipped: list[str] = []
+    if "test" in ids and set(annotated).isdisjoint(ids["test"]):
+        skipped = ids.pop("test")
+        notes.append(f"{lists['test']} is skipped, because none of its images is annotated")
     for split, of_split in ids.items():
-        tree.must_have([home.image(i) for i in of_split], f"{folder}{split}.txt")
-    as_split: Mapping[str, str | None] = as_splits(splits, f"{folder}val.txt", notes)
+        tree.must_have([home.image(i) for i in of_split], lists[split])
+    as_split: Mapping[str, str | None] = as_splits(list(ids), lists.get("val", ""), notes)
     if not ids:
-        names = [name.rpartition("/")[2] for name in tree.files if name.startswith(f"{home.prefix}Annotations/")]
-        ids, as_split = {"": [n.removesuffix(".xml") for n in names if n.endswith(".xml")]}, {"": None}
-        tree.must_have([home.image(i) for i in ids[""]], f"{home.prefix}Annotations")
+        ids, as_split = {"": annotated}, {"": None}
+        tree.must_have([home.image(i) for i in annotated], f"{home.prefix}Annotations")
+    why = "are in no list" if lists else "have no annotation"
+    notes += left_out(home, {*skipped, *(i for of_split in ids.values() for i in of_split)}, why)
     examples: list[_Example] = []
+    odd: list[tuple[str, Sequence[str]]] = []
     for split, of_split in ids.items():
         for image_id in of_split:
-            objects = home.annotation(image_id).objects
-            present = {one.name for one in objects if not one.difficult}
-            unscored = {one.name for one in objects} - present
+            annotation = home.annotation(image_id)
+            odd.append((home.image(image_id), annotation.odd))
+            present = {one.name for one in annotation.objects if not one.difficult}
+            unscored = {one.name for one in annotation.objects} - present
             examples.append(
                 _Example(home.image(image_id), 0, as_split[split], tuple(sorted(present)), tuple(sorted(unscored)))
             )
+    notes += odd_values(odd)
     classes = class_order(name for example in examples for name in example.present)
     return classes, [replace(e, unscored=tuple(n for n in e.unscored if n in classes)) for e in examples]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +11,21 @@ from functools import partial
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.boxes import classes_in
+from transferlab.images.coco_json import must_be_pixels
 from transferlab.images.source import Box, Item, Objects, Source, Unreadable
 from transferlab.images.sources.filetree import Tree, may_be_image
 from transferlab.images.sources.listing import class_order
-from transferlab.images.sources.voc_home import CLASSES, OFFICIAL, SPLITS, Home, as_splits
+from transferlab.images.sources.voc_home import (
+    CLASSES,
+    OF_CLASS,
+    OFFICIAL,
+    Home,
+    as_splits,
+    image_lists,
+    left_out,
+    named,
+    odd_values,
+)  # fmt: skip
 from transferlab.images.voc_xml import VocObject
 
 MANY = 10  # a folder VOC<year> with so many of VOC's classes is VOC, and any other class in it a mistake
@@ -24,25 +34,31 @@ NOTHING = Objects(None, ())
 
 @dataclass(frozen=True)
 class _Example:
-    """An image's file, split and objects, and the reason why it cannot be used, if any."""
+    """An image's file, split and objects, and the reason why it cannot be used, if any; ``odd`` as in ``voc_xml``."""
 
     image: str
     split: str | None
     objects: Objects = NOTHING
     flaw: str = ""
+    odd: tuple[str, ...] = ()
 
 
 def read(home: Home, notes: list[str]) -> Source:
-    """Every image of the lists ``ImageSets/Main/{train,val,test}.txt``; ``trainval`` stands for train if need be.
+    """Every image of the lists in ``ImageSets/Main`` that ``image_lists`` finds.
 
     Without such lists all images are taken, and divided. Classes are those with an object that is not difficult. What
     is wrong with a single image or object (a missing file, unreadable XML, swapped corners, no area, a class that the
-    lists in ``ImageSets/Main`` do not have) is reported with the images that cannot be used.
+    lists in ``ImageSets/Main`` do not have) is reported with the images that cannot be used. What is in no list is told.
 
     Raises:
-        UserError: a list is damaged or names an image twice; nothing is annotated.
+        UserError: a list is damaged or names an image twice; nothing is annotated; boxes are relative to the size of
+            their images.
     """
     examples = [_example(home, *found) for found in _listed(home, notes)]
+    sides = [value for e in examples for box in e.objects.boxes for value in box[1:5]]
+    if sides:
+        must_be_pixels((max(sides), min(sides) + 1), f"{home.prefix}Annotations", home.tree.where)  # 1-based
+    notes += odd_values((e.image, e.odd) for e in examples)
     known = _known(home, {box.label for e in examples for box in e.objects.boxes})
     if known:
         examples = [replace(e, objects=_of_classes(e.objects, known)) for e in examples]
@@ -84,22 +100,21 @@ def _items(tree: Tree, examples: Sequence[_Example]) -> Iterator[Item]:
 
 def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None]]:
     """Name in the lists, file and split of each image; the file is "" if it is missing."""
-    tree, images = home.tree, _images(home)
-    annotated, main = f"{home.prefix}Annotations/", f"{home.prefix}ImageSets/Main/"
-    lists = {split: f"{main}{split}.txt" for split in SPLITS if f"{main}{split}.txt" in tree.files}
-    if not {"train", "val"} & set(lists) and f"{main}trainval.txt" in tree.files:
-        lists = {"train": f"{main}trainval.txt", **lists}
-    ids = {split: [row[0] for row in tree.rows(name, 1)] for split, name in lists.items()}
-    if "test" in ids and not any(f"{annotated}{i}.xml" in tree.files for i in ids["test"]):
-        del ids["test"]
+    tree, images = home.tree, _images(home, notes)
+    annotated = {name.removesuffix(".xml") for name in home.names_in("Annotations") if name.endswith(".xml")}
+    lists = image_lists(home, notes)
+    there = annotated | set(images)
+    ids = {split: named([row[0] for row in tree.rows(name, 1)], there) for split, name in lists.items()}
+    skipped: list[str] = []
+    if "test" in ids and annotated.isdisjoint(ids["test"]):
+        skipped = ids.pop("test")
         notes.append(f"{lists['test']} is skipped, because none of its images is annotated")
     _must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
-    splits: Mapping[str, str | None] = as_splits(list(ids), f"{main}val.txt", notes)
+    splits: Mapping[str, str | None] = as_splits(list(ids), lists.get("val", ""), notes)
     if not ids:
-        below = [name[len(annotated) :] for name in tree.files if name.startswith(annotated)]
-        every = {name.removesuffix(".xml") for name in below if name.endswith(".xml")} | set(images)
-        ids, splits = {"": sorted(every)}, {"": None}
+        ids, splits = {"": sorted(there)}, {"": None}
         notes.append("ImageSets/Main has no lists of images, so all of them are taken")
+    notes += left_out(home, {*skipped, *(i for of_split in ids.values() for i in of_split)}, "are in no list")
     for split, of_split in ids.items():
         yield from ((image_id, images.get(image_id, ""), splits[split]) for image_id in of_split)
 
@@ -115,13 +130,16 @@ def _must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
             seen[image_id] = name
 
 
-def _images(home: Home) -> dict[str, str]:
+def _images(home: Home, notes: list[str]) -> dict[str, str]:
     """Name without suffix to file, for each image; of several files the JPEG."""
-    folder = f"{home.prefix}JPEGImages/"
     found: dict[str, list[str]] = defaultdict(list)
-    for name in home.tree.files:
-        if name.startswith(folder) and may_be_image(name):
-            found[os.path.splitext(name[len(folder) :])[0]].append(name)  # noqa: PTH122
+    for name in home.names_in("JPEGImages"):
+        if may_be_image(name):
+            found[os.path.splitext(name)[0]].append(f"{home.prefix}JPEGImages/{name}")  # noqa: PTH122
+    if twice := [names for names in found.values() if len(names) > 1]:
+        notes.append(
+            f"{len(twice):,} images have several files, of which a JPEG counts if there is one: {', '.join(twice[0][:3])}"
+        )
     return {
         stem: min(names, key=lambda name: (not name.lower().endswith("jpg"), name)) for stem, names in found.items()
     }
@@ -145,7 +163,7 @@ def _example(home: Home, image_id: str, image: str, split: str | None) -> _Examp
         else:
             boxes.append(box_of(one.name, one.box, difficult=one.difficult))
     size = annotation.size if annotation.size and min(annotation.size) > 0 else None
-    return _Example(image, split, Objects(size, tuple(boxes), tuple(flaws)))
+    return _Example(image, split, Objects(size, tuple(boxes), tuple(flaws)), odd=annotation.odd)
 
 
 def box_of(label: str, box: tuple[float, float, float, float], *, difficult: bool) -> Box:
@@ -159,9 +177,7 @@ def _shown(one: VocObject) -> str:
 
 def _known(home: Home, annotated: Collection[str]) -> frozenset[str]:
     """The only classes allowed: those with lists of their own, or VOC's; empty if any class is allowed."""
-    folder = f"{home.prefix}ImageSets/Main/"
-    names = [name[len(folder) :] for name in home.tree.files if name.startswith(folder)]
-    found = {hit[1] for name in names if (hit := re.fullmatch(r"(.+)_(train|val|trainval|test)\.txt", name))}
+    found = {hit[1] for name in home.names_in("ImageSets/Main") if (hit := OF_CLASS.fullmatch(name))}
     if found & set(annotated):
         return frozenset(found)
     official = OFFICIAL.fullmatch(home.name) and len(set(CLASSES) & set(annotated)) >= MANY

@@ -73,7 +73,7 @@ def _with_boxes(plain: Source, request: Request, splits: Set[str | None]) -> Sou
 
     return replace(
         plain, name=f"{plain.name}-localisation", items=items, multi_label=True, metric="mAP",
-        fingerprint=digest(plain.fingerprint, list(boxes.items()), size), notes=tuple(note_on_area(boxes.values())),
+        fingerprint=digest(plain.fingerprint, list(boxes.items()), size), notes=(*plain.notes, *note_on_area(boxes.values())),
     )  # fmt: skip
 
 
