@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from transferlab.errors import UserError
-from transferlab.images.coco_json import box_of, edges, field_of, id_and_name, ident, must_be_pixels, shown, surplus
+from transferlab.images.coco_json import (
+    box_of,
+    edges,
+    field_of,
+    id_and_name,
+    ident,
+    must_be_few,
+    must_be_pixels,
+    shown,
+    surplus,
+)
 from transferlab.images.json_lists import Lists
 from transferlab.runners.score_truth import ByName, GroundTruth, expected, some
 from transferlab.transfer.detect.metrics import Found
@@ -99,6 +109,7 @@ def _own(path: Path, where: str) -> tuple[Lists, dict[str, str], dict[str, str]]
         if key == "":
             break
         if key in own:
+            must_be_few(key, number, path, where)
             item = f"number {number} of {key} in {path}"
             id_, name = id_and_name(one, "file_name" if key == "images" else "name", item, where)
             if own[key].setdefault(id_, name.strip()) != name.strip():

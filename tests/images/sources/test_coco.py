@@ -310,6 +310,8 @@ ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "an unknown image": (changed("annotations", 0, image_id=7), "annotation 1 of .*json is of image 7, which is not in it"),
     "half an id": (changed("images", 0, id=1.5), "the id of image 0 of .*json is 1.5"),
     "no name": (changed("images", 0, file_name=None), "the file_name of image 0"),
+    "too many classes": (lambda held: held.update(categories=[{"id": k, "name": str(k)} for k in range(100_001)]),
+                         "has more than 100,000 categories"),
     "a list of numbers": (lambda held: held.update(annotations=[1]), "annotation 0 of .*json has no image_id"),
     "nothing annotated": (lambda held: held.update(annotations=[]), "has no usable object"),
     "images of elsewhere": (lambda held: [one.update(file_name=f"x{one['file_name']}") for one in held["images"]],
