@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import click
 
-from transferlab.console import Display, printable, say
+from transferlab.console import Display, say
+from transferlab.text import printable
 
 
 def show(text: str) -> None:

@@ -10,13 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from transferlab.events import Done, Failed, Progressed, Report
+from transferlab.text import printable
 
 WIDE = 60  # columns; bars on wider terminals are followed by notes
-
-
-def printable(text: str) -> str:
-    """Text without control and direction characters, which file names may contain and terminals obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def say(text: str) -> None:

@@ -62,7 +62,7 @@ def test_any_name_is_drawn_as_it_is(study: StudyAnswers, hostile: str) -> None:
         scores=tuple(replace(s, target=hostile, condition=renamed.get(s.condition, s.condition)) for s in study.scores),
     )  # fmt: skip
     told = words(scores_figure(odd, target, "probe"))
-    visible = "".join(c if c.isprintable() else " " for c in hostile)
+    visible = "".join(c if c.isprintable() else "�" for c in hostile)
     assert (visible if len(visible) <= 22 else visible[:21] + "…") in told
     assert not any(ord(c) < 32 and c not in "\n\t" for c in told)
     e = study.estimates[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -13,6 +11,7 @@ from typing import Any, Literal, cast
 
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
+from transferlab.text import csv_text, json_text, printable, well_formed
 
 Rows = Sequence[Mapping[str, str | int | float | None]]
 Format = Literal["text", "csv", "json", "parquet"]
@@ -41,20 +40,19 @@ def as_text(rows: Rows) -> str:
     if not rows:
         return "nothing is there yet\n"
     columns = list(rows[0])
-    cells = [columns, *([_printable(_shown(row[c])) for c in columns] for row in rows)]
+    cells = [columns, *([printable(_shown(row[c])) for c in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return "".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() + "\n" for line in cells)
 
 
 def as_csv(rows: Rows) -> str:
     """CSV in which no text can be taken for a formula."""
-    lines = [list(rows[0])] if rows else []
-    return "".join(_csv_line(values) for values in (*lines, *(list(row.values()) for row in rows)))
+    return csv_text([*([list(rows[0])] if rows else []), *(list(row.values()) for row in rows)])
 
 
 def as_json(rows: Rows) -> str:
     """A list of objects."""
-    return json.dumps([dict(row) for row in rows], indent=1) + "\n"
+    return json_text([dict(row) for row in rows])
 
 
 def _parquet(rows: Rows) -> bytes:
@@ -62,24 +60,11 @@ def _parquet(rows: Rows) -> bytes:
         pyarrow, parquet = (cast(Any, import_module(name)) for name in ("pyarrow", "pyarrow.parquet"))
     except ImportError as error:
         raise UserError("Parquet needs pyarrow", "--format parquet", "pip install 'transferlab[hf]'") from error
+    clean = [{name: well_formed(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
     held = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), held)
+    parquet.write_table(pyarrow.Table.from_pylist(clean), held)
     return held.getvalue()
 
 
 def _shown(value: str | int | float | None) -> str:
     return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
-
-
-def _csv_line(values: Sequence[str | int | float | None]) -> str:
-    held = io.StringIO()
-    csv.writer(held, lineterminator="\r\n").writerow(map(_harmless, values))  # so that a text with \r is quoted too
-    return held.getvalue()[:-2] + "\n"
-
-
-def _harmless(value: str | int | float | None) -> str | int | float | None:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "�" for c in text)

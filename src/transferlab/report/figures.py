@@ -16,6 +16,7 @@ from transferlab.answers.points import points
 from transferlab.answers.study import StudyAnswers
 from transferlab.planned import NamedCondition
 from transferlab.specs import TargetFacts
+from transferlab.text import printable
 
 INK, GREY, RULE = "#1b1b1b", "#5f6368", "#d9dce0"
 PLAIN_DASH = (4.0, 2.0)  # of a control whose definition has none
@@ -57,7 +58,7 @@ def scores_figure(study: StudyAnswers, target: TargetFacts, protocol: str) -> st
         if study.unit:
             axes.set_xlabel(short(study.unit, 48))
         axes.minorticks_off()
-        axes.set_ylabel(f"{target.metric}, %")
+        axes.set_ylabel(f"{short(target.metric)}, %")
         axes.set_title(short(target.name, 48), loc="left", color=INK, fontsize=11, fontweight="bold")
         return svg(figure)
 
@@ -174,7 +175,7 @@ def _values(study: StudyAnswers, condition: str, target: str, protocol: str) -> 
 
 def short(text: str, most: int = 22) -> str:
     """A name, shortened to so many characters."""
-    kept = "".join(c if c.isprintable() else " " for c in text)
+    kept = printable(text)
     return kept if len(kept) <= most else kept[: most - 1] + "…"
 
 

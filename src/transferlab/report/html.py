@@ -7,8 +7,8 @@ import base64
 import jinja2
 from markupsafe import Markup
 
-from transferlab.console import printable
 from transferlab.report.document import Block, Document, Picture
+from transferlab.text import printable
 
 MEDIA = {"svg": "svg+xml", "png": "png"}
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from transferlab.report.document import Document, Number, Section
+from transferlab.text import json_text as json_text_of
 
 SCHEMA = 1  # increased whenever a key is removed or changes its meaning
 
@@ -13,7 +12,7 @@ def json_text(document: Document) -> str:
     """The report's text, in ASCII, so that no name can harm the terminal that shows it."""
     studies = [{"name": c.name, "question": c.title, **_facts(c.sections)} for c in document.chapters]
     facts = {"schema": SCHEMA, **_facts(document.overview), "studies": studies}
-    return json.dumps(facts, indent=1, allow_nan=False, default=_plain) + "\n"
+    return json_text_of(facts, default=_plain)
 
 
 def _facts(sections: tuple[Section, ...]) -> dict[str, object]:

@@ -18,6 +18,7 @@ from transferlab.report.document import (
     Table,
     Text,
 )  # fmt: skip
+from transferlab.text import printable
 
 
 def markdown(document: Document, folder: str) -> tuple[str, dict[str, bytes]]:
@@ -83,6 +84,6 @@ def _cells(head: Cell, *rest: Cell) -> list[str]:
 
 def _text(value: str) -> str:
     """Text with all of Markdown's special characters escaped."""
-    kept = "".join(c if c.isprintable() else " " for c in value)
+    kept = printable(value.replace("\n", " "))
     kept = kept.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|$~])", r"\\\1", kept)

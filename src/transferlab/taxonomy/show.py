@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transferlab.console import printable
 from transferlab.errors import UserError
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.balance import balanced
 from transferlab.taxonomy.drawing import BAR_WIDTH, WIDTH, Drawing, counted, fitted, short
 from transferlab.taxonomy.tree import LabelSet, Taxonomy
+from transferlab.text import csv_text, printable
 
 Format = Literal["text", "json", "csv"]
 
@@ -44,7 +41,9 @@ def show(taxonomy: Taxonomy, form: Format, asked: Asked) -> str:
         leaves = under(taxonomy, asked.under)
         if form == "json":
             return json.dumps({"leaves": leaves}) + "\n"
-        return "".join(f"{leaf if form == 'csv' else printable(leaf)}\n" for leaf in leaves)
+        return (
+            csv_text([leaf] for leaf in leaves) if form == "csv" else "".join(f"{printable(leaf)}\n" for leaf in leaves)
+        )
     labels = _asked_for(taxonomy, asked)
     if asked.tree is not None:
         return _tree(Drawing(taxonomy, labels), _one_node(taxonomy, asked.tree), form)
@@ -70,7 +69,7 @@ def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
         return json.dumps({**labels.to_dict(), **named}) + "\n"
     if form == "csv":
         rows = [[leaf, label] for label, leaves in zip(labels.labels, labels.members, strict=True) for leaf in leaves]
-        return _csv(["leaf", "label"], rows)
+        return csv_text([["leaf", "label"], *rows])
     sizes = [len(leaves) for leaves in labels.members]
     lines = [headline(labels)]
     order = sorted(range(len(sizes)), key=lambda label: (-sizes[label], label))
@@ -126,7 +125,7 @@ def _overview(taxonomy: Taxonomy, form: Format) -> str:
     if form == "json":
         return json.dumps([dict(zip(head, map(float, row), strict=True)) for row in rows]) + "\n"
     if form == "csv":
-        return _csv(head, rows)
+        return csv_text([head, *rows])
     lines = [f"{len(taxonomy.leaves)} classes, {len(taxonomy.parents)} nodes; --cut D gives"]
     lines += [f"  depth {d:>2}: {n:>5} labels, {e:>8} effective, largest {s:>5} %" for d, n, e, s in rows]
     return "\n".join(lines) + "\n"
@@ -141,11 +140,5 @@ def _tree(drawing: Drawing, node: str, form: Format) -> str:
     if form == "json":
         return json.dumps([{"depth": d, "id": n, "name": names[n], "leaves": drawing.n_classes[n]}
                            for d, n in drawing.nodes(node)]) + "\n"  # fmt: skip
-    rows = [[str(d), n, names[n], str(drawing.n_classes[n])] for d, n in drawing.nodes(node)]
-    return _csv(["depth", "id", "name", "leaves"], rows)
-
-
-def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    held = io.StringIO()
-    csv.writer(held, lineterminator="\n").writerows([head, *rows])
-    return held.getvalue()
+    rows = [[d, n, names[n], drawing.n_classes[n]] for d, n in drawing.nodes(node)]
+    return csv_text([["depth", "id", "name", "leaves"], *rows])

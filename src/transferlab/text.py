@@ -1,0 +1,63 @@
+"""Text that leaves the program: names come from files, and no terminal, spreadsheet or page may obey them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+INSTEAD = "�"
+# What a spreadsheet takes for the beginning of a formula, also in the wide forms that some of them accept.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Text in which control, direction and other invisible characters are visible as �; those of ``keep`` stay."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else INSTEAD for c in text)
+
+
+def well_formed(text: str) -> str:
+    """Text without halves of letters (lone surrogates), which no file in UTF-8 can hold."""
+    return "".join(INSTEAD if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV that no spreadsheet runs: text that begins like a formula gets an apostrophe; numbers stay numbers."""
+    lines: list[str] = []
+    for row in rows:
+        held = io.StringIO()
+        csv.writer(held, lineterminator="\r\n").writerow(map(_harmless, row))  # so that a text with \r is quoted too
+        lines.append(held.getvalue()[:-2] + "\n")
+    return "".join(lines)
+
+
+def _harmless(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(FORMULA) else "") + printable(value, keep="\n")
+
+
+def json_text(value: object, default: Callable[[object], object] | None = None) -> str:
+    """Data as JSON in ASCII, where every odd character is written as its number; NaN and infinity become null.
+
+    Args:
+        default: makes plain data of what is none, as for ``json.dumps``.
+    """
+    return (
+        json.dumps(_plain(value), indent=1, allow_nan=False, default=default and (lambda v: _plain(default(v)))) + "\n"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("Sequence[Any]", value)]
+    return value
