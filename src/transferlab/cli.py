@@ -302,7 +302,7 @@ def verify(store: Path) -> None:
     "--format", "form", type=click.Choice(["text", "csv", "json", "parquet"]), default="text", show_default=True
 )
 @click.option("--out", type=PATH, help="A file instead of standard output.")
-@click.option("--study", help="Only the studies of this name.")
+@click.option("--study", help="Only the studies of this name or identity.")
 def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Path | None, study: str | None) -> None:
     """Print one row per cell and metric.
 
@@ -321,7 +321,7 @@ def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Pat
 @click.argument("store", type=PATH)
 @click.option("--out", type=PATH, required=True, help="The report's file.")
 @click.option("--format", "form", type=click.Choice(["html", "md", "json"]), default="html", show_default=True)
-@click.option("--study", help="Only the studies of this name.")
+@click.option("--study", help="Only the studies of this name or identity.")
 def report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None) -> None:
     """Write a self-contained report that answers each study of STORE in a sentence with an interval.
 

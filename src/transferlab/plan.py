@@ -99,17 +99,22 @@ def make_plan(
     names = [c.name for c in conditions if not c.is_control]
     contrasts = resolve(study.contrasts, names, study.controls)
     _must_be_measured(contrasts, cells.transfers)
-    identity = digest(
-        "study", study.name, source[0].digest, [t.digest for t in targets], list(conditions), study.recipe,
-        list(study.protocols), place.device, place.precision, *([study.metric] if study.metric else []),
-    )  # fmt: skip
-    return Plan(
-        identity=identity, name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
+    plan = Plan(
+        identity="", name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
         conditions=tuple(facts[c.name] for c in conditions), contrasts=contrasts,
         reference=reference_of(study), seeds=study.seeds, unit=study.unit, recipe=study.recipe,
         protocols=tuple(_planned(p) for p in study.protocols), device=place.device, precision=place.precision,
         trainings=tuple(cells.trainings), transfers=tuple(cells.transfers), code=(DESIGN, ENGINE, TRANSFER),
         notes=tuple(study.notes), brought=tuple(_brought(study, conditions)),
+    )  # fmt: skip
+    return replace(plan, identity=identity_of(plan, study.metric))
+
+
+def identity_of(plan: Plan, metric: str) -> str:
+    """The digest of a plan's question, data and recipe; ``metric`` is the one that its study asks for, or ""."""
+    return digest(
+        "study", plan.name, plan.source.digest, [t.digest for t in plan.targets], list(plan.conditions), plan.recipe,
+        [p.protocol for p in plan.protocols], plan.device, plan.precision, *([metric] if metric else []),
     )  # fmt: skip
 
 

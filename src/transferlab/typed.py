@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 MOST = 1e300  # numbers are smaller: there are no infinite ones, and each whole one is a float
@@ -41,7 +42,9 @@ def _misfit(value: object, hint: Any, place: str, settings: frozenset[str]) -> M
         if len(fitting) != 1:
             return None if fitting else Misfit(place, _shown(value), _words(hint))
         return _misfit(value, fitting[0], place, settings)
-    if not _is(value, kind):
+    if not _is(value, kind) or (
+        kind is tuple and inner[-1] is not Ellipsis and len(cast("Sequence[object]", value)) != len(inner)
+    ):
         return Misfit(place, _shown(value), _words(hint))
     parts = _parts(value, kind, inner, place, settings)
     return next((found for part in parts if (found := _misfit(*part, settings))), None)
@@ -55,14 +58,19 @@ def _parts(value: object, kind: Any, inner: tuple[Any, ...], place: str, setting
             yield key, inner[0], f"key of {place}"  # before the next line, which shows it
             yield item, inner[1], f"{place}[{key!r:.40}]"
     elif kind in (Sequence, tuple):
-        for number, item in enumerate(cast("Sequence[object]", value)):
-            yield item, inner[0], f"{place}[{number}]"
+        items = cast("Sequence[object]", value)
+        hints = inner if kind is tuple and inner[-1] is not Ellipsis else inner[:1] * len(items)
+        for number, (item, hint) in enumerate(zip(items, hints, strict=True)):
+            yield item, hint, f"{place}[{number}]"
 
 
 def _fields(value: object, of: type, before: str, settings: frozenset[str]) -> Iterator[Part]:
-    for name, hint in get_type_hints(of).items():
+    for name, hint in _hints(of).items():
         if get_origin(hint) is not ClassVar:
             yield getattr(value, name), Mapping[str, Any] if name in settings else hint, f"{before}{name}"
+
+
+_hints = cache(get_type_hints)  # looking them up takes longer than all the rest
 
 
 def _is(value: object, kind: Any) -> bool:

@@ -17,6 +17,7 @@ from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS, definition_of
 from transferlab.typed import misfit
 
+MOST_SEEDS = 1000
 SOURCE_ITSELF = "source"  # as a target: the held-out images of the source, labelled by its leaf classes
 EXAMPLES = {
     "source": 'source="imagefolder:photos"',
@@ -163,8 +164,10 @@ def source_apart(study: Study, n_targets: int) -> bool:
 
 def check_seeds(seeds: int, where: str) -> None:
     """Raise UserError for fewer than 1 or more than 1000 seeds."""
-    if not 1 <= seeds <= 1000:
-        raise UserError(f"{seeds} seeds cannot be run", where, "choose from 1 to 1000; intervals need at least 3")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UserError(
+            f"{seeds} seeds cannot be run", where, f"choose from 1 to {MOST_SEEDS}; intervals need at least 3"
+        )
 
 
 def check_size(size_px: int) -> None:

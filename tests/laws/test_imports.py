@@ -157,9 +157,10 @@ def test_rooms_keep_to_what_they_are_to_know() -> None:
     assert wrong == []
 
 
-def test_reports_know_of_the_runners_only_where_packs_are() -> None:
+def test_reports_know_of_the_runners_only_where_packs_and_plans_are() -> None:
     assert {a.target for a in arrows() if room(a.source) == "report" and room(a.target) == "runners"} == {
-        "runners.packs"
+        "runners.packs",
+        "runners.plans",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -295,6 +296,33 @@ def test_one_study_of_a_store_can_be_asked_for_by_name(make_store: MakeStore) ->
     assert {row["study"] for row in table_rows(store, "other")} == {"other"}
     with pytest.raises(UserError, match="it has .*other"):
         all_answers(store, "another")
+
+
+def test_every_row_of_the_table_can_be_told_from_all_others(make_store: MakeStore) -> None:
+    make_store(targets=("leaves", "leaves"), study={"seeds": 2})
+    store = make_store(targets=("leaves", "leaves"), study={"seeds": 2, "recipe": Recipe(lr=0.2)})
+    rows = table_rows(store)
+    plans = [restored(study) for study in store.studies().values()]
+    assert {row["study_id"] for row in rows} == {plan.identity for plan in plans} and len(plans) == 2
+    assert {row["target_digest"] for row in rows if row["target"] != OWN} == {t.digest for t in plans[0].targets}
+    assert {row["target_digest"] for row in rows if row["target"] == OWN} == {plans[0].source.digest}
+    facts = [tuple(row[c] for c in row if c not in ("value", "key", "study", "source", "target")) for row in rows]
+    assert len(set(facts)) == len(facts)
+
+
+def test_studies_that_ask_the_same_are_told_apart_in_a_report(make_store: MakeStore, tmp_path: Path) -> None:
+    make_store(study={"seeds": 1})
+    store = make_store(study={"seeds": 1, "recipe": Recipe(lr=0.2)})
+    found = all_answers(store)
+    render(found, tmp_path / "r.json", "json")
+    told = json.loads((tmp_path / "r.json").read_text())["studies"]
+    assert [each["identity"] for each in told] == [s.identity for s in found]
+    assert len({each["question"] for each in told}) == 2 and all(
+        each["identity"][:8] in each["question"] for each in told
+    )
+    assert {each["digest"] for each in told[0]["targets"]["sets"]} == {t.digest for t in found[0].targets}
+    render(found[:1], tmp_path / "r.json", "json")
+    assert json.loads((tmp_path / "r.json").read_text())["studies"][0]["question"] == "How many images?"
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ class StudyAnswers:
         without: ``estimates`` without the test images that are in the source; empty if there are none.
         with_copies: targets whose results cannot be computed again without such images.
         scenes: for targets with boxes, what a network of the reference condition found and missed.
+        identity: of its plan, since several studies may have one name.
         failed: the errors of analyses that could not be made, by the name of their field, which is then empty.
     """
 
@@ -118,6 +119,7 @@ class StudyAnswers:
     scenes: tuple[Scenes, ...] = ()
     failed: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    identity: str = ""
 
     def has(self, analysis: str) -> bool:
         """Whether an analysis, named by its field, has something to show.

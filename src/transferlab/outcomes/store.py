@@ -238,8 +238,26 @@ class Store:
         Raises:
             UserError: a file is damaged; also raised by ``note``, ``failures`` and ``pack_index``.
         """
-        latest = sorted(self._documents("studies/").items(), key=lambda item: item[1]["when"])
-        return {identity: document["study"] for identity, document in latest}
+        found = {identity: self.dated_study(identity) for identity in self.identities()}
+        return {identity: study for identity, (_, study) in sorted(found.items(), key=lambda item: item[1][0])}
+
+    def identities(self) -> list[str]:
+        """The identities of all plans, in the order of their names."""
+        names = sorted(
+            name for name in self.blobs.listing("studies/") if name.endswith(".json") and name.count("/") == 1
+        )
+        return [PurePosixPath(name).stem for name in names]
+
+    def study(self, identity: str) -> Any:
+        """One plan; raises UserError if it is missing or damaged."""
+        return self.dated_study(identity)[1]
+
+    def dated_study(self, identity: str) -> tuple[float, Any]:
+        """When a plan was last run, in seconds since 1970, and the plan; raises UserError as ``study``."""
+        found = self._json(name := f"studies/{identity}.json")
+        if found is None or "study" not in found or not isinstance(found.get("when"), (int, float)):
+            raise UserError("a plan is missing or damaged", str(self.path / name), "run the study's command again")
+        return found["when"], found["study"]
 
     def write_note(self, identity: str, facts: Mapping[str, Any]) -> None:
         """Store facts about a study's latest run that are not part of the study, such as the command."""

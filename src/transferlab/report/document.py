@@ -126,11 +126,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One study: its name, its question and its sections."""
+    """One study: its name, its question, its sections and its identity."""
 
     name: str
     title: str
     sections: tuple[Section, ...]
+    identity: str = ""
 
 
 @dataclass(frozen=True)

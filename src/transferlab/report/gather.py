@@ -21,10 +21,11 @@ from transferlab.origins import ORIGINS
 from transferlab.origins.definition import Comparison
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
-from transferlab.planned import Plan, restored
+from transferlab.planned import Plan
 from transferlab.report.analyses import Measured, analyses
 from transferlab.report.method import measured_how
 from transferlab.report.results import Records, Results, metrics_of, of_plan, pack_of, results_of
+from transferlab.runners.plans import plan_of, plans
 from transferlab.transfer.metrics.top1 import TOP1
 
 N_SAMPLES = 24
@@ -36,22 +37,21 @@ Row = dict[str, str | int | float | None]
 
 
 def all_answers(store: Store, study: str | None = None) -> list[StudyAnswers]:
-    """The answers of every study of a store, or of those of one name, in the order in which they were last run.
+    """The answers of every study of a store, or of those of one name or identity, in the order in which they were last run.
 
     Raises:
         UserError: no study has been run there, or none of this name.
     """
-    return [answers(store, identity) for identity in identities(store, study)]
+    return [answers_of(store, plan) for plan in _asked(store, study)]
 
 
-def identities(store: Store, study: str | None) -> list[str]:
-    """Identities of a store's studies, or of those of one name; raises UserError if there is none."""
-    names = {identity: str(stored["name"]) for identity, stored in store.studies().items()}
-    found = [identity for identity, name in names.items() if study in (None, name)]
-    if study is not None and names and not found:
-        raise UserError(
-            f"the store has no study {study!r}", str(store.path), f"it has {', '.join(set(names.values()))}"
-        )
+def _asked(store: Store, study: str | None) -> list[Plan]:
+    """The plans of a store, or those of one name or identity; raises UserError if there is none."""
+    every = plans(store)
+    found = [plan for plan in every if study in (None, plan.name, plan.identity)]
+    if every and not found:
+        names = ", ".join(sorted({plan.name for plan in every}))
+        raise UserError(f"the store has no study {study!r}", str(store.path), f"it has {names}")
     if not found:
         raise UserError("no study has been run in this store", str(store.path), "run one: transferlab run --help")
     return found
@@ -59,7 +59,11 @@ def identities(store: Store, study: str | None) -> list[str]:
 
 def answers(store: Store, identity: str) -> StudyAnswers:
     """The answers of one study, from what the store holds; missing cells are listed."""
-    plan: Plan = restored(store.studies()[identity])
+    return answers_of(store, plan_of(store, identity))
+
+
+def answers_of(store: Store, plan: Plan) -> StudyAnswers:
+    """``answers`` of a plan that has been read."""
     records = {t.key: store.record(t.key) for t in plan.transfers}
     together, apart = (
         [results_of(store, plan, t, records) for t in plan.targets if t.apart == alone] for alone in (False, True)
@@ -75,7 +79,7 @@ def answers(store: Store, identity: str) -> StudyAnswers:
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=estimates(plan.contrasts, together, apart), exploratory=explored,
         checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan)), samples=samples,
-        method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
+        identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
         **analyses(Measured(store, plan, together, apart)),
     )  # fmt: skip
 
@@ -83,23 +87,23 @@ def answers(store: Store, identity: str) -> StudyAnswers:
 def table_rows(store: Store, study: str | None = None) -> list[Row]:
     """One row per cell and metric of every study, or of those of one name, in the plans' order; without times."""
     rows: list[Row] = []
-    stored = store.studies()
-    for identity in identities(store, study) if study else stored:
-        plan: Plan = restored(stored[identity])
-        names = {t.digest: t.name for t in plan.targets}
-        for training in plan.trainings:
-            key = source_key(training.key)
+    for plan in _asked(store, study) if study else plans(store):
+        names, own = {t.digest: t.name for t in plan.targets}, plan.source.digest
+        cells = [(source_key(t.key), t.condition, t.seed, OWN, own, OWN_HEAD) for t in plan.trainings]
+        cells += [(t.key, t.condition, t.seed, names[t.cell.target], t.cell.target, t.label) for t in plan.transfers]
+        for key, *facts in dict.fromkeys(cells):
             for metric, value in metrics_of(store.record(key)).items():
-                rows.append(_row(plan, training.condition, training.seed, OWN, OWN_HEAD, metric, value, key))
-        for t in plan.transfers:
-            for metric, value in metrics_of(store.record(t.key)).items():
-                rows.append(_row(plan, t.condition, t.seed, names[t.cell.target], t.label, metric, value, t.key))
+                rows.append(_row(plan, *facts, metric, value, key))
     return rows
 
 
 def _row(plan: Plan, *cells: str | int | float) -> Row:
-    columns = ("condition", "seed", "target", "protocol", "metric", "value", "key")
-    return {"study": plan.name, "source": plan.source.name, **dict(zip(columns, cells, strict=True))}
+    """Names may occur twice; ``study_id``, ``source_digest`` and ``target_digest`` do not."""
+    of_study: Row = {
+        "study": plan.name, "study_id": plan.identity, "source": plan.source.name, "source_digest": plan.source.digest
+    }  # fmt: skip
+    columns = ("condition", "seed", "target", "target_digest", "protocol", "metric", "value", "key")
+    return {**of_study, **dict(zip(columns, cells, strict=True))}
 
 
 def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:

@@ -10,7 +10,9 @@ SCHEMA = 1  # increased whenever a key is removed or changes its meaning
 
 def json_text(document: Document) -> str:
     """The report's text, in ASCII, so that no name can harm the terminal that shows it."""
-    studies = [{"name": c.name, "question": c.title, **_facts(c.sections)} for c in document.chapters]
+    studies = [
+        {"name": c.name, "question": c.title, "identity": c.identity, **_facts(c.sections)} for c in document.chapters
+    ]
     facts = {"schema": SCHEMA, **_facts(document.overview), "studies": studies}
     return json_text_of(facts, default=_plain)
 

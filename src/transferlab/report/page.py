@@ -59,8 +59,18 @@ def render(
 
 def document(studies: Sequence[StudyAnswers], sections: Sequence[SectionDefinition[StudyAnswers]]) -> Document:
     """The report of these studies; a section that fails is replaced by the reason."""
-    chapters = tuple(Chapter(s.name, s.question or s.name, _made(sections, s)) for s in studies)
+    chapters = tuple(
+        Chapter(s.name, title, _made(sections, s), s.identity)
+        for s, title in zip(studies, _titles(studies), strict=True)
+    )
     return Document(f"transferlab: {', '.join(s.name for s in studies)}", _made(OVERVIEW, studies), chapters)
+
+
+def _titles(studies: Sequence[StudyAnswers]) -> list[str]:
+    """The question of each study; with its name, source and identity where several ask the same."""
+    asked = [s.question or s.name for s in studies]
+    return [f"{title} ({s.name} of {s.source}, study {s.identity[:8]})" if asked.count(title) > 1 else title
+            for title, s in zip(asked, studies, strict=True)]  # fmt: skip
 
 
 def _made(definitions: Sequence[SectionDefinition[Subject]], subject: Subject) -> tuple[Section, ...]:

@@ -31,7 +31,8 @@ def pack_of(store: Store, facts: SourceFacts | TargetFacts) -> Pack | None:
 
 def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
     """A cell's metrics by name; none if there is no cell."""
-    return {} if record is None else cast("dict[str, float]", record["metrics"])
+    held = cast("Mapping[str, object]", record["metrics"]) if record else {}
+    return {name: float(value) for name, value in held.items() if isinstance(value, (int, float))}
 
 
 def of_plan(plan: Plan, table: Table[D], name: str) -> D | None:

@@ -10,8 +10,9 @@ from transferlab.engine import backbones
 from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
 from transferlab.plan import most_seen, networks_of_cells
-from transferlab.planned import Plan, Transfer, restored
+from transferlab.planned import Plan, Transfer
 from transferlab.runners.drive import failures, missing
+from transferlab.runners.plans import plans
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Recipe
@@ -126,12 +127,15 @@ def _kind(transfer: Transfer) -> tuple[str, str]:
 def status_text(store: Store) -> str:
     """The numbers of done, missing and failed cells of each study, in lines."""
     lines: list[str] = []
-    for plan in map(restored, store.studies().values()):
+    for plan in plans(store):
         keys = networks_of_cells(plan)
         todo = missing(plan, store)
         failed = failures(plan, store)
         lines.append(f"{plan.name}: {plan.seeds} seeds of {plan.source.name}: {len(keys) - len(todo)} of {len(keys)} "
                      f"cells done, {len(todo)} missing, {len(failed)} of them failed")  # fmt: skip
+        lines.append(f"  study  {plan.identity}")
+        lines += [f"  {kind} {facts.spec} ({facts.name}), digest {facts.digest}"
+                  for kind, facts in (("source", plan.source), *(("target", target) for target in plan.targets))]  # fmt: skip
         lines += [f"  failed {key}: {reason}" for key, reason in failed]
     return "\n".join(lines) or "no study has been run in this store"
 

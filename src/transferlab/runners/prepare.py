@@ -20,9 +20,10 @@ from transferlab.images.pack import described, remarks
 from transferlab.outcomes.arrays import labels_digest
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
-from transferlab.planned import Plan, restored
+from transferlab.planned import Plan
 from transferlab.runners import packs
 from transferlab.runners.machine import Machine, here
+from transferlab.runners.plans import plans
 from transferlab.runners.request import Request, read, study_of
 from transferlab.specs import TRAIN, Pack, Ragged, Study, Subset, TargetFacts
 from transferlab.transfer.metrics import METRICS
@@ -150,10 +151,7 @@ def _check_shots(study: Study, targets: Sequence[Target]) -> None:
 
 
 def _earlier(store: Store, name: str) -> list[Plan]:
-    """Earlier plans of this name, except those of another version of the program."""
-    found: list[Plan] = []
-    for kept in store.studies().values():
-        with contextlib.suppress(UserError):
-            if kept["name"] == name:
-                found.append(restored(kept))
-    return found
+    """Earlier plans of this name, except those that cannot be read."""
+    with contextlib.suppress(UserError):  # none can be read
+        return plans(store, name, told=lambda _: None)
+    return []

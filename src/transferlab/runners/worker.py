@@ -18,10 +18,10 @@ from transferlab.errors import UserError
 from transferlab.events import Event, Halted, Left, from_line, to_line
 from transferlab.extensions import load_installed, require_definitions, run_file
 from transferlab.outcomes.store import Store
-from transferlab.planned import Plan, restored
 from transferlab.runners.do import do_task
 from transferlab.runners.local import Setup
 from transferlab.runners.networks import Bench
+from transferlab.runners.plans import plan_of
 from transferlab.tasks import Task
 
 
@@ -36,7 +36,7 @@ def work(setup: Setup, lines: Iterable[str], emit: Callable[[Event], None]) -> b
         if setup.study_file is not None:
             run_file(Path(setup.study_file))
         store = Store.open(Path(setup.store), create=False, locks=setup.locks)
-        plan: Plan = restored(store.studies()[setup.study])
+        plan = plan_of(store, setup.study)
         require_definitions(plan.brought)
         bench = Bench(plan, store, setup.checkpoint_seconds)
 
