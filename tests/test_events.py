@@ -7,6 +7,7 @@ import pytest
 from transferlab.events import (
     EVENTS,
     Crashed,
+    Discarded,
     Done,
     Event,
     Failed,
@@ -23,7 +24,7 @@ from transferlab.runners.local import Setup
 from transferlab.tasks import Task
 
 TOLD: list[Event] = [
-    Started(("a", "b"), "pre-train ü\n5"), Resumed("a", 7), Progressed("w", 0.25, 1.5, 2e3), Done("a", "w"),
+    Started(("a", "b"), "pre-train ü\n5"), Resumed("a", 7), Discarded("a", "w", "step 9 of 4"), Progressed("w", 0.25, 1.5, 2e3), Done("a", "w"),
     Failed("a", "w", "why", "Traceback:\n  line"), Finished(), Finished(("a",)), Crashed("killed", ""),
     Left(), Halted("the disk is full", "lab", "make room"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -9,15 +10,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from transferlab.events import Done, Failed, Progressed, Report
+from transferlab.events import Discarded, Done, Failed, Progressed, Report
 from transferlab.text import printable
 
 WIDE = 60  # columns; bars on wider terminals are followed by notes
 
 
 def say(text: str) -> None:
-    """Print one line on standard error."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """Print one line on standard error; where that is closed or full, the work goes on without it."""
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        with contextlib.suppress(OSError):
+            print(printable(text), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -51,7 +54,7 @@ class Display:
         self.lines: dict[str, _Line] = {}
 
     def __enter__(self) -> Display:
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -129,5 +132,7 @@ class RunDisplay:
         elif isinstance(event, Done):
             self.n_done += 1
             self.display.count("cells", self.n_done, max(self.n_cells, self.n_done), unit="done", note=event.what)
+        elif isinstance(event, Discarded):
+            say(f"{event.what}: its saved state cannot be used ({event.reason}), and it starts again")
         elif isinstance(event, Failed):
             say(f"failed: {event.what}: {event.reason}")

@@ -27,6 +27,15 @@ class Resumed:
 
 
 @dataclass(frozen=True)
+class Discarded:
+    """The checkpoint of a training cannot be restored, and the training starts again; ``reason`` is one line."""
+
+    key: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Progressed:
     """Progress of the work started last: the completed share in 0…1, the latest loss (or NaN), images per second."""
 
@@ -83,7 +92,7 @@ class Halted:
     remedy: str
 
 
-Event = Started | Resumed | Progressed | Done | Failed | Finished | Crashed | Left | Halted
+Event = Started | Resumed | Discarded | Progressed | Done | Failed | Finished | Crashed | Left | Halted
 EVENTS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from PIL import Image
 
 from transferlab.errors import UserError
 from transferlab.images.pack import keys, open_pack, write_pack
+from transferlab.images.publish import file_hash
 from transferlab.images.source import Item, Source, Unreadable
+from transferlab.sealed import sealed, unsealed
 from transferlab.specs import TEST, TRAIN, VAL, Pack
 from transferlab.taxonomy.readers import from_folders
 
@@ -338,3 +341,55 @@ def test_any_names_come_back_as_they_were(names: list[str], tmp_path_factory: py
     out = tmp_path_factory.mktemp("pack") / "pack"
     pack = packed(Source("made", names[:2], "1", items), out, 4)
     assert keys(out) == names and pack.taxonomy.leaves == tuple(names[:2])
+
+
+def reseal(folder: Path, **changed: Any) -> None:
+    """Change the manifest, take in the files as they now are, and seal it again."""
+    facts = unsealed((folder / "manifest.json").read_bytes())
+    for name in facts["files"]:
+        if name != "images.u8":
+            facts["files"][name] = {"bytes": (folder / name).stat().st_size, "hash": file_hash(folder / name)}
+    (folder / "manifest.json").write_bytes(sealed({**facts, **changed}))
+
+
+@pytest.mark.parametrize("name", ["labels", "split", "image_ids"])
+def test_an_edit_is_found_though_every_hash_fits(name: str, make_source: Make, tmp_path: Path) -> None:
+    packed(make_source(), tmp_path / "pack")
+    array = np.load(tmp_path / "pack" / f"{name}.npy")
+    if name == "split":
+        array[array > 0] = 3 - array[array > 0]  # validation and test images change places
+    else:
+        array[[0, -1]] = array[[-1, 0]]
+    np.save(tmp_path / "pack" / f"{name}.npy", array)
+    reseal(tmp_path / "pack")
+    with pytest.raises(UserError, match="has changed"):
+        open_pack(tmp_path / "pack", check=True)
+
+
+def test_an_edit_of_the_taxonomy_or_the_manifest_is_found(make_source: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "pack"
+    packed(make_source(), folder)
+    manifest, taxonomy = (folder / "manifest.json").read_bytes(), folder / "taxonomy.json"
+    (folder / "manifest.json").write_bytes(manifest.replace(b'"name": "', b'"name": "x'))
+    with pytest.raises(UserError, match="its manifest has changed"):
+        open_pack(folder)
+    (folder / "manifest.json").write_bytes(manifest)
+    reseal(folder, mean=[0.1, 0.2, 0.3])
+    with pytest.raises(UserError, match="mean"):
+        open_pack(folder, check=True)
+    (folder / "manifest.json").write_bytes(manifest)
+    taxonomy.write_text(taxonomy.read_text().replace("dog", "cow"))
+    reseal(folder)
+    with pytest.raises(UserError, match="has changed"):
+        open_pack(folder, check=True)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"files": 3}, {"mean": "x"}, {"n_images": 10**15}, {"size_px": "a"}, {"name": None, "digest": []}]
+)
+def test_a_manifest_of_another_shape_is_a_paragraph(changed: Any, make_source: Make, tmp_path: Path) -> None:
+    packed(make_source(), tmp_path / "pack")
+    facts = unsealed((tmp_path / "pack" / "manifest.json").read_bytes())
+    (tmp_path / "pack" / "manifest.json").write_bytes(sealed({**facts, **changed}))
+    with pytest.raises(UserError, match="damaged"):
+        open_pack(tmp_path / "pack", check=True)

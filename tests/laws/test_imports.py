@@ -18,7 +18,7 @@ SOURCE = Path(transferlab.__file__).parent
 # From the bottom to the top: a room imports only rooms that stand before it in this list. "transferlab" are the package's
 # public names; a file directly under the package is a room of its own.
 ROOMS = [
-    "errors", "events", "identity", "text", "typed", "console", "definitions", "taxonomy", "specs", "contrasts", "planned", "images", "engine",
+    "errors", "events", "identity", "sealed", "text", "typed", "console", "definitions", "taxonomy", "specs", "contrasts", "planned", "images", "engine",
     "outcomes", "answers", "designs", "transfer", "origins", "transferlab", "extensions", "validate", "questions", "plan", "tasks",
     "runners", "report", "cli_images", "cli", "__main__",
 ]  # fmt: skip
@@ -27,6 +27,7 @@ KEEPS_TO: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
     "identity": set(),
+    "sealed": set(),
     "text": set(),
     "typed": set(),
     "console": {"events"},
@@ -40,7 +41,7 @@ KEEPS_TO: dict[str, set[str]] = {
     "tasks": {"plan", "planned"},
     "__main__": {"cli"},
 }
-EVERYBODYS = {"errors", "identity", "text", "definitions"}
+EVERYBODYS = {"errors", "identity", "sealed", "text", "definitions"}
 
 # Who may load a package at import ("now"), and who may besides inside a function ("later"); numpy is everywhere.
 NOW: dict[str, set[str]] = {

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.outcomes.arrays import npz_bytes, read_npz
-from transferlab.outcomes.sealed import checksum
 from transferlab.outcomes.store import Store
 from transferlab.outcomes.verify import quarantine, verify
+from transferlab.sealed import checksum
 from transferlab.specs import Subset
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk that syncs at once, for many tries

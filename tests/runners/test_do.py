@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from transferlab import Study, compare, designs, finetune, induction, knn, refit
-from transferlab.events import Done, Event, Failed, Finished, Progressed, Report, Resumed, Started
+from transferlab.events import Discarded, Done, Event, Failed, Finished, Progressed, Report, Resumed, Started
 from transferlab.extensions import run_file
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
@@ -23,7 +23,7 @@ from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
-from transferlab.runners import drive
+from transferlab.runners import drive, networks
 from transferlab.runners.do import claimed, do_task
 from transferlab.runners.drive import Drive
 from transferlab.runners.executors import EXECUTORS
@@ -157,6 +157,28 @@ def test_measurements_on_frozen_features_tell_that_they_go_on(lab: Callable[...,
     words = {event.what for event in told if isinstance(event, Progressed)}
     assert {next(iter(what.split(" of "))) for what in words} >= {"source accuracy", "knn on source"}
     assert all(event.images_per_second >= 0 for event in told if isinstance(event, Progressed))
+
+
+def test_a_checkpoint_that_cannot_be_restored_is_discarded_and_the_training_starts_again(
+    lab: Callable[..., tuple[Plan, Store]],
+) -> None:
+    plan, whole = lab("whole")
+    _, left = lab("left")
+    keys = [t.key for t in plan.trainings][:4]
+    do(Bench(plan, whole), keys)
+    bench = Bench(plan, left)
+    bench.stopping = True
+    do(bench, keys)
+    first, second, third, _ = keys
+    left.write_checkpoint(third, left.checkpoint(second) or b"")  # of another cell
+    left.write_checkpoint(second, b"no tensors")
+    kept = networks.checkpoint(left, first)
+    assert kept is not None
+    few = {name: value for name, value in kept.tensors.items() if not name.startswith("network.1")}
+    networks.save_checkpoint(left, first, replace(kept, tensors=few))  # of another network
+    told = do(Bench(plan, left), keys)
+    assert [event.key for event in told if isinstance(event, Discarded)] == [second, third, first]
+    assert weights(plan, left) == weights(plan, whole)
 
 
 def test_a_cohort_of_which_each_fails_notes_each_once(lab: Callable[..., tuple[Plan, Store]]) -> None:

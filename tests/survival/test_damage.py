@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -111,3 +113,33 @@ def test_reading_commands_tell_of_a_damaged_study_and_of_a_store_of_another_form
             told = lab.do(verb, path)
             assert told.returncode == 2
             assert words in told.stderr and "Traceback" not in told.stderr
+
+
+def test_a_run_mends_a_lost_mark_a_damaged_pack_and_a_file_in_a_cells_place(
+    tmp_path: Path, lab: Any, whole: Path
+) -> None:
+    path = shutil.copytree(whole, tmp_path / "lab")
+    (path / "lab.json").unlink()
+    pack = next(path.glob("packs/*/labels.npy")).parent
+    (pack / "manifest.json").write_bytes(tear((pack / "manifest.json").read_bytes()))
+    cell = next(path.glob("cells/*/*/rows-*.npz")).parent
+    shutil.rmtree(cell)
+    cell.write_bytes(b"")
+    told = lab.do("verify", path)
+    assert told.returncode == 1 and str(cell) in told.stdout and str(pack) in told.stdout
+    done = lab.do("run", path)
+    assert done.returncode == 0, done.stderr
+    assert lab.outcome(path) == lab.outcome(whole)
+    (pack / "manifest.json").write_bytes(tear((pack / "manifest.json").read_bytes()))
+    assert lab.do("plan", path).returncode == 0
+    assert lab.do("verify", path).returncode == 0
+
+
+def test_full_and_closed_standard_output_end_in_a_paragraph(lab: Any, whole: Path) -> None:
+    for verb in ("status", "table", "verify"):
+        for output, code in (("> /dev/full", 2), (">&-", 2), ("| true", 0)):
+            line = f"{shlex.join(lab.words(verb, whole))} {output}"
+            told = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+            assert told.returncode == code, told.stderr
+            assert "Traceback" not in told.stderr and "Exception ignored" not in told.stderr
+            assert told.stderr.count("transferlab: ") == (code == 2)

@@ -55,12 +55,13 @@ class Hooks:
     Args:
         progress: called after every step; on CUDA after every block of up to 32 steps that is enqueued.
         due: whether a checkpoint is due after this step; called as often. save: stores it.
-        resume: the snapshot to continue from, if any.
+        resume: the snapshot to continue from, if any. discard: told why that cannot be restored; the training then starts anew.
     """
 
     progress: Callable[[Progress], None] = lambda progress: None
     due: Callable[[int], bool] = lambda step: False
     save: Callable[[Snapshot], None] = lambda snapshot: None
+    discard: Callable[[str], None] = lambda reason: None
     resume: Snapshot | None = None
 
 
@@ -129,7 +130,17 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     network = nn.Sequential(backbone, head).to(place.device)
     trainer = _Trainer(network, recipe, place, member.seed)
     n_steps, every = steps_of(recipe, n_examples), _check_every(recipe)
-    step, history = (0, ()) if hooks.resume is None else trainer.restore(hooks.resume)
+    step, history = 0, tuple[Mapping[str, float], ...]()
+    if hooks.resume is not None:
+        begun = {name: value.clone() for name, value in network.state_dict().items()}
+        try:
+            step, history = trainer.restore(hooks.resume, n_steps)
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            network.load_state_dict(begun)
+            trainer = _Trainer(network, recipe, place, member.seed)
+            hooks.discard(" ".join(str(error).split())[:200])
     network.train()
     rate, limit = partial(learning_rate, recipe, n_steps=n_steps), partial(_next_check, recipe, n_steps)
     steps = STEPS[place.device](trainer, Course(member.examples, recipe, member.seed, place, rate, limit), step)
@@ -299,7 +310,10 @@ class _Trainer:
     def snapshot(self, step: int, history: tuple[Mapping[str, float], ...]) -> Snapshot:
         return Snapshot(step, saved(self.network, self.optimiser, self.average), history)
 
-    def restore(self, snapshot: Snapshot) -> tuple[int, tuple[Mapping[str, float], ...]]:
+    def restore(self, snapshot: Snapshot, n_steps: int) -> tuple[int, tuple[Mapping[str, float], ...]]:
+        """Continue from a snapshot; raises any error if it is of another network or training."""
+        if not 0 <= snapshot.step < n_steps:
+            raise ValueError(f"step {snapshot.step} of {n_steps}")
         load_saved(self.network, self.optimiser, snapshot.tensors)
         for name, value in (self.average or {}).items():
             value.copy_(snapshot.tensors[f"average.{name}"])

@@ -27,9 +27,10 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images import boxes, survey
 from transferlab.images.decode import DECODER
-from transferlab.images.publish import EXAMPLES, VERSION, by_reason, file_hash, publish, write_file
+from transferlab.images.publish import EXAMPLES, VERSION, Content, by_reason, digest_of, file_hash, publish, write_file
 from transferlab.images.source import LateClasses, Source
 from transferlab.images.staging import Decoded, Progress, decode_all
+from transferlab.sealed import unsealed
 from transferlab.specs import SPLITS, TRAIN, Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
 
@@ -94,9 +95,19 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
     Raises:
         UserError: there is no pack, or it is damaged or of another version.
     """
-    facts = _manifest(path)
+    try:
+        return _opened(path, _manifest(path), check=check)
+    except UserError:
+        raise
+    except Exception as error:  # numpy, JSON and the taxonomy raise many errors for damaged bytes
+        if isinstance(error, (MemoryError, OSError)):
+            raise
+        raise UserError("the pack is damaged", f"{path}: {type(error).__name__}", "pack it again") from error
+
+
+def _opened(path: Path, facts: dict[str, Any], *, check: bool) -> Pack:
     for name, kept in facts["files"].items():
-        file = path / name
+        file = path / Path(name).name  # names never lead outside
         if not file.is_file() or file.stat().st_size != kept["bytes"]:
             raise UserError(f"the pack is damaged: {name} is missing or has another size", str(path), "pack it again")
         if check and name != "images.u8" and file_hash(file) != kept["hash"]:
@@ -131,6 +142,10 @@ def _check_pixels(pack: Pack, facts: dict[str, Any]) -> None:
     found = survey.moments(sums[trained], survey.n_pixels(sizes[trained]))
     if not np.allclose([pack.mean, pack.std], found, rtol=1e-5):
         raise _changed("the mean or deviation", pack.path)
+    sized = sizes if isinstance(images, Ragged) else None
+    content = Content(pack.labels, pack.split, pack.image_ids, pack.taxonomy, "", sized, pack.boxes)
+    if digest_of(hashes, content, facts["notes"].get("metric")) != pack.digest:
+        raise _changed("what its digest covers", pack.path)
 
 
 def _changed(name: str, path: Path) -> UserError:
@@ -189,17 +204,20 @@ def _manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     if not file.is_file():
         raise UserError("there is no pack here", str(path), "make one with: transferlab pack SPEC OUT --size N")
+    data = file.read_bytes()
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        version = facts["version"]
-    except (ValueError, KeyError, TypeError) as error:
+        version = json.loads(data)["version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError("the pack's manifest cannot be read", str(file), "pack it again") from error
     if version != VERSION:
         raise UserError(
             f"the pack has format version {version}, this program reads version {VERSION}", str(path),
             "pack it again, or update transferlab",
         )  # fmt: skip
-    return facts
+    try:
+        return unsealed(data)
+    except ValueError as error:
+        raise UserError("the pack is damaged: its manifest has changed", str(path), "pack it again") from error
 
 
 def _must_have_classes(source: Source) -> None:

@@ -23,10 +23,11 @@ from transferlab.images.decode import DECODER
 from transferlab.images.source import Source
 from transferlab.images.splits import assign
 from transferlab.images.staging import IMAGES, Decoded
+from transferlab.sealed import sealed
 from transferlab.specs import SPLITS, TRAIN, Boxes
 from transferlab.taxonomy.tree import Taxonomy, flat
 
-VERSION = 2  # of packs on disk
+VERSION = 3  # of packs on disk
 BLANK = 4.0  # of 255 levels: an image whose mean is as near to an end, and whose pixels deviate by less, shows nothing
 EXAMPLES = 20  # bad images, and groups of duplicates, that are named; the others are counted
 
@@ -34,8 +35,8 @@ Labels = NDArray[np.int32] | NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
-class _Content:
-    """What a pack contains besides its pixels; shapes as in specs.Pack."""
+class Content:
+    """What a pack contains besides its pixels; shapes as in specs.Pack; ``rule`` says how it was split."""
 
     labels: Labels
     split: NDArray[np.uint8]
@@ -83,7 +84,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
     }
     manifest = {
         "version": VERSION,
-        "digest": _digest(decoded, content, source.metric),
+        "digest": digest_of(decoded.pixel_hashes, content, source.metric),
         "name": source.name,
         "n_images": n_images,
         **facts,
@@ -97,7 +98,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
     }
     for file in files:
         _sync(file)
-    write_file(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+    write_file(folder / "manifest.json", sealed(manifest))
     _sync(folder)
     folder.rename(out)
     _sync(out.parent)
@@ -147,14 +148,14 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _content(source: Source, decoded: Decoded) -> _Content:
+def _content(source: Source, decoded: Decoded) -> Content:
     if len(set(decoded.keys)) < len(decoded.keys):
         key, count = Counter(decoded.keys).most_common(1)[0]
         raise UserError(f"{count} images have the name {key!r}", source.name, "give every image a unique name")
     labels = _labels(source, decoded)
     classes = labels.astype(np.int64) if labels.ndim == 1 else labels.argmax(axis=1).astype(np.int64)
     split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit, stated=source.stated)
-    content = _Content(labels, split, decoded.image_ids, source.taxonomy or flat(source.classes), rule)
+    content = Content(labels, split, decoded.image_ids, source.taxonomy or flat(source.classes), rule)
     if source.metric is None:
         return content
     return replace(content, sizes=decoded.objects.sizes, boxes=decoded.objects.boxes(source.classes))
@@ -183,7 +184,7 @@ def _labels(source: Source, decoded: Decoded) -> Labels:
     return labels
 
 
-def _untrained(classes: Sequence[str], content: _Content) -> list[str]:
+def _untrained(classes: Sequence[str], content: Content) -> list[str]:
     """A note if some classes have no training images, so that nothing can be learned about them."""
     of_train = content.labels[content.split == TRAIN]
     seen = np.unique(of_train) if of_train.ndim == 1 else np.flatnonzero((of_train > 0).any(axis=0))
@@ -205,7 +206,7 @@ def _blank(decoded: Decoded, sizes: NDArray[np.int32]) -> list[str]:
     return notes
 
 
-def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
+def _write_content(folder: Path, decoded: Decoded, content: Content) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "labels": content.labels, "split": content.split, "image_ids": content.image_ids
     }  # fmt: skip
@@ -220,12 +221,12 @@ def _write_content(folder: Path, decoded: Decoded, content: _Content) -> None:
     write_file(folder / "taxonomy.json", json.dumps(content.taxonomy.to_plain()).encode())
 
 
-def _digest(decoded: Decoded, content: _Content, metric: str | None) -> str:
+def digest_of(pixel_hashes: NDArray[np.uint64], content: Content, metric: str | None) -> str:
     """The digest of pixels, labels, splits, ids and taxonomy, with boxes also of sizes, boxes and metric.
 
     Neither path nor name nor the division of the work is part of it.
     """
-    rest = (decoded.pixel_hashes, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
+    rest = (pixel_hashes, content.labels, content.split, content.image_ids, content.taxonomy.to_plain())
     if content.boxes is None:
         return digest("pack", *rest)
     arrays = [getattr(content.boxes, name) for name in objects.ARRAYS]

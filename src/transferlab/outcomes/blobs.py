@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -13,8 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from transferlab.outcomes.files import TEMPORARY, explain_disk_errors, publish_atomically, sync, write_atomically
+from transferlab.errors import UserError
+from transferlab.outcomes.files import (
+    TEMPORARY,
+    Unreadable,
+    explain_disk_errors,
+    publish_atomically,
+    sync,
+    unreadable,
+    write_atomically,
+)  # fmt: skip
 
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 # Empty or dotted parts, temporary files, and characters that some file systems treat as separators or terminators.
 UNSAFE = re.compile(rf"(?:^|/)(?:\.{{0,2}}(?:/|\Z)|{re.escape(TEMPORARY)})|[\\\0]")
 
@@ -25,6 +36,7 @@ class Blobs(Protocol):
     Raises:
         ValueError: from every method, for an unsafe name (absolute, empty or dotted parts, a temporary file's name).
         UserError: from the methods that write, if the disk is full or read-only or access is denied.
+        Unreadable: from ``read`` and ``listing``, if the disk has a fault or access is denied.
     """
 
     def read(self, name: str) -> bytes | None:
@@ -43,8 +55,12 @@ class Blobs(Protocol):
         """A context that yields a function to write blobs; they appear at its end, or not at all after an exception."""
         ...
 
-    def listing(self, prefix: str) -> dict[str, int]:
-        """Full names and sizes in bytes of the blobs under a prefix."""
+    def listing(self, prefix: str, unread: list[Unreadable] | None = None) -> dict[str, int]:
+        """Full names and sizes in bytes of the blobs under a prefix; a link is a blob, whatever it leads to.
+
+        Args:
+            unread: takes what cannot be listed; without it, that is raised.
+        """
         ...
 
     def delete(self, name: str) -> None:
@@ -70,8 +86,10 @@ class FolderBlobs:
         try:
             with open(self._path(name), "rb") as file:  # noqa: PTH123  (see _path)
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise unreadable(self.path / name, error) from error
 
     def write(self, name: str, data: bytes) -> None:
         write_atomically(self._file(name), data)
@@ -103,12 +121,12 @@ class FolderBlobs:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def listing(self, prefix: str) -> dict[str, int]:
+    def listing(self, prefix: str, unread: list[Unreadable] | None = None) -> dict[str, int]:
         sizes: dict[str, int] = {}
-        for name, entry in _walk(self._folder(prefix), prefix):
+        for name, entry in _walk(self._folder(prefix), prefix, unread) if self._is_own(prefix) else ():
             if f"/{TEMPORARY}" not in f"/{name}":
-                with contextlib.suppress(FileNotFoundError):  # deleted by another process
-                    sizes[name] = entry.stat().st_size
+                with contextlib.suppress(OSError):  # deleted by another process
+                    sizes[name] = _size(entry)
         return sizes
 
     def delete(self, name: str) -> None:
@@ -119,7 +137,7 @@ class FolderBlobs:
     def clear(self, prefix: str, keep: Collection[str] = ()) -> None:
         folder = self._folder(prefix)
         with explain_disk_errors(Path(folder)):
-            for name, entry in _walk(folder, prefix):
+            for name, entry in _walk(folder, prefix) if self._is_own(prefix) else ():
                 if name not in keep:
                     Path(entry.path).unlink(missing_ok=True)
 
@@ -131,8 +149,18 @@ class FolderBlobs:
             sync(source.parent)
             sync(target.parent)
 
+    def _is_own(self, name: str) -> bool:
+        """Whether none of a blob's folders is a link, behind which others' files could lie; the first of them may be one."""
+        parts = name.split("/")[:-1]
+        folders = (f"{self.path}/{'/'.join(parts[: i + 1])}" for i in range(1, len(parts)))
+        return not any(os.path.islink(folder) for folder in folders)  # noqa: PTH114  (see _path)
+
     def _file(self, name: str) -> Path:
-        return Path(self._path(name))
+        """The path of a blob to be written, moved or deleted."""
+        path = Path(self._path(name))
+        if not self._is_own(name):
+            raise UserError("a link stands where a folder should", str(path.parent), "transferlab verify sets it aside")
+        return path
 
     def _path(self, name: str) -> str:
         """The path of a blob as text: making a ``Path`` takes as long as reading a record."""
@@ -144,7 +172,15 @@ class FolderBlobs:
         return self._path(prefix.removesuffix("/")) if prefix else str(self.path)
 
 
-def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _size(entry: os.DirEntry[str]) -> int:
+    """The size of a file; a link that leads nowhere or to itself has its own."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return entry.stat(follow_symlinks=False).st_size
+
+
+def _walk(folder: str, prefix: str, unread: list[Unreadable] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """All files below a folder, including temporary ones, with their names after ``prefix``."""
     todo = [(folder, prefix)]
     while todo:
@@ -156,5 +192,9 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                         todo.append((entry.path, f"{above}{entry.name}/"))
                     else:
                         yield f"{above}{entry.name}", entry
-        except FileNotFoundError:  # it does not exist, or was just moved to quarantine
-            continue
+        except OSError as error:
+            if error.errno in NOT_THERE:  # it does not exist, is a file, or was just moved to quarantine
+                continue
+            if unread is None:
+                raise unreadable(path, error) from error
+            unread.append(unreadable(path, error))

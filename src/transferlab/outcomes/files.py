@@ -18,9 +18,26 @@ EXPLAINED = {
     errno.EROFS: "the disk is read-only", errno.EACCES: "access is not allowed", errno.EPERM: "access is not allowed",
     errno.EIO: "the disk has a fault", errno.ENOTDIR: "a file stands where a folder should",
     errno.EEXIST: "a file stands where a folder should", errno.EISDIR: "a folder stands where a file should",
-    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENAMETOOLONG: "the name is too long", errno.ELOOP: "a link leads to itself",
+}  # fmt: skip
+# More that reading meets; whatever else it meets is told in the system's words.
+UNREAD = {
+    **EXPLAINED, errno.EMFILE: "too many files are open", errno.ENFILE: "too many files are open",
+    errno.ESTALE: "the disk was connected anew meanwhile",
 }  # fmt: skip
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}  # FAT, some network file systems
+
+
+class Unreadable(UserError):
+    """A file or folder that is there and cannot be read, whatever it holds."""
+
+
+def unreadable(path: str | Path, error: OSError) -> Unreadable:
+    """An error of reading, in words."""
+    what = UNREAD.get(error.errno or 0) or str(error.strerror or error)
+    return Unreadable(
+        f"it cannot be read: {what}", str(path), "check the disk and who may read it, then repeat the command"
+    )
 
 
 @contextlib.contextmanager

@@ -23,8 +23,8 @@ from transferlab.errors import UserError
 from transferlab.identity import plain
 from transferlab.outcomes.arrays import labels_digest, npz_bytes, read_npz, read_subset, subset_bytes
 from transferlab.outcomes.blobs import Blobs, FolderBlobs
-from transferlab.outcomes.files import TEMPORARY, explain_disk_errors
-from transferlab.outcomes.sealed import checksum, sealed, unsealed
+from transferlab.outcomes.files import TEMPORARY, Unreadable, explain_disk_errors, unreadable
+from transferlab.sealed import checksum, sealed, unsealed
 from transferlab.specs import Subset
 
 FORMAT = 2
@@ -47,21 +47,24 @@ class Store:
 
     @staticmethod
     def open(path: Path, *, create: bool, locks: bool = True) -> Store:
-        """Open a store, or create one.
+        """Open a store, or create one; a lost lab.json is written again.
 
         Raises:
             UserError: no store (without ``create``), a folder with other files, another format, or a damaged lab.json.
         """
         mark, blobs = path / "lab.json", FolderBlobs(path)
         with explain_disk_errors(path):
-            if not mark.is_file():
+            if not mark.is_file() and _is_store(blobs):
+                _mend(mark, blobs)
+            elif not mark.is_file():
                 if not create:
                     raise UserError("there is no store", str(path), "name one with --store, or run a study first")
                 others = path.is_dir() and any(not p.name.startswith(TEMPORARY) for p in path.iterdir())
                 if others and not mark.is_file():  # else another process has just created it
                     raise UserError("the folder is not empty and not a store", str(path), "name another with --store")
-                blobs.publish(mark.name, json.dumps({"format": FORMAT}).encode())
-        _check_format(mark)
+                blobs.publish(mark.name, _mark())
+        if mark.is_file():
+            _check_format(mark)
         return Store(path, blobs, locks)
 
     @property
@@ -103,10 +106,10 @@ class Store:
         sizes = self.blobs.listing(folder)
         for name in sorted(sizes):
             if RECORD.fullmatch(name.removeprefix(folder)):
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # the last: of another shape
                     record = unsealed(self.blobs.read(name) or b"")
                     fits = all(sizes.get(folder + f["file"]) == f["bytes"] for f in record["files"].values())
-                    if fits and record["key"] == key:
+                    if fits and record["key"] == key and _has_shape(record):
                         return name, record
         return "", None
 
@@ -168,6 +171,14 @@ class Store:
         """Store the state of a training; it is deleted when the cell's record is written."""
         self.blobs.write(_folder(key) + CHECKPOINT, checksum(state).encode() + state)
 
+    def has_checkpoint(self, key: str) -> bool:
+        """Whether a state is stored, damaged or not."""
+        return _folder(key) + CHECKPOINT in self.blobs.listing(_folder(key))
+
+    def discard_checkpoint(self, key: str) -> None:
+        """Delete the state stored last by ``write_checkpoint``."""
+        self.blobs.delete(_folder(key) + CHECKPOINT)
+
     def checkpoint(self, key: str) -> bytes | None:
         """The state stored last by ``write_checkpoint``; None if it is missing or damaged."""
         held = self.blobs.read(_folder(key) + CHECKPOINT) or b""
@@ -222,6 +233,8 @@ class Store:
             held = read(self.blobs.read(name) or b"")
             if of(held) != digest:
                 raise ValueError("the digest is another one")
+        except Unreadable:
+            raise
         except Exception as error:  # zip, npy and JSON raise many errors for damaged bytes
             raise UserError(
                 f"{what} missing or damaged", str(self.path / name), "run the study's command again"
@@ -314,11 +327,34 @@ class Store:
         return {name: facts for name, facts in found.items() if facts is not None}
 
 
+def _is_store(blobs: FolderBlobs) -> bool:
+    """Whether a folder without lab.json has a plan or a record of this format, whose hash fits."""
+    plans = (name for name in blobs.listing("studies/") if name.endswith(".json"))
+    records = (name for name in blobs.listing("cells/") if RECORD.fullmatch(name.rpartition("/")[2]))
+    for name in (*plans, *records):
+        with contextlib.suppress(ValueError):
+            unsealed(blobs.read(name) or b"")
+            return True
+    return False
+
+
+def _mend(mark: Path, blobs: FolderBlobs) -> None:
+    """Write a lost lab.json again; where nothing can be written, the store is read without it."""
+    with contextlib.suppress(UserError):
+        blobs.publish(mark.name, _mark())
+
+
+def _mark() -> bytes:
+    return json.dumps({"format": FORMAT}).encode()
+
+
 def _check_format(mark: Path) -> None:
     try:
         version = int(json.loads(mark.read_bytes())["format"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         version = 0
+    except OSError as error:
+        raise unreadable(mark, error) from error
     if version > FORMAT:
         raise UserError("the store was made by a newer transferlab", str(mark.parent), "update transferlab")
     if 0 < version < FORMAT:
@@ -328,6 +364,11 @@ def _check_format(mark: Path) -> None:
         )  # fmt: skip
     if version < FORMAT:
         raise UserError("the store's lab.json is damaged", str(mark), f'write {{"format": {FORMAT}}} into it')
+
+
+def _has_shape(record: dict[str, Any]) -> bool:
+    """Whether a record's files lie in its cell's own folder, and its metrics have names."""
+    return all("/" not in f["file"] for f in record["files"].values()) and isinstance(record.get("metrics", {}), dict)
 
 
 def _folder(key: str) -> str:

@@ -78,7 +78,7 @@ def answers_of(store: Store, plan: Plan) -> StudyAnswers:
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=estimates(plan.contrasts, together, apart), exploratory=explored,
-        checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan)), samples=samples,
+        checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan, records)), samples=samples,
         identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
         **analyses(Measured(store, plan, together, apart)),
     )  # fmt: skip
@@ -125,8 +125,8 @@ def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:
             if record is None or (more and (more not in further.get(t.label, ()) or more not in record["metrics"])):
                 continue
             name, metric = f"{t.label}: {more}" if more else t.label, more or target.metric
-            value = float(record["metrics"][metric])
-            yield Score(t.condition, t.seed, target.name, name, metric, value, t.key, beside[t.key])
+            if (value := metrics_of(record).get(metric)) is not None:
+                yield Score(t.condition, t.seed, target.name, name, metric, value, t.key, beside[t.key])
 
 
 def _checks(plan: Plan, results: Sequence[Results]) -> Iterator[Check]:
@@ -158,7 +158,7 @@ def _from_outside(plan: Plan) -> Iterator[str]:
             yield f"That definition {lack}; if {each.name} checks the study's soundness, its check is left out."
 
 
-def _missing(store: Store, plan: Plan) -> list[Missing]:
+def _missing(store: Store, plan: Plan, records: Records) -> list[Missing]:
     """Every cell without a result, those that failed first."""
     failures, names = store.failures(), {t.digest: t.name for t in plan.targets}
     untrained = {t.key for t in plan.trainings if not store.has(t.key)}
@@ -168,7 +168,7 @@ def _missing(store: Store, plan: Plan) -> list[Missing]:
     found: list[Missing] = []
     damaged: set[str] | None = None
     for key, network, condition, seed, target in cells:
-        if not store.has(key):
+        if (key not in records and not store.has(key)) or (key in records and records[key] is None):
             # Listed by names only: those among the missing have no readable record.
             damaged = damaged if damaged is not None else store.done()
             reason = DAMAGED if key in damaged else NOT_TRAINED if network in untrained and key != network else NOT_RUN

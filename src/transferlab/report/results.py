@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from transferlab.answers.contrast import Results
 from transferlab.definitions import D, Table
 from transferlab.errors import UserError
+from transferlab.outcomes.files import Unreadable
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, SourceFacts
 from transferlab.runners.packs import find
 from transferlab.specs import Pack, TargetFacts
 from transferlab.transfer.metrics import METRICS
 
-Records = Mapping[str, dict[str, Any] | None]
+Records = dict[str, dict[str, Any] | None]
 
 
 def pack_of(store: Store, facts: SourceFacts | TargetFacts) -> Pack | None:
@@ -31,7 +32,7 @@ def pack_of(store: Store, facts: SourceFacts | TargetFacts) -> Pack | None:
 
 def metrics_of(record: dict[str, Any] | None) -> dict[str, float]:
     """A cell's metrics by name; none if there is no cell."""
-    held = cast("Mapping[str, object]", record["metrics"]) if record else {}
+    held = cast("Mapping[str, object]", record["metrics"] if record else {})
     return {name: float(value) for name, value in held.items() if isinstance(value, (int, float))}
 
 
@@ -42,11 +43,21 @@ def of_plan(plan: Plan, table: Table[D], name: str) -> D | None:
     return table.get(name) if codes == ([here.code] if here else []) else None
 
 
+def _arrays(store: Store, key: str) -> dict[str, NDArray[Any]] | None:
+    """A cell's arrays; None if they are damaged, or were set aside just now."""
+    try:
+        return store.arrays(key)
+    except Unreadable:
+        raise
+    except UserError:
+        return None
+
+
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
     """Scores and per-example results of one target, under the protocols by which its conditions are compared.
 
     Where a metric's definition is not available here or has changed, intervals still include new test images if the metric is a plain mean over
-    images.
+    images. The record of a cell whose arrays turn out to be damaged is set to None, as if it were missing.
     """
     metric = of_plan(plan, METRICS, target.metric)
     array = target.rows if metric is None else metric.rows if metric.each is not None else ""
@@ -57,11 +68,21 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
         record = records[t.key]
         if t.cell.target != target.digest or record is None or not t.compared:
             continue
-        scores[t.condition][t.seed] = float(record["metrics"][target.metric])
+        needed = (metric is not None and metric.again is not None) or bool(array)
+        held = _arrays(store, t.key) if needed else {}
+        value = metrics_of(record).get(target.metric)
+        if (
+            value is None
+            or held is None
+            or (array and metric is not None and metric.again is None and array not in held)
+        ):
+            records[t.key] = None
+            continue
+        scores[t.condition][t.seed] = value
         if metric is not None and metric.again is not None:
-            kept[t.condition, t.seed] = store.arrays(t.key)
+            kept[t.condition, t.seed] = held
         elif array:  # a byte an example, where it is right or wrong
-            rows[t.condition][t.seed] = store.arrays(t.key)[array]
+            rows[t.condition][t.seed] = held[array]
 
     def again(condition: str, seed: int, examples: NDArray[np.int64]) -> float:
         assert metric is not None and metric.again is not None

@@ -16,7 +16,7 @@ from torch import Tensor
 from transferlab.engine.cohort import fit_cohort
 from transferlab.engine.fit import Fitted, Hooks, Member, Progress, Snapshot, TrainingFailed
 from transferlab.errors import UserError
-from transferlab.events import Done, Event, Failed, Finished, Progressed, Resumed, Started
+from transferlab.events import Discarded, Done, Event, Failed, Finished, Progressed, Resumed, Started
 from transferlab.extensions import raised_outside
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
@@ -176,10 +176,16 @@ class _Monitor:
         snapshot = networks.checkpoint(self.bench.store, key)
         if snapshot is not None:
             self.emit(Resumed(key, snapshot.step))
+        elif self.bench.store.has_checkpoint(key):
+            self._discard(key, "it is damaged, or of another cell or version")
         return Hooks(
             progress=lambda progress: self._progress(key, progress), due=lambda step: self._due(key),
-            save=lambda taken: self._save(key, taken), resume=snapshot,
+            save=lambda taken: self._save(key, taken), discard=lambda reason: self._discard(key, reason), resume=snapshot,
         )  # fmt: skip
+
+    def _discard(self, key: str, reason: str) -> None:
+        self.bench.store.discard_checkpoint(key)
+        self.emit(Discarded(key, self.what, reason))
 
     def _progress(self, key: str, progress: Progress) -> None:
         """Take in one network's progress; emits that of all networks, at most every EVENT_SECONDS."""

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import IO
 
+from transferlab.errors import UserError
 from transferlab.events import EVENTS, Crashed, Finished, Left, Report, from_line, to_line
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan
@@ -84,6 +85,7 @@ class Local:
 
         Raises:
             RuntimeError: a worker ended before any event of the run; with the end of its standard error.
+            UserError: so did several, all killed by the system.
         """
         reports: list[Report] = []
         with contextlib.suppress(queue.Empty):
@@ -161,6 +163,9 @@ class Local:
             return []
         self.n_stillborn += not worker.has_reported
         killed_at_start = not worker.has_reported and code < 0 and self.n_stillborn <= MOST_STILLBORN
+        if not self.has_reported and not killed_at_start and code < 0:
+            raise UserError(f"no worker comes to its first cell: {_reason(code)}", f"{self.n_stillborn} workers",
+                            "free some memory, or use a machine with more")  # fmt: skip
         if not self.has_reported and not killed_at_start:
             raise RuntimeError(f"a worker died before its first cell (exit {code}):\n{errors}")
         # Asked to leave, it has saved its training; killed at its start, it had none. Another worker continues the task.

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -174,15 +175,20 @@ def _held_out(pack: Pack, subset: Subset) -> Examples | None:
 
 def save_checkpoint(store: Store, key: str, snapshot: Snapshot) -> None:
     """Store the state of a training between two steps."""
-    facts = {"step": str(snapshot.step), "history": json.dumps([dict(h) for h in snapshot.history])}
+    facts = {"key": key, "step": str(snapshot.step), "history": json.dumps([dict(h) for h in snapshot.history])}
     tensors = {k: v.contiguous() for k, v in snapshot.tensors.items()}
     store.write_checkpoint(key, save(tensors, metadata=facts))
 
 
 def checkpoint(store: Store, key: str) -> Snapshot | None:
-    """The state that ``save_checkpoint`` stored last; None if there is none."""
+    """The state that ``save_checkpoint`` stored last; None if there is none, or none that can be read."""
     data = store.checkpoint(key)
     if data is None:
         return None
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-    return Snapshot(int(header["step"]), load(data), tuple(json.loads(header["history"])))
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        if header["key"] != key:
+            return None
+        return Snapshot(int(header["step"]), load(data), tuple(json.loads(header["history"])))
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError):  # written by another version, say
+        return None

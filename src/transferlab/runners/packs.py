@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +19,7 @@ from transferlab.images.source import LateClasses, Source
 from transferlab.images.spec import Spec, open_source, parse_spec
 from transferlab.outcomes.files import explain_disk_errors, sync
 from transferlab.outcomes.store import Store
-from transferlab.outcomes.verify import Problem
+from transferlab.outcomes.verify import Problem, unread
 from transferlab.planned import SourceFacts
 from transferlab.specs import TRAIN, Pack, TargetFacts
 
@@ -70,44 +73,74 @@ def detection_px(size_px: int) -> int:
 
 def _kept(store: Store, name: str) -> Pack | None:
     known = store.pack_index(name)
-    path = store.packs / str(known["digest"]) if known else None
-    return open_pack(path) if path and path.is_dir() else None
+    path = store.packs / Path(str(known.get("digest"))).name if known else None
+    with contextlib.suppress(UserError):  # a damaged one is made again
+        return open_pack(path) if path and path.is_dir() else None
+    return None
 
 
 def _moved(digest_: str, staging: Path, store: Store) -> Pack:
-    """Move a new pack to the name of its digest, or delete it if that pack exists already, perhaps from another process.
+    """Move a new pack to the name of its digest, or delete it if that pack exists already, whole, perhaps from another process.
 
-    It is renamed before it is deleted, so that a kill leaves no partial pack under a name in use.
+    A folder is renamed before it is deleted, so that a kill leaves no partial pack under a name in use.
     """
     final, gone = store.packs / digest_, staging.with_name(f".{staging.name}.gone")
     with explain_disk_errors(final):
+        shutil.rmtree(gone, ignore_errors=True)
+        if os.path.lexists(final) and not (final.is_dir() and _opens(final)):  # damaged, or of an earlier version
+            final.rename(gone)
+            _remove(gone)
         try:
             staging.rename(final)
             sync(store.packs)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not final.is_dir():
                 raise
-            shutil.rmtree(gone, ignore_errors=True)
             staging.rename(gone)
-            shutil.rmtree(gone)
+            _remove(gone)
     return open_pack(final)
 
 
+def _remove(gone: Path) -> None:
+    shutil.rmtree(gone, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        gone.unlink()  # where a file or a link had the pack's name
+
+
+def _opens(path: Path) -> bool:
+    try:
+        return open_pack(path).digest == path.name
+    except UserError:
+        return False
+
+
 def problems(store: Store) -> Iterator[Problem]:
-    """Check every pack of the store against its hashes and its manifest."""
-    for path in sorted(store.packs.glob("[0-9a-f]*")):
+    """Check every pack of the store against its hashes, and its digest against what it holds."""
+    try:
+        paths = sorted(path for path in store.packs.iterdir() if re.fullmatch("[0-9a-f]+", path.name))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield unread(store.packs, error)
+        return
+    for path in paths:
         try:
-            whole = open_pack(path, check=True).digest == path.name
-        except (UserError, ValueError, KeyError, TypeError, AttributeError):
-            whole = False
-        if not whole:
-            yield Problem(path, "the pack is not what was written")
+            if open_pack(path, check=True).digest == path.name:
+                continue
+            what = "the pack is not what was written"
+        except UserError as error:
+            what = error.what
+        except OSError as error:
+            yield unread(path, error)
+            continue
+        if os.path.lexists(path):  # else another process has just set it aside
+            yield Problem(path, what)
 
 
 def find(store: Store, reference: SourceFacts | TargetFacts) -> Pack:
     """Open the pack that a plan names; raises UserError if it is missing or has changed."""
     external = store.pack_index(reference.digest)
-    path = Path(str(external["external"])) if external else store.packs / reference.digest
+    path = Path(str(external.get("external", ""))) if external else store.packs / reference.digest
     if not path.is_dir():
         raise UserError(f"the pack of {reference.spec} is missing", str(path), "run the study's command again")
     pack = open_pack(path)

@@ -20,11 +20,14 @@ def sealed(facts: Mapping[str, Any]) -> bytes:
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
-    """The inverse of ``sealed``; raises ValueError if the bytes have changed."""
+    """The inverse of ``sealed``; raises ValueError if the bytes have changed or are no JSON object."""
     if not data.startswith(_seal(data[len(_seal(b"")) :])):
         raise ValueError("the hash does not fit")
-    facts = cast("dict[str, Any]", json.loads(data))
-    del facts["blake2b"]
+    try:
+        facts = cast("dict[str, Any]", json.loads(data))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    del facts["blake2b"]  # the seal says that it is an object, and that this is there
     return facts
 
 
