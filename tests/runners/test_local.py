@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 
 from transferlab import Study, compare, designs
+from transferlab.errors import UserError
 from transferlab.events import Finished, Report, Resumed, Started
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan
 from transferlab.planned import Plan, SourceFacts
 from transferlab.report.gather import table_rows
 from transferlab.runners import drive
-from transferlab.runners.local import Local, Setup
+from transferlab.runners.local import MOST_STILLBORN, Local, Setup
 from transferlab.runners.machine import Machine
 from transferlab.specs import Augmentation, Examples, Pack, Recipe, TargetFacts
 from transferlab.tasks import tasks_of
@@ -220,6 +221,25 @@ def test_a_worker_that_is_killed_before_its_first_event_costs_nothing(tmp_path: 
             (report,) = executor.wait(60.0)
             assert report.event == Finished(task.cells)
         assert not prepared.store.failures()
+    finally:
+        executor.close()
+
+
+def test_workers_that_the_system_kills_one_after_another_end_the_run_with_the_reason(
+    tmp_path: Path, source: tuple[str, str]
+) -> None:
+    from transferlab.runners.prepare import Request, prepare
+
+    file = tmp_path / "s.py"
+    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
+    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    executor = Local(Setup(str(tmp_path / "lab"), prepared.plan.identity, 1, str(file)), 1, "cpu", 900.0)
+    try:
+        with pytest.raises(UserError, match="its process was killed: usually by the system, because memory ran out"):
+            for _ in range(MOST_STILLBORN + 1):
+                executor.start(tasks_of(prepared.plan)[0])
+                os.kill(worker_of_this_process(), signal.SIGKILL)
+                executor.wait(60.0)
     finally:
         executor.close()
 
