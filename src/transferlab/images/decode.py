@@ -116,7 +116,7 @@ def decode_whole(
         wanted = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
         def turned(orientation: int, applied: bool) -> Image.Transpose | None:
-            stored = size[::-1] if applied and orientation >= 5 else size
+            stored = (size[1], size[0]) if applied and orientation >= 5 else size
             is_turned = _is_turned(stored, orientation, objects)
             if applied and not is_turned and orientation in _UPRIGHT:
                 raise BadImage(f"rotated by its metadata, and its boxes not (orientation {orientation})")

@@ -85,7 +85,7 @@ class _Course:
         def save(taken: Snapshot) -> None:
             self.own.save(Snapshot(before + taken.step, {**taken.tensors, **held}, history))
 
-        return Hooks(progress, lambda step: self.own.due(before + step), save, resume)
+        return Hooks(progress, lambda step: self.own.due(before + step), save, self.own.discard, resume)
 
     def resumed(self) -> tuple[int, _Tried | None, Snapshot | None]:
         """The number of the training to resume, the best one before it, and its own snapshot; from the cell's snapshot."""
