@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -34,9 +35,10 @@ RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, length=Examples(320),
                 augmentation=Augmentation(2, False))  # fmt: skip
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> tuple[str, str]:
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Two npz files, a source and a target, made of brightness and noise."""
+    tmp_path = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     for name, n in (("source", 60), ("target", 60)):
         labels = np.arange(n) % 3
@@ -68,6 +70,22 @@ def rows(store: Path) -> list[dict[str, Any]]:
     return list(table_rows(Store.open(store, create=False)))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(
+    source: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[dict[str, Any]]]:
+    """The table of a study that runs alone and is not stopped, made once for equal settings."""
+
+    @functools.cache
+    def table(**knobs: Any) -> list[dict[str, Any]]:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        done = subprocess.run(command(folder, source, "lab", **knobs), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return rows(folder / "lab")
+
+    return table
+
+
 def test_a_study_runs_once_and_a_second_run_does_nothing(tmp_path: Path, source: tuple[str, str]) -> None:
     words = command(tmp_path, source, "lab")
     first = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -93,11 +111,9 @@ def test_a_study_file_that_changes_the_folder_runs_from_any_folder(tmp_path: Pat
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_at_any_moment_and_run_again_gives_the_same_table(
-    tmp_path: Path, source: tuple[str, str], sign: signal.Signals
+    tmp_path: Path, source: tuple[str, str], undisturbed: Callable[..., list[dict[str, Any]]], sign: signal.Signals
 ) -> None:
     knobs = {"backbone": "small:16", "examples": 3200}
-    whole = subprocess.run(command(tmp_path, source, "whole", **knobs), capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
     words = command(tmp_path, source, "broken", **knobs)
 
     def n_cells() -> int:
@@ -117,17 +133,17 @@ def test_stopped_at_any_moment_and_run_again_gives_the_same_table(
             assert "Traceback" not in errors
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert rows(tmp_path / "broken") == rows(tmp_path / "whole")
+    assert rows(tmp_path / "broken") == undisturbed(**knobs)
 
 
-def test_two_runs_on_one_store_share_the_work(tmp_path: Path, source: tuple[str, str]) -> None:
+def test_two_runs_on_one_store_share_the_work(
+    tmp_path: Path, source: tuple[str, str], undisturbed: Callable[..., list[dict[str, Any]]]
+) -> None:
     words = command(tmp_path, source, "lab")
     pair = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     errors = [process.communicate()[1] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], errors
-    alone = subprocess.run(command(tmp_path, source, "alone"), capture_output=True, text=True, check=False)
-    assert alone.returncode == 0
-    assert rows(tmp_path / "lab") == rows(tmp_path / "alone")
+    assert rows(tmp_path / "lab") == undisturbed()
 
 
 def small_plan(store: Store, pack: Pack, **changes: Any) -> Plan:
