@@ -48,6 +48,16 @@ def read_whole(path: Path, most_bytes: int, where: str) -> bytes:
     return data
 
 
+def listed(folder: Path, where: str, suffix: str = "") -> list[Path]:
+    """What is in a folder and ends so, sorted; empty if there is no folder; raises UserError if it cannot be read."""
+    try:
+        return (
+            sorted(path for path in folder.iterdir() if path.name.lower().endswith(suffix)) if folder.is_dir() else []
+        )
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be read: {error.strerror}", where, "make it readable") from error
+
+
 def read_lines(path: Path, most_bytes: int, where: str) -> list[str]:
     """The lines of a text in UTF-8; raises UserError as ``read_whole``, or if it is none."""
     try:

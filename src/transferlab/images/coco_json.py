@@ -64,7 +64,7 @@ def read_set(path: Path, where: str) -> CocoSet:
     """
     lists = Lists(path, where)
     images: list[CocoImage] = []
-    names: list[tuple[str, str]] = []
+    names: list[tuple[str, str, int]] = []
     odd = _Odd()
     found = _Annotations(path, where, odd)
     for key, number, one in lists.entries():
@@ -72,8 +72,7 @@ def read_set(path: Path, where: str) -> CocoSet:
         if key == "images":
             images.append(_image(one, f"image {number} of {path}", where, odd))
         elif key == "categories":
-            id_, name = id_and_name(one, "name", f"category {number} of {path}", where)
-            names.append((id_, name.strip()))
+            names.append((*_category(one, f"category {number} of {path}", where), number))
         elif key == "annotations":
             found.add(one, number)
     for key in MOST:
@@ -90,7 +89,8 @@ def read_set(path: Path, where: str) -> CocoSet:
             "get images and annotations of one file",
         )  # fmt: skip
     must_be_pixels((found.largest, found.least), path, where)
-    return CocoSet(tuple(images), categories, objects, unused, (*surplus(lists, tuple(MOST)), *odd.notes()))
+    twice = [f"{found.n_twice:,} objects of {path.name} are annotated twice, alike in all"] if found.n_twice else []
+    return CocoSet(tuple(images), categories, objects, unused, (*twice, *surplus(lists, tuple(MOST)), *odd.notes()))
 
 
 def missing_list(path: Path, key: str, where: str) -> UserError:
@@ -144,6 +144,7 @@ class _Annotations:
 
     Args:
         first: image id to its first annotation. used: id of each category with objects to its first annotation.
+        n_twice: objects that ``objects`` has found to be another one again.
     """
 
     def __init__(self, path: Path, where: str, odd: _Odd) -> None:
@@ -153,6 +154,7 @@ class _Annotations:
         self.first: dict[str, object] = {}
         self.used: dict[str, object] = {}
         self.largest, self.least = -math.inf, math.inf
+        self.n_twice = 0
         self._n_flaws = 0
         self._ids: dict[str, str] = {}  # equal ids are one object
 
@@ -190,6 +192,7 @@ class _Annotations:
             else:
                 title = self.title(self.used[box.label])
                 self._flaw(image.id, f"object of an unknown class (category_id {box.label}, {title})")
+        self.n_twice += len(kept) - len(set(kept))
         return Objects(image.size, tuple(kept), tuple(self.flaws.pop(image.id, ())))
 
     def _flaw(self, image_id: str, flaw: str) -> None:
@@ -222,7 +225,7 @@ def field_of(one: Any, key: str, name: str, where: str) -> Any:
 
 def _ident(value: Any) -> str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(int(value)) if abs(value) < 2**63 and value == int(value) else None
+        return str(int(value)) if abs(value) < 10**40 and value == int(value) else None
     text = value.strip() if isinstance(value, str) else ""
     return text if 0 < len(text) <= MAX_TEXT and _is_text(text) else None
 
@@ -314,6 +317,12 @@ def _image(one: Any, name: str, where: str, odd: _Odd) -> CocoImage:
     return CocoImage(id_, file_name, (size[0], size[1]) if size[0] and size[1] else None)
 
 
+def _category(one: Any, title: str, where: str) -> tuple[str, str]:
+    """Id and name of a category; the name is "" if it is none, which matters only where there are objects."""
+    id_ = ident(field_of(one, "id", title, where), f"the id of {title}", where)
+    return id_, _ident(cast("dict[str, Any]", one).get("name")) or ""
+
+
 def _side(one: dict[str, Any], key: str, name: str, odd: _Odd) -> int:
     """Width or height of an image; 0 if it is not stated."""
     value = one.get(key)
@@ -325,11 +334,15 @@ def _side(one: dict[str, Any], key: str, name: str, odd: _Odd) -> int:
 
 
 def _used(
-    names: Sequence[tuple[str, str]], used: Mapping[str, object], path: Path, where: str
+    names: Sequence[tuple[str, str, int]], used: Mapping[str, object], path: Path, where: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Id to name of the categories with objects, and of the others, both in the order of the ids."""
     found: dict[bool, dict[str, str]] = {True: {}, False: {}}
-    for id_, name in sorted(names, key=lambda pair: id_order(pair[0])):
+    for id_, name, number in sorted(names, key=lambda one: id_order(one[0])):
+        if not name:
+            if id_ in used:
+                raise UserError(f"category {number} of {path} has no name", where, "give it one: it has objects")
+            continue
         if found[id_ in used].setdefault(id_, name) != name and id_ in used:
             raise UserError(f"{path} has the category id {id_} twice, for {found[True][id_]!r} and {name!r}", where,
                             "give every category an id of its own")  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transferlab.errors import UserError
-from transferlab.images.bounded import read_lines
+from transferlab.images.bounded import listed, read_lines
 from transferlab.images.coco_json import HUGE, must_be_pixels
 from transferlab.runners.score_found import Detections
 from transferlab.runners.score_truth import ByName, GroundTruth, some
@@ -41,7 +41,7 @@ def kit_files(path: Path) -> list[Path]:
     """
     where = f"--detections {path}"
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if _readings(file))
+        files = [file for file in listed(path, where, ".txt") if _readings(file)]
         if not files:
             raise UserError("there are no files comp?_det_<set>_<class>.txt here", where,
                             "give the folder of the kit's results, or a JSON file of COCO's results")  # fmt: skip
@@ -86,7 +86,7 @@ def kit_of(path: Path, files: Sequence[Path], classes: Callable[[], Collection[s
         if first != file:
             raise UserError(f"{first.name} and {file.name} are of one class", where,
                             "keep one competition and one set of images in the folder")  # fmt: skip
-    others = len(list(path.iterdir())) - len(files) if path.is_dir() else 0
+    others = len(listed(path, where)) - len(files) if path.is_dir() else 0
     return Kit(possible[0], of_class, path.is_file(), others)
 
 

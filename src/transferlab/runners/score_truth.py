@@ -11,7 +11,7 @@ import numpy as np
 
 from transferlab.errors import UserError
 from transferlab.images import voc_xml
-from transferlab.images.bounded import read_lines, read_whole
+from transferlab.images.bounded import listed, read_lines, read_whole
 from transferlab.images.coco_json import id_order, must_be_pixels, read_set, shown
 from transferlab.images.source import Box
 from transferlab.images.sources.voc_boxes import box_of
@@ -79,13 +79,13 @@ def read_truth(path: Path, set_: str = "") -> GroundTruth:
 
 def lists_of(root: Path) -> frozenset[str]:
     """The names of the lists in ``ImageSets/Main`` of a VOC folder."""
-    return frozenset(file.stem for file in (root / "ImageSets" / "Main").glob("*.txt"))
+    return frozenset(f.stem for f in listed(root / "ImageSets" / "Main", f"--ground-truth {root}", ".txt"))
 
 
 def classes_of(root: Path) -> frozenset[str]:
     """The classes of all annotations of a VOC folder; raises UserError if one cannot be read."""
     where = f"--ground-truth {root}"
-    files = sorted((root / "Annotations").glob("*.xml"))
+    files = listed(root / "Annotations", where, ".xml")
     return frozenset(box.label for file in files for box in _of_file(file, None, where)[0])
 
 
@@ -137,12 +137,12 @@ def _of_voc(root: Path, set_: str) -> GroundTruth:
     if not folder.is_dir():
         raise UserError("the folder has no Annotations", where, "name one with Annotations/*.xml, or COCO's JSON")
     there = lists_of(root)
-    listed = next((root / "ImageSets" / "Main" / f"{name}.txt" for name in (set_, "test") if name in there), None)
-    annotated = sorted(file.stem for file in folder.glob("*.xml"))
-    names = _listed(listed, where) if listed else annotated
+    list_ = next((root / "ImageSets" / "Main" / f"{name}.txt" for name in (set_, "test") if name in there), None)
+    annotated = [file.stem for file in listed(folder, where, ".xml")]
+    names = _listed(list_, where) if list_ else annotated
     if not names:
-        raise UserError(f"{listed or folder} names no images", where, "copy the whole data set")
-    read = [_of_file(folder / f"{name}.xml", listed, where) for name in names]
+        raise UserError(f"{list_ or folder} names no images", where, "copy the whole data set")
+    read = [_of_file(folder / f"{name}.xml", list_, where) for name in names]
     boxes = [of_image for of_image, _ in read]
     sides = [value for of_image in boxes for box in of_image for value in box[1:5]]
     if sides:
@@ -150,9 +150,9 @@ def _of_voc(root: Path, set_: str) -> GroundTruth:
     classes = tuple(sorted({box.label for of_image in boxes for box in of_image}))
     notes = odd_values(zip(names, (odd for _, odd in read), strict=True))
     if there and set_ and set_ not in there:
-        notes.append(f"ImageSets/Main has no list {set_}: {'test' if listed else 'every annotated image'} counts")
-    if listed and (others := len(set(annotated) - set(names))):
-        notes.append(f"{others:,} annotated images are not in {listed.name} and do not count")
+        notes.append(f"ImageSets/Main has no list {set_}: {'test' if list_ else 'every annotated image'} counts")
+    if list_ and (others := len(set(annotated) - set(names))):
+        notes.append(f"{others:,} annotated images are not in {list_.name} and do not count")
     return GroundTruth(str(root), tuple(names), tuple(names), {}, {}, classes, boxes, tuple(notes))
 
 
@@ -166,10 +166,10 @@ def _listed(file: Path, where: str) -> list[str]:
     return names
 
 
-def _of_file(file: Path, listed: Path | None, where: str) -> tuple[list[Box], tuple[str, ...]]:
+def _of_file(file: Path, list_: Path | None, where: str) -> tuple[list[Box], tuple[str, ...]]:
     """The boxes of an annotation, and its optional values that are none."""
-    if listed and not file.exists():
-        raise UserError(f"{file}, which {listed} names cannot be read: No such file", where, "copy the whole data set")
+    if list_ and not file.exists():
+        raise UserError(f"{file}, which {list_} names cannot be read: No such file", where, "copy the whole data set")
     data = read_whole(file, voc_xml.MAX_BYTES, where)
     found = voc_xml.parse(data, str(file), where)
     return [_checked(one, f"object {n} of {file}", where) for n, one in enumerate(found.objects, 1)], found.odd

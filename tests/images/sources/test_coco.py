@@ -270,6 +270,19 @@ def test_an_id_with_two_names_in_two_files_is_refused_with_both(folders: Path, o
     )
 
 
+def test_names_of_categories_matter_only_where_there_are_objects(folders: Path, opened: Open) -> None:
+    def change(held: dict[str, Any]) -> None:
+        held["categories"] += [{"id": 20, "name": ""}, {"id": 21, "name": None}, {"id": 22}]
+        held["categories"][1]["name"] = 5
+        held["annotations"].append(dict(held["annotations"][0]))
+
+    source = opened("coco", written(folders, change))
+    assert tuple(source.classes) == ("5", "dog")
+    assert "1 objects of instances_train2017.json are annotated twice, alike in all" in source.notes
+    with pytest.raises(UserError, match="category 0 of .*json has no name"):
+        FORMAT.open(str(written(folders, changed("categories", 0, name=" "))), {})
+
+
 def test_one_class_is_a_task(folders: Path, tmp_path: Path) -> None:
     def without_dogs(held: dict[str, Any]) -> None:
         held["annotations"] = [one for one in held["annotations"] if one["category_id"] == 3]

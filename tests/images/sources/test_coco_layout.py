@@ -99,6 +99,13 @@ def test_other_splits_beside_a_single_file_are_told(lay: Callable[..., Path], op
         assert f"JSON files that are not used: {other}; give the folder to use them as splits" in source.notes
 
 
+def test_split_folders_without_annotations_are_told(lay: Callable[..., Path], opened: Open) -> None:
+    root = lay(
+        {split: LAYOUTS["roboflow's"][split] for split in ("train", "val")}, {"test/a.json": "{}", "test/b.json": "{}"}
+    )
+    assert "folders without one annotation file are left out: test" in opened("coco", root).notes
+
+
 def test_two_files_of_one_split_are_refused_with_both(lay: Callable[..., Path]) -> None:
     root = lay(LAYOUTS["short names"], {"annotations/valid.json": told("val")})
     with pytest.raises(UserError, match=r"annotations/valid.json are both of the split val"):

@@ -44,7 +44,7 @@ def read(request: Request) -> Source:
     if not root.is_dir():
         folder = existing(options["images"], "coco") if "images" in options else beside(root)
         parts = {None: Part(root, folder)}
-        notes += notes_on_one(root)
+        notes += notes_on_one(root, where)
     elif "images" in options:
         raise UserError("images=FOLDER needs a single annotation file", where, "name the JSON file, or leave it out")
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from transferlab.errors import UserError
+from transferlab.images.bounded import listed
 from transferlab.images.sources.split_names import is_split, split_in, words_of
 
 SPLITS = ("train", "val", "test")
@@ -31,9 +32,9 @@ def parts_of(root: Path, year: str, where: str, notes: list[str]) -> dict[str, P
     Raises:
         UserError: no annotations; several years, of which none is chosen; several files of one split; no images.
     """
-    files = sorted(root.glob("annotations/*.json")) or sorted(root.glob("*.json"))
+    files = listed(root / "annotations", where, ".json") or listed(root, where, ".json")
     instances = [file for file in files if file.name.lower().startswith("instances")]
-    inside = list(_inside(root))
+    inside = list(_inside(root, where))
     by_year: dict[str, dict[str, list[Path]]] = {}
     for file in instances or files:
         if split := split_in(file.stem):
@@ -43,6 +44,9 @@ def parts_of(root: Path, year: str, where: str, notes: list[str]) -> dict[str, P
         parts = {s: Part(file, _images_of(root, file, s, where)) for s, file in found.items()}
     else:
         parts = {s: Part(f, f.parent) for s, f in _one_each(_by_split(inside), where).items() if not year}
+        bare = [folder.name for folder in _split_folders(root, where) if folder not in {f.parent for f in inside}]
+        if bare and parts:
+            notes.append(f"folders without one annotation file are left out: {', '.join(bare)}")
     if not parts:
         raise UserError(
             f"there is no annotations/instances_train{year or '<year>'}.json", where,
@@ -60,11 +64,13 @@ def beside(file: Path) -> Path:
     return next((place for place in places if place.is_dir()), file.parent)
 
 
-def notes_on_one(file: Path) -> list[str]:
+def notes_on_one(file: Path, where: str) -> list[str]:
     """A note on the annotation files of other splits beside a file that is given alone."""
     within = is_split(file.parent.name)
     others = (
-        _inside(file.parent.parent) if within else (f for f in sorted(file.parent.glob("*.json")) if split_in(f.stem))
+        _inside(file.parent.parent, where)
+        if within
+        else (f for f in listed(file.parent, where, ".json") if split_in(f.stem))
     )
     found = [other for other in others if other != file]
     return [f"{note}; give the folder to use them as splits" for note in _unused(found)]
@@ -76,13 +82,16 @@ def _unused(files: Sequence[Path]) -> list[str]:
     return [f"JSON files that are not used: {', '.join(names[:3])}{more}"] if names else []
 
 
-def _inside(root: Path) -> Iterator[Path]:
+def _inside(root: Path, where: str) -> Iterator[Path]:
     """Annotation files in folders that are named after splits."""
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir() and is_split(folder.name):
-            files = sorted(folder.glob("*.json"))
-            named = [file for file in files if file.name == INSIDE]
-            yield from named or (files if len(files) == 1 else [])
+    for folder in _split_folders(root, where):
+        files = listed(folder, where, ".json")
+        named = [file for file in files if file.name == INSIDE]
+        yield from named or (files if len(files) == 1 else [])
+
+
+def _split_folders(root: Path, where: str) -> list[Path]:
+    return [folder for folder in listed(root, where) if is_split(folder.name) and folder.is_dir()]
 
 
 def _by_split(files: Sequence[Path]) -> dict[str, list[Path]]:
@@ -128,7 +137,7 @@ def _images_of(root: Path, file: Path, split: str, where: str) -> Path:
     """The folder named as the file or its split, else ``images``; raises UserError if there is none."""
     year, last = _year(file.stem), re.split(r"[_.]", file.stem)[-1]
     for place in (root, root / "images"):
-        folders = [folder for folder in sorted(place.iterdir()) if folder.is_dir()] if place.is_dir() else []
+        folders = [folder for folder in listed(place, where) if folder.is_dir()]
         same = [f for f in folders if f.name in (last, f"{split}{year}")]
         alike = [f for f in folders if is_split(f.name) and split_in(f.name) == split and _year(f.name) in (year, "")]
         if found := same or alike:
