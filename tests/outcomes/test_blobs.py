@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from transferlab.outcomes.blobs import Blobs, FolderBlobs
@@ -50,6 +50,7 @@ class Laws(ABC):
     def blobs(self, tmp_path: Path) -> Blobs:
         return self.made(tmp_path)
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # other tests run beside it
     @given(writes=WRITES, others=WRITES)
     def test_the_last_bytes_written_are_read_and_listed(self, writes: Any, others: Any) -> None:
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
