@@ -99,7 +99,7 @@ def _left_out(examples: Sequence[_Example], trees: Mapping[Path, Tree], annotati
         own = {file.relative_to(folder).as_posix() for file in annotations if file.is_relative_to(folder)}
         others = {name: facts for name, facts in tree.files.items() if name not in used and name not in own}
         images = [name for name in others if may_be_image(name)]
-        notes += [*tree.notes, *not_images(replace(tree, files=others))]
+        notes += [*tree.notes, *not_images(replace(tree, files=others), images)]
         if images:
             notes.append(f"{len(images):,} images in {folder.name} that no annotation file names are left out, for example "
                          f"{images[0]}")  # fmt: skip

@@ -151,11 +151,12 @@ def _other_type(name: str) -> str:
     return name if name in OTHER_NAMES else suffix if suffix in OTHER_SUFFIXES else ""
 
 
-def not_images(tree: Tree) -> list[str]:
+def not_images(tree: Tree, images: Sequence[str]) -> list[str]:
     """Notes on the files of a tree that are not taken for images, with their number and types."""
+    taken = set(images)
     types = Counter(
         "" if any(map(is_housekeeping, parts := name.lower().split("/"))) else _other_type(parts[-1])
-        for name in tree.files if not may_be_image(name)
+        for name in tree.files if name not in taken
     )  # fmt: skip
     n_hidden = types.pop("", 0)
     shown = ", ".join(f"{n:,} {kind}" for kind, n in types.most_common(5))

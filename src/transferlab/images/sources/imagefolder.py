@@ -30,7 +30,7 @@ def read(request: Request) -> Source:
     names = [name for name in tree.files if may_be_image(name)]
     if not names:
         raise UserError("there are no images here", where, "put them into folders, one for each class")
-    notes = [*tree.notes, *not_images(tree)]
+    notes = [*tree.notes, *not_images(tree, names)]
     found = given(names, where, choice)
     rows = [
         (name, label, split)
