@@ -269,24 +269,19 @@ failing = OptimiserDefinition(name="failing", build=lambda network, recipe: Fail
 """
 
 
+def planned(world: Path, folder: Path, study: str) -> subprocess.CompletedProcess[str]:
+    """Plan a study file, in a process of its own, beside the world's images."""
+    for name in ("photos", "task"):
+        (folder / name).symlink_to(world / name)
+    (folder / "study.py").write_text(study)
+    words = [sys.executable, "-m", "transferlab", "plan", "study.py", "--store", str(folder / "lab"), "--device", "cpu"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+
+
 def test_an_optimiser_from_outside_that_fails_while_its_speed_is_measured_is_told_with_its_line(
     world: Path, tmp_path: Path
 ) -> None:
-    for name in ("photos", "task"):
-        (tmp_path / name).symlink_to(world / name)
-    (tmp_path / "study.py").write_text(FAILING + STUDY.replace("image_px=16", "image_px=16, optimiser='failing'"))
-    words = [
-        sys.executable,
-        "-m",
-        "transferlab",
-        "plan",
-        "study.py",
-        "--store",
-        str(tmp_path / "lab"),
-        "--device",
-        "cpu",
-    ]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = planned(world, tmp_path, FAILING + STUDY.replace("image_px=16", "image_px=16, optimiser='failing'"))
     assert done.returncode == 2
     told = [line for line in done.stderr.splitlines() if not line.startswith("[")]
     assert told == [
@@ -295,21 +290,7 @@ def test_an_optimiser_from_outside_that_fails_while_its_speed_is_measured_is_tol
 
 
 def test_code_from_outside_that_exits_is_told_with_its_line(world: Path, tmp_path: Path) -> None:
-    for name in ("photos", "task"):
-        (tmp_path / name).symlink_to(world / name)
-    (tmp_path / "study.py").write_text(EXITING)
-    words = [
-        sys.executable,
-        "-m",
-        "transferlab",
-        "plan",
-        "study.py",
-        "--store",
-        str(tmp_path / "lab"),
-        "--device",
-        "cpu",
-    ]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = planned(world, tmp_path, EXITING)
     assert done.returncode == 2
     assert "the definition ends with SystemExit: 0" in done.stderr and "study.py, line 4" in done.stderr
 

@@ -27,6 +27,7 @@ from transferlab.report.gather import table_rows
 from transferlab.runners import drive
 from transferlab.runners.local import MOST_STILLBORN, Local, Setup
 from transferlab.runners.machine import Machine
+from transferlab.runners.prepare import Prepared, Request, prepare
 from transferlab.specs import Augmentation, Examples, Pack, Recipe, TargetFacts
 from transferlab.tasks import tasks_of
 
@@ -64,6 +65,16 @@ def command(tmp_path: Path, source: tuple[str, str], store: str, **knobs: Any) -
     file = tmp_path / "my_study.py"
     file.write_text(STUDY.format(source=source[0], target=source[1], **values))
     return [sys.executable, "-m", "transferlab", "run", str(file), "--store", str(tmp_path / store), "--device", "cpu"]
+
+
+def prepared_study(
+    tmp_path: Path, source: tuple[str, str], *, examples: int = 320, settings: str = "batch=16,", seeds: int = 1
+) -> Prepared:
+    """The study file ``s.py``, prepared in the store ``lab``; ``settings`` stand in its recipe."""
+    file = tmp_path / "s.py"
+    text = STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=examples)
+    file.write_text(text.replace("batch=16,", settings))
+    return prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=seeds), lambda *_: None)
 
 
 def rows(store: Path) -> list[dict[str, Any]]:
@@ -155,12 +166,7 @@ def small_plan(store: Store, pack: Pack, **changes: Any) -> Plan:
 
 
 def test_a_loss_that_is_not_finite_is_recorded_and_the_rest_goes_on(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Request, prepare
-
-    file = tmp_path / "s.py"
-    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320).replace(
-        "batch=16,", "batch=16, lr=1e30,"))  # fmt: skip
-    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
+    prepared = prepared_study(tmp_path, source, settings="batch=16, lr=1e30,", seeds=2)
     told: list[Report] = []
     left = drive.run(prepared.plan, prepared.store, replace(prepared.machine, n_units=1), told.append)
     assert left > 0
@@ -177,11 +183,7 @@ def worker_of_this_process() -> int:
 
 
 def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Request, prepare
-
-    file = tmp_path / "s.py"
-    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=640))
-    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu"), lambda *_: None)
+    prepared = prepared_study(tmp_path, source, examples=640, seeds=2)
     killed: list[str] = []
 
     def kill_the_first(report: Report) -> None:
@@ -202,11 +204,7 @@ def test_a_worker_that_is_killed_fails_its_cell_and_another_takes_over(tmp_path:
 def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
     tmp_path: Path, source: tuple[str, str]
 ) -> None:
-    from transferlab.runners.prepare import Request, prepare
-
-    file = tmp_path / "s.py"
-    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
-    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    prepared = prepared_study(tmp_path, source)
     asked: list[int] = []
     resumed: list[Resumed] = []
 
@@ -223,12 +221,8 @@ def test_a_worker_that_is_asked_to_leave_fails_nothing_and_another_takes_over(
 
 
 def test_a_worker_that_is_killed_before_its_first_event_costs_nothing(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Request, prepare
-
-    file = tmp_path / "s.py"
-    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
-    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
-    executor = Local(Setup(str(tmp_path / "lab"), prepared.plan.identity, 1, str(file)), 1, "cpu", 900.0)
+    prepared = prepared_study(tmp_path, source)
+    executor = Local(Setup(str(tmp_path / "lab"), prepared.plan.identity, 1, prepared.study_file), 1, "cpu", 900.0)
     task = tasks_of(prepared.plan)[0]
     try:
         for sign in (signal.SIGKILL, signal.SIGTERM):
@@ -244,12 +238,8 @@ def test_a_worker_that_is_killed_before_its_first_event_costs_nothing(tmp_path: 
 def test_workers_that_the_system_kills_one_after_another_end_the_run_with_the_reason(
     tmp_path: Path, source: tuple[str, str]
 ) -> None:
-    from transferlab.runners.prepare import Request, prepare
-
-    file = tmp_path / "s.py"
-    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
-    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
-    executor = Local(Setup(str(tmp_path / "lab"), prepared.plan.identity, 1, str(file)), 1, "cpu", 900.0)
+    prepared = prepared_study(tmp_path, source)
+    executor = Local(Setup(str(tmp_path / "lab"), prepared.plan.identity, 1, prepared.study_file), 1, "cpu", 900.0)
     try:
         with pytest.raises(UserError, match="its process was killed: usually by the system, because memory ran out"):
             for _ in range(MOST_STILLBORN + 1):
@@ -285,11 +275,7 @@ def test_a_protocol_that_ends_its_process_as_if_all_were_well_fails_its_cells(
 
 
 def test_a_hung_worker_is_killed_and_its_cell_recorded(tmp_path: Path, source: tuple[str, str]) -> None:
-    from transferlab.runners.prepare import Request, prepare
-
-    file = tmp_path / "s.py"
-    file.write_text(STUDY.format(source=source[0], target=source[1], backbone="small:8", examples=320))
-    prepared = prepare(Request(str(file), None, [], tmp_path / "lab", device="cpu", seeds=1), lambda *_: None)
+    prepared = prepared_study(tmp_path, source)
     stopped: list[int] = []
 
     def freeze_the_first(report: Report) -> None:

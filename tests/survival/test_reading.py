@@ -39,7 +39,7 @@ while fired:
             cli.main()
         except SystemExit as left:
             code = left.code
-        except BaseException:
+        except BaseException:  # this child must tell whatever came, and end here
             import traceback
             traceback.print_exc()
         fired = shim.faults_fired()

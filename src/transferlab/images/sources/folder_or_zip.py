@@ -18,6 +18,8 @@ from transferlab.images.sources.filetree import Tree, is_housekeeping, may_be_im
 from transferlab.images.sources.listing import MAX_FILE_BYTES, content_of, printable, stamp
 from transferlab.images.sources.split_names import split_in
 
+# What zipfile raises on damaged archives; NotImplementedError is for versions and compression methods that it does not know.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 OWN = ({"lab.json"}, {"manifest.json", "images.u8"})  # files that mark a store and a pack of ours
 
 
@@ -86,7 +88,7 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
 def _zipped(path: Path, where: str, skip: Set[str]) -> Tree:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise UserError(f"this is neither a folder nor a readable zip: {error}", where, "check it") from error
     members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.endswith("\\")]
     if any(m.flag_bits & 1 for m in members):
@@ -108,8 +110,7 @@ def _zipped(path: Path, where: str, skip: Set[str]) -> Tree:
             return Unreadable(f"file too large ({member.file_size:,} bytes)")
         try:
             return archive.read(member)
-        # zipfile raises NotImplementedError for compression methods that it does not know.
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+        except DAMAGED as error:
             return Unreadable(f"damaged in the zip ({error})")
 
     notes = [f"{len(outside):,} members that lead outside the zip were skipped ({outside[0]})"] if outside else []
