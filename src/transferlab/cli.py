@@ -160,7 +160,7 @@ def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 @click.option("--store", default="demo-lab", show_default=True, type=PATH, help="Folder for results.")
 @click.option("--out", type=PATH, help="The report's file (STORE/report.html).")
 def demo(store: Path, out: Path | None) -> None:
-    """Answer three questions on the toy world, from pixels to report, in a few minutes.
+    """Answer three questions on the toy world, from pixels to report, in minutes; without bf16 it takes much longer.
 
     \b
     Example:
