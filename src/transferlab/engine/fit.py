@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -264,7 +264,7 @@ class _Trainer:
         self.network, self.recipe, self.place, self.seed = network, recipe, place, seed
         random = torch.Generator(place.device)
         self.random = random if drops.give(network, random) else None
-        self.optimiser = OPTIMISERS[recipe.optimiser].build(network, recipe)
+        self.optimiser = OPTIMISERS[recipe.optimiser].build(network, replace(recipe, precision=place.precision))
         self.average = None if recipe.ema is None else {k: v.clone() for k, v in _floats(network).items()}
 
     def set_rate(self, lr: float | Tensor) -> None:

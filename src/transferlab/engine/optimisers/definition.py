@@ -19,7 +19,8 @@ class OptimiserDefinition(Definition):
     """A rule that changes weights by their gradients.
 
     Args:
-        build: makes the optimiser of a network, ``nn.Sequential(backbone, head)``, at the recipe's rate and weight decay.
+        build: makes the optimiser of a network, ``nn.Sequential(backbone, head)``, at the recipe's rate and weight decay; the
+            recipe's ``precision`` is the device's, never ``auto``.
     """
 
     build: Callable[[nn.Module, Recipe], Optimizer]

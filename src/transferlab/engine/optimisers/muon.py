@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 def _build(network: nn.Module, recipe: Recipe) -> Optimizer:
     """Filters are scaled to a fixed norm before every step, so they do not decay."""
+    import torch
+
     from transferlab.engine.muon import Muon
 
     filters = [p for name, p in network.named_parameters() if name.startswith("0.") and p.ndim in (2, 4)]
     orthogonal = {id(p) for p in filters}
     rest = [p for p in network.parameters() if id(p) not in orthogonal]
-    return Muon(filters, groups(rest, recipe), recipe.lr)
+    return Muon(
+        filters, groups(rest, recipe), recipe.lr, torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    )
 
 
 muon = OptimiserDefinition(name="muon", build=_build)
