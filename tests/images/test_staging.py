@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,14 +102,35 @@ print(n - 1)
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_torn_journal_line_costs_its_chunk_only(tmp_path: Path, unbroken: str) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda journal: journal + journal[: len(journal) // 2],
+        lambda journal: journal + b"no line of a journal\n",
+        lambda journal: journal[:-40] + b"\0" * 40,
+        lambda journal: journal.replace(b"1024", b"1023", 1),
+        lambda journal: b"\xff\n",
+    ],
+    ids=["half a line", "noise", "zeros", "a digit", "nothing of it"],
+)
+def test_a_damaged_journal_costs_the_chunks_from_there_only(
+    tmp_path: Path, unbroken: str, damage: Callable[[bytes], bytes]
+) -> None:
     run("write(sys.argv[1], source(kill_at=2900))", tmp_path / "pack")
     staging = tmp_path / ".pack.partial"
     whole = (staging / "journal.jsonl").read_bytes()
-    (staging / "journal.jsonl").write_bytes(whole + whole[: len(whole) // 2])
+    (staging / "journal.jsonl").write_bytes(damage(whole))
     with (staging / "pack" / "images.u8").open("ab") as images, (staging / "rows.jsonl").open("ab") as rows:
         images.write(b"half an image")
         rows.write(b'["half a row')
+    assert run("print(write(sys.argv[1], source())[0])", tmp_path / "pack").stdout.strip() == unbroken
+
+
+@pytest.mark.parametrize("name", ["pack/images.u8", "rows.jsonl"])
+def test_decoded_images_that_were_lost_are_decoded_again(tmp_path: Path, unbroken: str, name: str) -> None:
+    run("write(sys.argv[1], source(kill_at=2900))", tmp_path / "pack")
+    lost = tmp_path / ".pack.partial" / name
+    lost.write_bytes(lost.read_bytes()[:100])
     assert run("print(write(sys.argv[1], source())[0])", tmp_path / "pack").stdout.strip() == unbroken
 
 

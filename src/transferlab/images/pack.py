@@ -36,7 +36,7 @@ from transferlab.taxonomy.tree import flat, from_plain
 
 _DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
-     errno.EEXIST, errno.ENAMETOOLONG}
+     errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG}
 )  # fmt: skip
 
 
@@ -65,15 +65,16 @@ def write_pack(
     staging = out.parent / f".{out.name}.partial"
     work = digest("work", VERSION, DECODER, source.fingerprint, size_px)
     try:
-        if not _is_published(out, source, work, skip_bad=skip_bad):
+        if not _is_published(out, source, work, skip_bad=skip_bad) or staging.is_dir():
             staging.mkdir(parents=True, exist_ok=True)
             with FileLock(staging / "lock", timeout=0):
-                _prepare(staging, work)
-                decoded = decode_all(source, staging, size_px, progress=progress, workers=workers)
-                _must_be_good(source, decoded, skip_bad=skip_bad)
-                _must_have_classes(source)
-                publish(source, decoded, staging, out, {"size_px": size_px, "request": _request(source, work)})
-        shutil.rmtree(staging, ignore_errors=True)  # also after a kill just after publishing
+                if not _is_published(out, source, work, skip_bad=skip_bad):  # perhaps meanwhile
+                    _prepare(staging, work)
+                    decoded = decode_all(source, staging, size_px, progress=progress, workers=workers)
+                    _must_be_good(source, decoded, skip_bad=skip_bad)
+                    _must_have_classes(source)
+                    publish(source, decoded, staging, out, {"size_px": size_px, "request": _request(source, work)})
+                shutil.rmtree(staging, ignore_errors=True)  # also after a kill just after publishing
     except Timeout as error:
         raise UserError("another process is writing this pack", str(out), "wait until it is done") from error
     except OSError as error:
