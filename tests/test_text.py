@@ -41,6 +41,10 @@ def test_numbers_stay_numbers() -> None:
     assert csv_text([[-1.5, -3, None, "a-1"]]) == "-1.5,-3,,a-1\n"
 
 
+def test_a_spreadsheet_that_divides_at_semicolons_finds_no_formula_either() -> None:
+    assert csv_text([["a;=1+1", 0.5]]) == '"a;=1+1",0.5\n'
+
+
 @given(st.lists(st.lists(ANY, min_size=2, max_size=3), max_size=3))
 def test_rows_and_cells_of_a_csv_are_as_many_as_were_given(rows: list[list[str]]) -> None:
     found = list(csv.reader(io.StringIO(csv_text(rows), newline="")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +10,7 @@ from typing import Any, cast
 INSTEAD = "�"
 # What a spreadsheet takes for the beginning of a formula, also in the wide forms that some of them accept.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+QUOTED = frozenset('",;\n')  # in cells that need quotation marks
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -26,18 +25,15 @@ def well_formed(text: str) -> str:
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV that no spreadsheet runs: text that begins like a formula gets an apostrophe; numbers stay numbers."""
-    lines: list[str] = []
-    for row in rows:
-        held = io.StringIO()
-        csv.writer(held, lineterminator="\r\n").writerow(map(_harmless, row))  # so that a text with \r is quoted too
-        lines.append(held.getvalue()[:-2] + "\n")
-    return "".join(lines)
+    return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
 
-def _harmless(value: object) -> object:
+def _cell(value: object) -> str:
     if not isinstance(value, str):
-        return value
-    return ("'" if value.startswith(FORMULA) else "") + printable(value, keep="\n")
+        return "" if value is None else str(value)
+    text = ("'" if value.startswith(FORMULA) else "") + printable(value, keep="\n")
+    # Where decimals have a comma, spreadsheets divide at semicolons: what follows one might be a formula.
+    return '"' + text.replace('"', '""') + '"' if QUOTED & set(text) else text
 
 
 def json_text(value: object, default: Callable[[object], object] | None = None) -> str:

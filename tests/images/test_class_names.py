@@ -21,6 +21,14 @@ def test_letters_of_both_cases_are_classes_with_a_remark() -> None:
     assert remarks_on(["-", "_", "cat"], have_wnids=False) == []
 
 
+def test_every_kind_of_likeness_is_told_and_what_is_not_named_is_counted() -> None:
+    blanks, letters = remarks_on(["a ", "a", "Dog", "dog", "X", "x"], have_wnids=False)
+    assert blanks.startswith("the classes 'a ' and 'a' differ")
+    assert letters.startswith("the classes 'Dog' and 'dog', 'X' and 'x' differ")
+    (many,) = remarks_on([form for i in range(9) for form in (f"class {i}", f"Class {i}")], have_wnids=False)
+    assert "(and 4 more such pairs)" in many
+
+
 def test_a_thousand_numbers_may_be_imagenet() -> None:
     numbers = list(map(str, range(1000)))
     assert "?classes=imagenet-1k" in remarks_on(numbers, have_wnids=False)[0]

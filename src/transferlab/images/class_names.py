@@ -6,15 +6,17 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 IMAGENET = 1000  # classes of ImageNet-1k
+SHOWN = 5  # pairs that are named
 
 
 def remarks_on(classes: Sequence[str], *, have_wnids: bool) -> list[str]:
     """Notes on names that differ only in what people overlook, and on numbers without names."""
     notes: list[str] = []
-    if same := _alike(classes, _plain):
-        notes.append(f"the classes {same[0]!a} and {same[1]!a} differ only in blanks or in their Unicode form")
-    elif same := _alike(classes, _letters):
-        notes.append(f"the classes {same[0]!r} and {same[1]!r} differ only in capitals or signs between words")
+    blanks, letters = _alike(classes, _plain), _alike(classes, _letters)
+    if blanks:
+        notes.append(f"the classes {_told(blanks, ascii)} differ only in blanks or in their Unicode form")
+    if others := [pair for pair in letters if pair not in blanks]:
+        notes.append(f"the classes {_told(others, repr)} differ only in capitals or signs between words")
     if not have_wnids and len(classes) == IMAGENET and set(classes) == set(map(str, range(IMAGENET))):
         notes.append("the classes are the numbers 0 to 999; if they are ImageNet-1k's, ?classes=imagenet-1k gives them names "
                      "(formats hf and wds)")  # fmt: skip
@@ -30,11 +32,13 @@ def _letters(name: str) -> str:
     return "".join(c for c in folded if c not in " _-") or folded
 
 
-def _alike(classes: Sequence[str], form: Callable[[str], str]) -> tuple[str, str] | None:
-    """The first two different names with the same form."""
+def _alike(classes: Sequence[str], form: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Every name that has the form of an earlier one, after that one."""
     first: dict[str, str] = {}
-    for name in classes:
-        other = first.setdefault(form(name), name)
-        if other != name:
-            return other, name
-    return None
+    found = [(first.setdefault(form(name), name), name) for name in classes]
+    return [(other, name) for other, name in found if other != name]
+
+
+def _told(pairs: Sequence[tuple[str, str]], show: Callable[[str], str]) -> str:
+    more = f" (and {len(pairs) - SHOWN} more such pairs)" if len(pairs) > SHOWN else ""
+    return ", ".join(f"{show(first)} and {show(second)}" for first, second in pairs[:SHOWN]) + more
