@@ -94,6 +94,31 @@ def test_file_names_may_begin_further_up_or_further_down(folders: Path, opened: 
         packed(f"coco:{file}?images={folders}", folders.parent / "pack")
 
 
+def test_a_name_at_which_several_files_end_is_no_image(folders: Path) -> None:
+    for name in ("a", "b"):
+        (folders / "train2017" / name).mkdir()
+        (folders / "train2017" / name / "0.png").write_bytes((folders / "train2017" / "0.png").read_bytes())
+    (folders / "train2017" / "0.png").unlink()
+    with pytest.raises(
+        UserError, match="0.png: missing .the annotations name it, and the paths of several files end so"
+    ):
+        packed(f"coco:{folders}", folders.parent / "pack")
+
+
+def test_an_image_in_two_splits_is_refused(folders: Path, opened: Open) -> None:
+    (folders / "val2017").rename(folders / "images")
+    for file in (folders / "train2017").iterdir():
+        file.rename(folders / "images" / file.name)
+    (folders / "train2017").rmdir()
+    held = told(6, 50)
+    held["images"].append(told()["images"][3])
+    (folders / "annotations" / "instances_val2017.json").write_text(json.dumps(held))
+    with pytest.raises(
+        UserError, match="1 images are in the splits train and test, for example train/3.png and val/3.png"
+    ):
+        opened("coco", folders)
+
+
 def test_one_of_several_years_is_chosen(folders: Path, opened: Open) -> None:
     (folders / "train2014").mkdir()
     (folders / "train2014" / "0.png").write_bytes((folders / "train2017" / "0.png").read_bytes())

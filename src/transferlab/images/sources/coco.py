@@ -18,13 +18,16 @@ from transferlab.images.sources.coco_layout import Part, beside, notes_on_one, p
 from transferlab.images.sources.filetree import ROWS, Tree, may_be_image, not_images
 from transferlab.images.sources.folder_or_zip import tree_of
 
+NAMED = "the annotations name it"
+
 
 class _Example(NamedTuple):
     key: str
     tree: Tree
-    file: str  # "" if it is missing
+    file: str  # "" if there is none, for the reason in ``lacks``
     split: str | None
     objects: Objects
+    lacks: str = ""
 
 
 def read(request: Request) -> Source:
@@ -62,6 +65,7 @@ def read(request: Request) -> Source:
                 f"{folder} has none of the images of {file}", where, "name their folder with ?images=FOLDER"
             )
         examples += found
+    _must_differ(examples, where)
     notes += [note for split in served for note in sets[split].notes]
     notes += _left_out(examples, trees, [part.file for part in parts.values()])
     stamps = [[e.key, e.tree.files.get(e.file), e.split, e.objects.flaws, e.objects.boxes] for e in examples]
@@ -107,9 +111,9 @@ def _left_out(examples: Sequence[_Example], trees: Mapping[Path, Tree], annotati
 
 
 def _items(examples: Sequence[_Example]) -> Iterator[Item]:
-    for key, tree, file, split, objects in examples:
+    for key, tree, file, split, objects, lacks in examples:
         present, ignored = classes_in(box for box in objects.boxes if not box.flaw)
-        data = tree.content(file) if file else Unreadable("missing (the annotations name it)")
+        data = tree.content(file) if file else Unreadable(f"missing ({lacks})")
         yield Item(key, data, present, split, ignored, objects=objects)
 
 
@@ -163,25 +167,58 @@ def _must_fit(sets: tuple[CocoSet, CocoSet], files: tuple[Path, Path], where: st
 def _examples(
     one: CocoSet, tree: Tree, split: str | None, *, prefix: str, classes: Sequence[str]
 ) -> Iterator[_Example]:
-    by_last: dict[str, list[str]] = {}
-    present = frozenset(classes)
-    for name in tree.files:
-        if may_be_image(name):
-            by_last.setdefault(name.rpartition("/")[2], []).append(name)
+    present, ends = frozenset(classes), _ends(tree)
     for image in one.images:
         named = image.file_name.removeprefix("./")
         if named not in tree.files:
             named = named.replace("\\", "/")  # written on Windows
         # Some files give a longer path than the folder has, others a shorter one.
-        same = [
-            name for name in by_last.get(named.rpartition("/")[2], [])
-            if name == named or name.endswith(f"/{named}") or named.endswith(f"/{name}")
-        ]  # fmt: skip
-        file = named if named in tree.files else same[0] if len(same) == 1 else ""
+        same = (
+            [named] if named in tree.files else [*ends.get(named, ()), *(p for p in _shorter(named) if p in tree.files)]
+        )
+        lacks = (
+            ""
+            if len(same) == 1
+            else "the annotations name it, and the paths of several files end so"
+            if same
+            else NAMED
+        )
         objects = one.objects[image.id]
         kept = tuple(box for box in objects.boxes if box.label in present or box.flaw)
         kept_objects = Objects(objects.size, kept, objects.flaws)
-        yield _Example(f"{prefix}/{named}" if prefix else named, tree, file, split, kept_objects)
+        key = f"{prefix}/{named}" if prefix else named
+        yield _Example(key, tree, "" if lacks else same[0], split, kept_objects, lacks)
+
+
+def _ends(tree: Tree) -> dict[str, list[str]]:
+    """The shorter forms of the paths of images, each with the first two images that have it."""
+    found: dict[str, list[str]] = {}
+    for name in filter(may_be_image, tree.files):
+        for end in _shorter(name):
+            held = found.setdefault(end, [])
+            if len(held) < 2:
+                held.append(name)
+    return found
+
+
+def _shorter(path: str) -> Iterator[str]:
+    """A path without its first folder, without its first two, and so on."""
+    while "/" in path:
+        path = path.partition("/")[2]
+        yield path
+
+
+def _must_differ(examples: Sequence[_Example], where: str) -> None:
+    """Raises UserError if images are in several splits."""
+    splits: dict[tuple[int, str], dict[str | None, str]] = {}
+    for e in examples:
+        if e.file:
+            splits.setdefault((id(e.tree), e.file), {})[e.split] = e.key
+    if both := [named for named in splits.values() if len(named) > 1]:
+        raise UserError(
+            f"{len(both):,} images are in the splits {' and '.join(map(str, both[0]))}, for example {' and '.join(both[0].values())}",
+            where, "give every image to one split",
+        )  # fmt: skip
 
 
 FORMAT = Format(
