@@ -38,6 +38,8 @@ def read_arrays(name: str, root: Path, where: str) -> Source:
         raise UserError(f"{absent[0].name} is not there", f"{where}?root={root}", "give the folder with its files")
     try:
         parts, classes, taxonomy = load(paths)
+        if any(len(x) != len(y) for x, y in parts):
+            raise ValueError("images and labels differ in number")
         if any(len(y) and not 0 <= y.min() <= y.max() < len(classes) for _, y in parts):
             raise ValueError("labels outside the classes of the data set")
     except (ValueError, LookupError, TypeError, EOFError, OSError, zlib.error, pickle.UnpicklingError) as error:
