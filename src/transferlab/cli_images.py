@@ -69,7 +69,7 @@ def sheet(spec: str, out: Path) -> None:
     from transferlab.images.sheet import write_sheet
 
     load_installed()
-    write_sheet(spec, out)
+    write_sheet(spec, out, say)
     show(str(out))
 
 
