@@ -347,7 +347,7 @@ def test_an_empty_store_is_told_as_empty(tmp_path: Path, monkeypatch: pytest.Mon
     before = content(tmp_path)
     assert "no study has been run" in call("report", "lab", "--out", "r.html").paragraph
     assert call("status").out == "no study has been run in this store\n"
-    assert call("table").out == "nothing is there yet\n"
+    assert call("table").out == "no cell has been computed yet: see transferlab run --help\n"
     assert call("verify").code == 0
     assert content(tmp_path) == before
 
