@@ -258,6 +258,7 @@ def run(study: str, **options: Any) -> None:
     """
     code, lines = _run(_requested(study, options), shlex.join(["transferlab", *sys.argv[1:]]))
     show("\n".join(lines))
+    say(f"figures and tables: transferlab report {shlex.quote(str(options['store']))} --out report.html")
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
@@ -37,6 +38,8 @@ def describe(prepared: Prepared) -> Iterator[str]:
     for kind, facts in (("source", plan.source), *(("target", target) for target in plan.targets)):
         yield f"  {kind}   {facts.spec} ({facts.name})"
         yield from (f"           {_cut(line)}" for line in prepared.images.get(facts.spec, ()))
+        if kind == "target" and facts.digest == plan.source.digest:
+            yield "           these are the source's own images; pre-training uses none of its test images."
     yield "  conditions"
     for condition in plan.conditions:
         own = [t for t in plan.trainings if t.condition == condition.name]
@@ -64,8 +67,11 @@ def describe(prepared: Prepared) -> Iterator[str]:
         where = f"on {prepared.machine.name}, {plan.precision}"
         if not prepared.machine.is_here:
             yield f"  time           unknown {where}: no GPU is visible here to measure it on"
-            return
-        yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
+        else:
+            yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
+        yield "  next           the same command with run in place of plan"
+    else:
+        yield f"  next           transferlab report {shlex.quote(str(store.path))} --out report.html"
 
 
 def _cut(note: str) -> str:
