@@ -10,6 +10,8 @@ import click
 from transferlab.console import Display, say
 from transferlab.text import number_of, printable
 
+SHOWN = 5  # images that cannot be used, by name
+
 
 def show(text: str) -> None:
     """Print text on standard output, with control characters replaced."""
@@ -69,7 +71,12 @@ def sheet(spec: str, out: Path) -> None:
     from transferlab.images.sheet import write_sheet
 
     load_installed()
-    write_sheet(spec, out, say)
+    unusable: list[str] = []
+    write_sheet(spec, out, unusable.append)
+    for sentence in unusable[:SHOWN]:
+        say(sentence)
+    if len(unusable) > SHOWN:
+        say(f"not on the sheet: {len(unusable) - SHOWN:,} more")
     show(str(out))
 
 
