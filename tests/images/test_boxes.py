@@ -113,7 +113,7 @@ def test_a_box_that_cannot_be_used_stops_or_is_counted(kind: str, tmp_path: Path
     objects = Objects((20, 10), (box, Box("dog", 1, 1, 3, 3)))
     source = made(change=at(4, objects))
     with pytest.raises(
-        UserError, match=rf"1 images or boxes cannot be used, besides 24 good images \(1 {reason}\).*4.png: {reason}"
+        UserError, match=rf"1 image or box cannot be used, besides 24 good images \(1 {reason}\).*4.png: {reason}"
     ):
         packed(source, tmp_path / "pack")
     pack = packed(source, tmp_path / "pack", skip_bad=True)

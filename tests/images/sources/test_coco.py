@@ -90,7 +90,7 @@ def test_file_names_may_begin_further_up_or_further_down(folders: Path, opened: 
     held["images"][0]["file_name"] = "elsewhere/1.png"  # another image's name in another folder is not its file
     file.write_text(json.dumps(held))
     FORMAT.open(str(file), {"images": str(folders)})
-    with pytest.raises(UserError, match="1 images or boxes.*elsewhere/1.png: missing"):
+    with pytest.raises(UserError, match="1 image or box.*elsewhere/1.png: missing"):
         packed(f"coco:{file}?images={folders}", folders.parent / "pack")
 
 
