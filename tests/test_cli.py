@@ -347,7 +347,7 @@ def test_an_empty_store_is_told_as_empty(tmp_path: Path, monkeypatch: pytest.Mon
     before = content(tmp_path)
     assert "no study has been run" in call("report", "lab", "--out", "r.html").paragraph
     assert call("status").out == "no study has been run in this store\n"
-    assert call("table").out == "nothing is there yet\n"
+    assert call("table").out == "no cell has been computed yet: see transferlab run --help\n"
     assert call("verify").code == 0
     assert content(tmp_path) == before
 
@@ -355,7 +355,7 @@ def test_an_empty_store_is_told_as_empty(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_store_of_which_nothing_is_done_is_told_as_that(world: Path, tmp_path: Path, call: Call) -> None:
     said = call("status", "--store", "lab")
     assert said.code == 0
-    assert "study: 1 seeds of photos: 0 of 6 cells done, 6 missing, 0 of them failed" in said.out
+    assert "study: 1 seed of photos: 0 of 6 cells done, 6 missing, 0 of them failed" in said.out
     assert call("report", "lab", "--out", str(tmp_path / "r.html")).code == 0
     assert "6 cells are missing" in (tmp_path / "r.html").read_text()
 

@@ -137,3 +137,15 @@ def test_boxes_are_packed_drawn_and_scored(tmp_path: Path, monkeypatch: pytest.M
     assert call(*words, "voc10", "--iou", "0.9").out == "mAP    1.0000\n  cat  1.0000\n"
     numbers = json.loads(call(*words, "coco", "--format", "json").out)
     assert len(numbers) == 12 and numbers["AP"] == pytest.approx(1) and numbers["APlarge"] is None
+
+
+def test_a_sheet_says_which_images_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, folder: Folder
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "photos", ["cat", "dog"], 8)
+    for i in range(7):
+        (tmp_path / "photos" / "cat" / f"{i}.png").write_bytes(b"")
+    said = call("sheet", "imagefolder:photos", "--out", "sheet.png")
+    assert said.code == 0 and "not on the sheet: cat/0.png: empty file" in said.err
+    assert "cat/4.png" in said.err and "cat/5.png" not in said.err and "not on the sheet: 2 more" in said.err

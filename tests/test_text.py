@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transferlab.text import csv_text, json_text, printable, well_formed
+from transferlab.text import csv_text, json_text, number_of, printable, well_formed
 
 ANY = st.text(st.characters(), max_size=20)
 
@@ -20,6 +20,11 @@ def test_whatever_is_shown_is_printable_and_printable_text_is_as_it_was(text: st
     assert printable(text).isprintable()
     assert printable(text) == text or not text.isprintable()
     assert len(printable(text)) == len(text)
+
+
+def test_a_number_stands_before_its_singular_or_plural() -> None:
+    assert [number_of(n, "image") for n in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
+    assert [number_of(n, "class is", "classes are") for n in (1, 2)] == ["1 class is", "2 classes are"]
 
 
 def test_letters_of_every_script_are_left_alone() -> None:

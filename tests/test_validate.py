@@ -28,7 +28,10 @@ WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "a protocol twice, once in full": ({"protocols": [Protocol("knn"), knn()]}, "knn is named twice"),
     "a rule of induction": ({"protocols": [probe(), Protocol("induction")], "targets": ["source"]}, "one rule"),
     "the source as a target": ({"protocols": [probe(), Protocol("refit")]}, 'source is not a target.*add "source"'),
-    "a backbone": ({"recipe": Recipe(backbone="smal")}, "no backbone 'smal' .*did you mean small"),
+    "a backbone": (
+        {"recipe": Recipe(backbone="smal")},
+        "no backbone 'smal' .*did you mean small.*for example torchvision:resnet18",
+    ),
     "a size": ({"recipe": Recipe(image_px=0)}, "images of 0 px cannot be used"),
     "no protocol": ({"protocols": []}, "no protocol"),
     "a metric": ({"metric": "top6"}, "no metric 'top6' .*did you mean top5"),

@@ -17,6 +17,7 @@ from transferlab.cli_images import COMMANDS, show
 from transferlab.console import Display, duration, say
 from transferlab.engine.backbones import BACKBONES
 from transferlab.errors import ImpossibleQuestion, UserError
+from transferlab.text import number_of
 
 if TYPE_CHECKING:
     from transferlab.runners.prepare import Request
@@ -257,6 +258,7 @@ def run(study: str, **options: Any) -> None:
     """
     code, lines = _run(_requested(study, options), shlex.join(["transferlab", *sys.argv[1:]]))
     show("\n".join(lines))
+    say(f"figures and tables: transferlab report {shlex.quote(str(options['store']))} --out report.html")
     sys.exit(code)
 
 
@@ -340,7 +342,7 @@ def verify(store: Path) -> None:
             continue
         show(f"{problem.path}: {problem.what}. It is set aside, and the command that made it makes it again")
         quarantine(opened, problem)
-    click.echo(f"{len(problems)} problems" if problems else "everything in the store is as it was written")
+    click.echo(number_of(len(problems), "problem") if problems else "everything in the store is as it was written")
     sys.exit(SOME_FAILED if problems else DONE)
 
 
@@ -399,7 +401,7 @@ def _run(request: Request, command: str) -> tuple[int, list[str]]:
     with Display() as display:
         prepared = prepare(request, display.packing)
         todo = drive.missing(prepared.plan, prepared.store)
-        say(f"{prepared.plan.name}: {len(todo)} cells to do" if todo else f"{prepared.plan.name}: nothing left to do")
+        say(f"{prepared.plan.name}: {number_of(len(todo), 'cell') + ' to do' if todo else 'nothing left to do'}")
         prepared.store.write_note(prepared.plan.identity, {"command": command})
         try:
             progress = display.running(len(todo))
@@ -411,7 +413,8 @@ def _run(request: Request, command: str) -> tuple[int, list[str]]:
     say(f"took {duration(display.seconds())}")
     found = answers(prepared.store, prepared.plan.identity)
     if n_damaged := sum(m.reason == DAMAGED for m in found.missing):
-        say(f"{n_damaged} cells are damaged: run transferlab verify --store {request.store}, then this command again")
+        damaged = number_of(n_damaged, "cell is", "cells are")
+        say(f"{damaged} damaged: run transferlab verify --store {request.store}, then this command again")
     return SOME_FAILED if left or n_damaged else DONE, headline(found)
 
 

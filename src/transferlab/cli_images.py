@@ -8,7 +8,9 @@ from typing import Any, Literal
 import click
 
 from transferlab.console import Display, say
-from transferlab.text import printable
+from transferlab.text import number_of, printable
+
+SHOWN = 5  # images that cannot be used, by name
 
 
 def show(text: str) -> None:
@@ -46,8 +48,10 @@ def pack(spec: str, out: Path, size: int, skip_bad: bool) -> None:
             progress=lambda done, total: display.packing(spec, done, total),
         )  # fmt: skip
     counts = ", ".join(f"{int((made.split == i).sum()):,} {name}" for i, name in enumerate(SPLITS))
-    boxes = "" if made.boxes is None else f" with {len(made.boxes.labels):,} boxes"
-    show(f"{out}: {len(made.labels):,} images{boxes} ({counts}), {len(made.taxonomy.leaves)} classes, {size} px")
+    boxes = "" if made.boxes is None else f" with {number_of(len(made.boxes.labels), 'box', 'boxes')}"
+    show(
+        f"{out}: {number_of(len(made.labels), 'image')}{boxes} ({counts}), {number_of(len(made.taxonomy.leaves), 'class', 'classes')}, {size} px"
+    )
     click.echo(f"digest {made.digest}")
     for remark in remarks(made):
         show(remark)
@@ -67,7 +71,12 @@ def sheet(spec: str, out: Path) -> None:
     from transferlab.images.sheet import write_sheet
 
     load_installed()
-    write_sheet(spec, out)
+    unusable: list[str] = []
+    write_sheet(spec, out, unusable.append)
+    for sentence in unusable[:SHOWN]:
+        say(sentence)
+    if len(unusable) > SHOWN:
+        say(f"not on the sheet: {len(unusable) - SHOWN:,} more")
     show(str(out))
 
 

@@ -18,6 +18,15 @@ def printable(text: str, keep: str = "") -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else INSTEAD for c in text)
 
 
+def number_of(n: int, one: str, several: str = "") -> str:
+    """A number with what follows it, in the singular or plural: "1 image is", "1,200 images are".
+
+    Args:
+        several: the plural; without it, the singular and an s.
+    """
+    return f"{n:,} {one if n == 1 else several or one + 's'}"
+
+
 def well_formed(text: str) -> str:
     """Text without halves of letters (lone surrogates), which no file in UTF-8 can hold."""
     return "".join(INSTEAD if "\ud800" <= c <= "\udfff" else c for c in text)

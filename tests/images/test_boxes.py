@@ -90,14 +90,14 @@ def test_a_box_that_reaches_beyond_its_image_is_cut_for_training_alone(tmp_path:
     assert pack.boxes is not None
     assert pack.boxes.boxes[0].tolist() == [0, 2, 20, 8] and pack.boxes.original[0].tolist() == [-4, 2, 30, 8]
     assert pack.boxes.areas[:2].tolist() == [7.5, 4]
-    assert any("1 boxes extend beyond their image" in remark for remark in remarks(pack))
+    assert any("1 box extends beyond its image" in remark for remark in remarks(pack))
 
 
 def test_an_image_without_objects_is_kept(tmp_path: Path) -> None:
     pack = packed(made(change=at(5, Objects((8, 16), ()))), tmp_path / "pack")
     assert pack.boxes is not None
     assert np.diff(pack.boxes.first)[5] == 0 and pack.labels[5].tolist() == [0, 0]
-    assert any("1 images have no objects" in remark for remark in remarks(pack))
+    assert any("1 image has no objects" in remark for remark in remarks(pack))
 
 
 BAD = {
@@ -113,7 +113,7 @@ def test_a_box_that_cannot_be_used_stops_or_is_counted(kind: str, tmp_path: Path
     objects = Objects((20, 10), (box, Box("dog", 1, 1, 3, 3)))
     source = made(change=at(4, objects))
     with pytest.raises(
-        UserError, match=rf"1 images or boxes cannot be used, besides 24 good images \(1 {reason}\).*4.png: {reason}"
+        UserError, match=rf"1 image or box cannot be used, besides 24 good images \(1 {reason}\).*4.png: {reason}"
     ):
         packed(source, tmp_path / "pack")
     pack = packed(source, tmp_path / "pack", skip_bad=True)

@@ -62,7 +62,7 @@ def test_given_splits_are_kept() -> None:
     keys, classes = labelled([30])
     given_names = [SPLITS[i % 3] for i in range(30)]
     split, rule = assign(keys, classes, given_names, resplit=False)
-    assert [SPLITS[s] for s in split] == given_names and rule == "as the source gives them"
+    assert [SPLITS[s] for s in split] == given_names and rule == "as the data set gives them"
 
 
 def test_train_and_validation_alone_stay_without_a_test_split() -> None:
@@ -74,16 +74,22 @@ def test_train_and_validation_alone_stay_without_a_test_split() -> None:
 def test_validation_comes_out_of_training_where_only_a_test_is_given() -> None:
     keys, classes = labelled([50, 20])
     given_names = ["test" if i % 5 == 0 else "train" for i in range(70)]
-    split, rule = assign(keys, classes, given_names, resplit=False)
+    split, rule = assign(keys, classes, given_names, resplit=False, stated="by the column split")
     assert ((split == TEST) == [name == "test" for name in given_names]).all()
     assert [counts(split[classes == c]) for c in (0, 1)] == [[32, 8, 10], [13, 3, 4]]
-    assert "20 % of the training images" in rule
+    assert rule == (
+        "as the data set gives them, by the column split; for validation 20 % of the training images of each class, "
+        "chosen by a hash of their names"
+    )
 
 
 def test_training_images_alone_are_divided_like_any() -> None:
     keys, classes = labelled([10])
-    alone, _ = assign(keys, classes, ["train"] * 10, resplit=False)
+    alone, rule = assign(keys, classes, ["train"] * 10, resplit=False, stated="by the folder train")
     assert counts(alone) == [6, 2, 2]
+    assert rule.startswith(
+        "not used, since all images are for training as the data set gives them, by the folder train; divided anew: 60 % train"
+    )
 
 
 def test_resplit_ignores_what_is_given() -> None:
@@ -95,7 +101,10 @@ def test_resplit_ignores_what_is_given() -> None:
 
 @pytest.mark.parametrize(
     ("given_names", "message"),
-    [(["train", "test", None, None], "2 of 4 images have no split"), (["val", "val", "test", "test"], "for training")],
+    [
+        (["train", "test", None, None], "2 of 4 images have no split"),
+        (["val", "val", "test", "test"], "no image is for training: all images are for test and val"),
+    ],
 )
 def test_splits_that_cannot_be_used_are_errors(given_names: list[str | None], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -68,7 +68,11 @@ def test_parquet_needs_a_file() -> None:
 def test_no_rows_make_an_empty_table_in_every_format(tmp_path: Path) -> None:
     from pyarrow import parquet
 
-    assert (as_text([]), as_csv([]), as_json([])) == ("nothing is there yet\n", "", "[]\n")
+    assert (as_text([]), as_csv([]), as_json([])) == (
+        "no cell has been computed yet: see transferlab run --help\n",
+        "",
+        "[]\n",
+    )
     write_rows([], "parquet", tmp_path / "empty")
     assert parquet.read_table(tmp_path / "empty").num_rows == 0
 

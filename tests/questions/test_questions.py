@@ -96,6 +96,11 @@ def test_matched_questions_match_images_and_labels(make_pack: MakePack) -> None:
     assert budget["half: 4 classes × 14"] == (56, 4)
     assert budget["half: 8 classes × 7"] == (56, 8)
     assert [size for name, size in budget.items() if name.startswith("a quarter")] == [(28, 2), (28, 4), (24, 8)]
+    few = make_pack((9,) * 5)
+    assert list(QUESTIONS["classes-vs-images"].ask(few, targets).conditions) == [
+        "half: 2 classes × 9",
+        "half: 5 classes × 4",
+    ]
     left_out = sizes("exclude-target")
     assert left_out["without the target's classes"] == left_out["without as many others"]
 

@@ -22,10 +22,11 @@ from transferlab.origins import ORIGINS, Origin
 from transferlab.origins.definition import Comparison
 from transferlab.outcomes.arrays import npz_bytes
 from transferlab.outcomes.store import Store
-from transferlab.plan import source_key
+from transferlab.plan import networks_of_cells, source_key
 from transferlab.planned import Transfer, restored
 from transferlab.report.gather import all_answers, headline, table_rows
 from transferlab.report.page import render
+from transferlab.runners.plans import plans
 from transferlab.specs import Protocol, Recipe
 
 MakeStore = Callable[..., Store]
@@ -331,7 +332,8 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_facts_of_subsets_protocol_and_provenance_are_kept(make_store: MakeStore) -> None:
-    study = only(make_store(command="transferlab run a 'b c'", study={"protocols": [probe(), knn(), probe(shots=2)]}))
+    store = make_store(command="transferlab run a 'b c'", study={"protocols": [probe(), knn(), probe(shots=2)]})
+    study = only(store)
     sizes = {c.name: (c.n_images, c.n_labels, c.factor) for c in study.conditions}
     assert sizes["10"] == (20, 2, 10.0)
     assert sizes["20"] == (40, 2, 20.0)
@@ -342,5 +344,6 @@ def test_facts_of_subsets_protocol_and_provenance_are_kept(make_store: MakeStore
     assert "nearest neighbours" in told["Transfer"]
     assert "2 examples per class" in told["Transfer"]
     assert told["Seeds"] == "0 to 2"
+    assert told["Cells"].startswith(f"{len(networks_of_cells(plans(store)[0]))} done")  # as in the store's status
     assert study.samples["10"].shape == (20, 16, 16, 3)
     assert study.samples["20"].shape == (24, 16, 16, 3)

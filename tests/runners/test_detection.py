@@ -209,7 +209,7 @@ def cells(folder: Path) -> str:
 def test_a_target_with_one_class_is_planned_trained_scored_and_reported(classes: str, tmp_path: Path) -> None:
     study = replace(study_of(classes, cells(tmp_path / "cells")), seeds=2, controls=["random-features"])
     prepared = prepared_of(study, tmp_path / "lab")
-    assert any("1 classes, images: 18 train, 6 val, 6 test" in line for line in describe(prepared))
+    assert any("1 class, images: 18 train, 6 val, 6 test" in line for line in describe(prepared))
     assert drive.run(prepared.plan, prepared.store, MACHINE, lambda _: None) == 0
     rows = [row for row in table_rows(prepared.store) if row["metric"] == "AP"]
     assert len(rows) == 2 * 3 and all(0 <= row["value"] <= 1 for row in rows)

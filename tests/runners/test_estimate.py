@@ -75,5 +75,18 @@ def test_a_plan_tells_uneven_label_sets_and_what_the_study_notes(plan_of: Callab
     assert "  note     Left out: nothing." in lines and lines[-1].endswith("…") and len(lines[-1]) < 420
 
 
+def test_a_plan_counts_no_training_of_controls_without_one_and_ends_with_what_to_do_next(
+    plan_of: Callable[..., Plan], tmp_path: Path
+) -> None:
+    store = Store.open(tmp_path / "my lab", create=True)
+    plan = plan_of(controls=["random-features"])
+    held = replace(plan, targets=[replace(plan.targets[0], digest=plan.source.digest)])
+    facts = {t.cell.subset: SubsetFacts(60, 6, 6.0, 0.17) for t in plan.trainings}
+    lines = list(describe(Prepared(held, store, replace(here("cpu"), is_here=False), None, facts)))
+    assert [line.split() for line in lines if "random-features" in line] == [["random-features", "not", "pre-trained"]]
+    assert any("the source's own images" in line for line in lines) and not any("failed" in line for line in lines)
+    assert lines[-1] == "  next           the same command with run in place of plan"
+
+
 def test_an_empty_store_has_no_standing(tmp_path: Path) -> None:
     assert "no study has been run" in status_text(Store.open(tmp_path / "other", create=True))

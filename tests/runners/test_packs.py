@@ -10,7 +10,7 @@ import pytest
 
 from transferlab.errors import UserError
 from transferlab.extensions import run_file
-from transferlab.images.pack import write_pack
+from transferlab.images.pack import remarks, write_pack
 from transferlab.images.sources import SOURCES
 from transferlab.images.spec import open_source, parse_spec
 from transferlab.outcomes.store import Store
@@ -47,6 +47,17 @@ def test_an_edited_taxonomy_counts_from_the_next_run_on(store: Store, images: Pa
     second = obtained(store, spec)
     assert second.taxonomy.parents["1"] == ("high",)
     assert first.digest != second.digest
+
+
+def test_equal_images_keep_the_name_and_remarks_of_their_own_spec(store: Store, tmp_path: Path, folder: Folder) -> None:
+    folder(tmp_path / "photos", ["cat", "dog"], 6)
+    assert obtained(store, f"imagefolder:{tmp_path / 'photos'}").name == "photos"
+    named = f"imagefolder:{tmp_path / 'photos'}?name=pets"
+    assert [obtained(store, named).name for _ in range(2)] == ["pets", "pets"]
+    folder(tmp_path / "same", ["cat", "dog"], 6)
+    (tmp_path / "same" / "about.txt").write_text("no image")
+    same = obtained(store, f"imagefolder:{tmp_path / 'same'}")
+    assert same.name == "same" and any("1 file that is not an image was skipped" in remark for remark in remarks(same))
 
 
 def test_a_store_inside_the_folder_of_images_changes_nothing(

@@ -52,6 +52,7 @@ def test_sizes_are_told_without_reading_a_subset_again(wanted: Request) -> None:
     ]  # time comes last
     assert ["2", "6", "images,", "3"] in [words[:4] for words in told]
     assert told.count(["3", "classes,", "images:", "21", "train,", "21", "val,", "18", "test"]) == 2, told
+    assert sum(words[:1] == ["classes:"] for words in told) == 2, told
 
 
 def test_coarse_labels_that_the_source_does_not_have_are_told_before_any_work(wanted: Request) -> None:

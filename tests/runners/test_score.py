@@ -233,7 +233,7 @@ def test_own_lists_of_the_output_say_what_its_ids_mean(lay: Callable[..., Path])
         scored = score(root / "coco.json", root / name, "voc10")
         assert json.loads(as_json(scored)) == FULL
         told = scored.remarks
-        assert "1 images of the output's own list are not in the ground truth, or not once" in told
+        assert "1 image of the output's own list is not in the ground truth, or not once" in told
         assert "the output's own list of images counts: 2 of its ids are other images in the ground truth" in told
         assert any(
             "own list of categories counts: 7 is 'cat' there, and 'dog' in the ground truth" in one_ for one_ in told

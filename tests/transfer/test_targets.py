@@ -64,3 +64,12 @@ def test_impossible_shots_name_the_range(make_pack: MakePack) -> None:
         take_shots(view(make_pack()), 19, 0)
     with pytest.raises(UserError, match="several labels"):
         take_shots(view(make_pack(multi_label=True)), 2, 0)
+
+
+def test_a_split_without_images_is_told_with_how_the_images_were_divided(make_pack: MakePack) -> None:
+    pack = make_pack()
+    few = replace(pack, split=np.where(pack.split == VAL, TRAIN, pack.split), notes={"split": "by chance"})
+    with pytest.raises(
+        UserError, match=r"no val split .*: splits by chance.*add val images.*3 images to be in every split"
+    ):
+        view(few)

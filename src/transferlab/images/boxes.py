@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from transferlab.images.source import Box, Objects
 from transferlab.specs import Boxes
+from transferlab.text import number_of
 
 ARRAYS = tuple(f.name for f in fields(Boxes))  # files of a pack: boxes_NAME.npy
 
@@ -88,12 +89,14 @@ class Gathered:
 def remarks(boxes: Boxes) -> list[str]:
     """Sentences on a pack's objects: their number, ignored ones, those that extend beyond their image."""
     counts = np.diff(boxes.first)
-    sentences = [f"{len(boxes.labels):,} objects, {int(boxes.ignored.sum()):,} of them ignored (difficult or crowds)"]
+    n_ignored = int(boxes.ignored.sum())
+    sentences = [f"{number_of(len(boxes.labels), 'object')}, {n_ignored:,} of them ignored (difficult or crowds)"]
     wide = np.repeat(boxes.original_sizes[:, [1, 0, 1, 0]], counts, axis=0)
     if n_beyond := int(((boxes.original < 0) | (boxes.original > wide)).any(axis=1).sum()):
-        sentences.append(f"{n_beyond:,} boxes extend beyond their image: they are cut at its edge for training")
+        beyond = number_of(n_beyond, "box extends beyond its image: it is", "boxes extend beyond their image: they are")
+        sentences.append(f"{beyond} cut at its edge for training")
     if n_empty := int((counts == 0).sum()):
-        sentences.append(f"{n_empty:,} images have no objects")
+        sentences.append(f"{number_of(n_empty, 'image has', 'images have')} no objects")
     return sentences
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ from transferlab.images.staging import Decoded, Progress, decode_all
 from transferlab.sealed import unsealed
 from transferlab.specs import SPLITS, TRAIN, Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
+from transferlab.text import number_of
 
+NAMED = 12  # classes whose names a plan shows; the others are counted
 _DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
      errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG}
@@ -168,12 +171,18 @@ def keys(path: Path) -> list[str]:
 
 
 def described(pack: Pack) -> list[str]:
-    """A pack in lines: its classes and the sizes of its splits, then its remarks."""
+    """A pack in lines: the number of its classes and the sizes of its splits, the first classes, then its remarks."""
     sizes = ", ".join(f"{int((pack.split == i).sum()):,} {name}" for i, name in enumerate(SPLITS))
     return [
-        f"{len(pack.taxonomy.leaves):,} classes, images: {sizes}",
+        f"{number_of(len(pack.taxonomy.leaves), 'class', 'classes')}, images: {sizes}",
+        f"classes: {_first_classes(pack)}",
         *(r.removeprefix(f"{pack.name}: ") for r in remarks(pack)),
     ]
+
+
+def _first_classes(pack: Pack) -> str:
+    names = [pack.taxonomy.names[leaf].split(",")[0] or leaf for leaf in pack.taxonomy.leaves]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 def remarks(pack: Pack) -> list[str]:
@@ -189,7 +198,7 @@ def remarks(pack: Pack) -> list[str]:
     if found := notes.get("duplicates"):
         first = " = ".join(found["examples"][0])
         sentences.append(
-            f"{pack.name}: {found['groups']} groups of identical images, {found['across_splits']} of them across splits and "
+            f"{pack.name}: {number_of(found['groups'], 'group')} of identical images, {found['across_splits']} of them across splits and "
             f"{found['other_labels']} with different labels, for example {first}."
         )
     return sentences
@@ -266,12 +275,20 @@ def _must_be_good(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
         )
     if not bad or skip_bad:
         return
-    shown = "; ".join(f"{key}: {reason}" for key, reason in bad[:EXAMPLES])
-    more = f"; and {len(bad) - EXAMPLES} more" if len(bad) > EXAMPLES else ""
     counts = ", ".join(f"{n} {reason}" for reason, n in by_reason(bad).items())
     n_good = len(decoded.keys)
     raise UserError(
-        f"{len(bad)} images or boxes cannot be used, besides {n_good} good images ({counts})" if source.metric
+        f"{number_of(len(bad), 'image or box', 'images or boxes')} cannot be used, besides {number_of(n_good, 'good image')} ({counts})"
+        if source.metric
         else f"{len(bad)} of {len(bad) + n_good} images cannot be used ({counts})",
-        f"{source.name}: {shown}{more}", "repair or remove them, or add --skip-bad to leave them out",
+        f"{source.name}: {_by_file(bad)}", "repair or remove them, or add --skip-bad to leave them out",
     )  # fmt: skip
+
+
+def _by_file(bad: Sequence[tuple[str, str]]) -> str:
+    """The first bad images, each reason once before its images: one reason may hold for all photographs of a phone."""
+    found: dict[str, list[str]] = {}
+    for key, reason in bad[:EXAMPLES]:
+        found.setdefault(reason, []).append(key)
+    more = f"; and {len(bad) - EXAMPLES} more" if len(bad) > EXAMPLES else ""
+    return "; ".join(f"{', '.join(keys)}: {reason}" for reason, keys in found.items()) + more

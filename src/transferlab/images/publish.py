@@ -26,6 +26,7 @@ from transferlab.images.staging import IMAGES, Decoded
 from transferlab.sealed import sealed
 from transferlab.specs import SPLITS, TRAIN, Boxes
 from transferlab.taxonomy.tree import Taxonomy, flat
+from transferlab.text import number_of
 
 VERSION = 3  # of packs on disk
 BLANK = 4.0  # of 255 levels: an image whose mean is as near to an end, and whose pixels deviate by less, shows nothing
@@ -179,7 +180,9 @@ def _labels(source: Source, decoded: Decoded) -> Labels:
     if empty:
         shown = ", ".join(map(repr, empty[:5]))
         raise UserError(
-            f"{len(empty)} classes have no usable image: {shown}", source.name, "add images, or remove these classes"
+            f"{number_of(len(empty), 'class has', 'classes have')} no usable image: {shown}",
+            source.name,
+            "add images, or remove these classes",
         )
     return labels
 
@@ -191,7 +194,9 @@ def _untrained(classes: Sequence[str], content: Content) -> list[str]:
     untrained = sorted(set(range(len(classes))) - set(seen.tolist()))
     if not untrained:
         return []
-    return [f"{len(untrained)} classes have no training images, for example {classes[untrained[0]]!r}"]
+    return [
+        f"{number_of(len(untrained), 'class has', 'classes have')} no training images, for example {classes[untrained[0]]!r}"
+    ]
 
 
 def _blank(decoded: Decoded, sizes: NDArray[np.int32]) -> list[str]:
@@ -202,7 +207,9 @@ def _blank(decoded: Decoded, sizes: NDArray[np.int32]) -> list[str]:
     notes: list[str] = []
     for word, rows in (("black", mean.max(axis=1) < BLANK), ("white", mean.min(axis=1) > 255 - BLANK)):
         if found := np.flatnonzero(rows & (deviation < BLANK)).tolist():
-            notes.append(f"{len(found):,} images are {word} or nearly so, for example {decoded.keys[found[0]]}")
+            notes.append(
+                f"{number_of(len(found), 'image is', 'images are')} {word} or nearly so, for example {decoded.keys[found[0]]}"
+            )
     return notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,19 @@ GROUND, INK = (255, 255, 255), (60, 60, 60)
 COUNTED, IGNORED = (255, 220, 0), (170, 170, 170)  # frames of objects that count, and of difficult ones and crowds
 
 
-def write_sheet(text: str, out: Path) -> None:
+def _unsaid(_: str) -> None: ...
+
+
+def write_sheet(text: str, out: Path, told: Callable[[str], None] = _unsaid) -> None:
     """Write the contact sheet of a SPEC as a PNG: up to 64 classes, four images of each.
+
+    Args:
+        told: receives a sentence for each image on the way that cannot be used.
 
     Raises:
         UserError: something is wrong with the spec; the file cannot be written.
     """
-    save(contact_sheet(first_of_each(text)), out)
+    save(contact_sheet(first_of_each(text, told)), out)
 
 
 def save(sheet: Image.Image, out: Path) -> None:
@@ -41,7 +48,7 @@ def save(sheet: Image.Image, out: Path) -> None:
         ) from error
 
 
-def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
+def first_of_each(text: str, told: Callable[[str], None] = _unsaid) -> dict[str, list[NDArray[np.uint8]]]:
     """Class name to its first images, uint8 [48, 48, 3]; of more than 64 classes an even selection.
 
     Images with boxes are whole, up to 128 pixels long, with the boxes of that class.
@@ -63,8 +70,8 @@ def first_of_each(text: str) -> dict[str, list[NDArray[np.uint8]]]:
             if name in groups and len(groups[name]) < PER_CLASS:
                 try:
                     groups[name].append(_shown(item.data, item.objects, name))
-                except BadImage:
-                    continue
+                except BadImage as reason:
+                    told(f"not on the sheet: {item.key}: {reason}")
         if all(len(images) == PER_CLASS for images in groups.values()):
             break
     return groups

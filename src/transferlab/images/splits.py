@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.specs import SPLITS, TEST, TRAIN, VAL
+from transferlab.text import number_of
 
 SHARE = 0.2  # of each class, for validation and for test each
-GIVEN = "as the source gives them"
-RANKED = "ranked by a hash of the image's name"
+GIVEN = "as the data set gives them"
+CHOSEN = "chosen by a hash of their names"
 
 
 def assign(
@@ -45,14 +46,17 @@ def assign(
         without = next(key for key, name in zip(keys, given, strict=True) if name is None)
         raise UserError(
             f"{sum(name is None for name in given)} of {len(given)} images have no split, for example {without}", "splits",
-            "give all of them a split, or add resplit=yes",
+            "give all of them a split, or add ?resplit=yes to divide them anew",
         )  # fmt: skip
     if "train" not in names:
-        raise UserError("no image is for training", "splits", "add a train split, or resplit=yes")
+        only = f"all images are for {' and '.join(sorted(map(str, names)))} {_as_given(stated)}"
+        raise UserError(
+            f"no image is for training: {only}", "splits", "add a train split, or ?resplit=yes to divide them anew"
+        )
     split = np.array([SPLITS.index(str(name)) for name in given], np.uint8)
     if "val" not in names:
         split, rule = _divided(keys, classes, split, with_test=False)
-        return split, f"test {_as_given(stated)}, {rule}"
+        return split, f"{_as_given(stated)}; {rule}"
     return split, _as_given(stated)
 
 
@@ -64,7 +68,9 @@ def _ignored(names: set[str | None], stated: str) -> str:
     """What the source states and does not count, for the rule."""
     if names == {None}:
         return ""
-    return f"{'of training only' if names == {'train'} else 'stated'} {_as_given(stated)}, not used; divided anew: "
+    if names == {"train"}:
+        return f"not used, since all images are for training {_as_given(stated)}; divided anew: "
+    return f"not used {_as_given(stated)}; divided anew: "
 
 
 def _divided(
@@ -87,8 +93,12 @@ def _divided(
         n_val = 0 if n == 2 and with_test else each
         split[members[:n_val]] = VAL
         split[members[n_val : n_val + n_test]] = TEST
-    shares = "60 % train, 20 % validation and 20 % test of each class"
+    shares = "60 % train, 20 % validation and 20 % test of the images of each class"
     if not with_test:
-        shares = "20 % of the training images of each class for validation"
-    tiny = f"; {n_tiny} classes have fewer than 3 images and not all of the splits" if n_tiny else ""
-    return split, f"{shares}, {RANKED}{tiny}"
+        shares = "for validation 20 % of the training images of each class"
+    tiny = (
+        f"; {number_of(n_tiny, 'class has', 'classes have')} fewer than 3 images and not all of the splits"
+        if n_tiny
+        else ""
+    )
+    return split, f"{shares}, {CHOSEN}{tiny}"

@@ -38,7 +38,7 @@ def write_rows(rows: Rows, form: Format, out: Path | None) -> None:
 def as_text(rows: Rows) -> str:
     """Aligned columns."""
     if not rows:
-        return "nothing is there yet\n"
+        return "no cell has been computed yet: see transferlab run --help\n"
     columns = list(rows[0])
     cells = [columns, *([printable(_shown(row[c])) for c in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]

@@ -197,8 +197,8 @@ def _samples(store: Store, plan: Plan) -> tuple[dict[str, NDArray[np.uint8]], Se
 
 def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     note = store.note(plan.identity)
-    trained = [r for r in (store.record(t.key) for t in plan.trainings) if r]
-    done = [*trained, *(r for r in records.values() if r)]
+    of_source = [store.record(key) for t in plan.trainings for key in (t.key, source_key(t.key))]
+    done = [r for r in (*of_source, *records.values()) if r]
     made: dict[str, Any] = done[-1]["made_by"] if done else {}
     seconds, threads = sum(float(r["seconds"]) for r in done), made.get("threads", "?")
     packages = ("transferlab", "python", "torch", "torchvision", "timm", "numpy")

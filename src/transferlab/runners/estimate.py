@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
@@ -9,13 +10,14 @@ from transferlab.console import duration
 from transferlab.engine import backbones
 from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
-from transferlab.plan import most_seen, networks_of_cells
+from transferlab.plan import most_seen, networks_of_cells, source_key
 from transferlab.planned import Plan, Transfer
 from transferlab.runners.drive import failures, missing
 from transferlab.runners.plans import plans
 from transferlab.runners.prepare import Prepared
 from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Recipe
+from transferlab.text import number_of
 from transferlab.transfer.protocols import definition_of
 
 A_FEW_SECONDS = 4.0  # of a probe
@@ -36,31 +38,40 @@ def describe(prepared: Prepared) -> Iterator[str]:
     for kind, facts in (("source", plan.source), *(("target", target) for target in plan.targets)):
         yield f"  {kind}   {facts.spec} ({facts.name})"
         yield from (f"           {_cut(line)}" for line in prepared.images.get(facts.spec, ()))
+        if kind == "target" and facts.digest == plan.source.digest:
+            yield "           these are the source's own images; pre-training uses none of its test images."
     yield "  conditions"
     for condition in plan.conditions:
         own = [t for t in plan.trainings if t.condition == condition.name]
         if own:
             facts = prepared.subsets[own[0].cell.subset]
-            size = f"{facts.n_images:,} images, {facts.n_labels} labels"
+            size = f"{number_of(facts.n_images, 'image')}, {facts.n_labels} labels"
             if facts.effective_labels < 0.8 * facts.n_labels:  # far from balanced
                 size += f" ({facts.effective_labels:.1f} effective)"
         else:
-            size = "untrained"
+            yield f"    {condition.name:<32} not pre-trained"
+            continue
         done = sum(t.key not in todo for t in own)
         yield f"    {condition.name:<32} {size:<30} {done} of {len(own)} pre-trained"
     yield from (f"  note     {_cut(note)}" for note in plan.notes)
     failed = todo & set(store.failures())
+    scores = {source_key(key) for key in trainings}
     yield f"  pre-trainings  {len(trainings):>5}, {len(trainings - todo)} done, {len(trainings & todo)} to do"
+    yield f"  source scores  {len(scores):>5}, {len(scores - todo)} done, {len(scores & todo)} to do"
     yield f"  transfers      {len(transfers):>5}, {len(transfers - todo)} done, {len(transfers & todo)} to do"
-    yield f"  failed before  {len(failed):>5}, tried again by the next run"
+    if failed:
+        yield f"  failed before  {len(failed):>5}, tried again by the next run"
     if todo:
         yield f"  disk           about {_expected_bytes(plan, todo) / 1e6:,.0f} MB"
         yield f"  why            {why(plan, prepared.earlier)}"
         where = f"on {prepared.machine.name}, {plan.precision}"
         if not prepared.machine.is_here:
             yield f"  time           unknown {where}: no GPU is visible here to measure it on"
-            return
-        yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
+        else:
+            yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
+        yield "  next           the same command with run in place of plan"
+    else:
+        yield f"  next           transferlab report {shlex.quote(str(store.path))} --out report.html"
 
 
 def _cut(note: str) -> str:
@@ -131,7 +142,7 @@ def status_text(store: Store) -> str:
         keys = networks_of_cells(plan)
         todo = missing(plan, store)
         failed = failures(plan, store)
-        lines.append(f"{plan.name}: {plan.seeds} seeds of {plan.source.name}: {len(keys) - len(todo)} of {len(keys)} "
+        lines.append(f"{plan.name}: {number_of(plan.seeds, 'seed')} of {plan.source.name}: {len(keys) - len(todo)} of {len(keys)} "
                      f"cells done, {len(todo)} missing, {len(failed)} of them failed")  # fmt: skip
         lines.append(f"  study  {plan.identity}")
         lines += [f"  {kind} {facts.spec} ({facts.name}), digest {facts.digest}"

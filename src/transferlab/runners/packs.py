@@ -8,8 +8,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
@@ -53,9 +55,11 @@ def obtain(
                 staging = store.packs / (f"import-{name}" if store.locks else f"import-{name}-{secrets.token_hex(8)}")
                 made = write_pack(
                     source, staging, size_px, skip_bad=skip_bad, progress=lambda done, of: progress(text, done, of)
-                ).digest  # keep nothing else: its files are mapped, and they move
-                pack = _moved(made, staging, store)
-                store.write_pack_index(name, {"digest": pack.digest})
+                )
+                facts = {"digest": made.digest, "name": made.name, "notes": dict(made.notes)}
+                del made  # its files are mapped, and they move
+                pack = _with_own(_moved(str(facts["digest"]), staging, store), facts)
+                store.write_pack_index(name, facts)
     return _named(text, pack), pack
 
 
@@ -75,8 +79,14 @@ def _kept(store: Store, name: str) -> Pack | None:
     known = store.pack_index(name)
     path = store.packs / Path(str(known.get("digest"))).name if known else None
     with contextlib.suppress(UserError):  # a damaged one is made again
-        return open_pack(path) if path and path.is_dir() else None
+        if known and path and path.is_dir():
+            return _with_own(open_pack(path), known)
     return None
+
+
+def _with_own(pack: Pack, facts: Mapping[str, Any]) -> Pack:
+    """The pack with the name and remarks of this import; one of the same images under another name may have made it."""
+    return replace(pack, name=facts.get("name", pack.name), notes=facts.get("notes", pack.notes))
 
 
 def _moved(digest_: str, staging: Path, store: Store) -> Pack:

@@ -26,6 +26,7 @@ from transferlab.images.coco_json import (
 )
 from transferlab.images.json_lists import Lists
 from transferlab.runners.score_truth import ByName, GroundTruth, expected, some
+from transferlab.text import number_of
 from transferlab.transfer.detect.metrics import Found
 
 
@@ -129,7 +130,9 @@ def _place(known: GroundTruth, own: Mapping[str, str], where: str, notes: list[s
     own_places = {id_: by_name.find(name) for id_, name in own.items()}
     others = sum(len(found) != 1 for found in own_places.values())
     if others:
-        notes.append(f"{others:,} images of the output's own list are not in the ground truth, or not once")
+        notes.append(
+            f"{number_of(others, 'image')} of the output's own list {'is' if others == 1 else 'are'} not in the ground truth, or not once"
+        )
     if n := sum(len(f) == 1 and known.ids.get(id_, f[0]) != f[0] for id_, f in own_places.items()):
         notes.append(f"the output's own list of images counts: {n:,} of its ids are other images in the ground truth")
 

@@ -17,6 +17,7 @@ from transferlab.images.source import Box
 from transferlab.images.sources.voc_boxes import box_of
 from transferlab.images.sources.voc_home import odd_values
 from transferlab.images.voc_xml import VocObject
+from transferlab.text import number_of
 from transferlab.transfer.detect.metrics import Truth
 
 MAX_LIST_BYTES = 1 << 28  # of a list of images
@@ -123,7 +124,7 @@ class ByName:
 def expected(known: GroundTruth) -> str:
     """What the ground truth has, for a remedy."""
     first = f", the first is {known.images[0]!r}" if known.images else ""
-    return f"{known.path} has {len(known.images):,} images{first}"
+    return f"{known.path} has {number_of(len(known.images), 'image')}{first}"
 
 
 def some(names: Sequence[str]) -> str:

@@ -84,7 +84,9 @@ def label_set(taxonomy: Taxonomy, labels: LabelSet, form: Format) -> str:
     alone = [i for i in order if sizes[i] == 1]
     if alone:
         names = ", ".join(short(taxonomy, labels.members[i][0]) for i in alone)
-        lines.append(fitted(f"{len(alone):>5} labels of one class each: {names}", WIDTH))
+        lines.append(
+            fitted(f"{len(alone):>5} {'label' if len(alone) == 1 else 'labels'} of one class each: {names}", WIDTH)
+        )
     return "\n".join(map(printable, lines)) + "\n"
 
 

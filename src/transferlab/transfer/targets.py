@@ -109,8 +109,9 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
         train = np.setdiff1d(train, val).astype(np.int32)
     for name, rows in (("test", test), ("train", train), ("val", val)):
         if not len(rows):
-            remedy = f"add a {name} folder, or ?resplit=yes to split it anew"
-            raise UserError(f"the target has no {name} split", pack.name, remedy)
+            where = f"{pack.name}: splits {pack.notes['split']}" if "split" in pack.notes else pack.name
+            remedy = f"add {name} images, or ?resplit=yes to split it anew; a class needs 3 images to be in every split"
+            raise UserError(f"the target has no {name} split", where, remedy)
     absent = np.zeros(0, int) if pack.multi_label else np.setdiff1d(pack.labels[test], pack.labels[train])
     if len(absent):
         raise UserError(

@@ -58,7 +58,7 @@ def packed(text: str, out: Path, *, skip_bad: bool = False) -> Pack:
 def test_cocos_folders_give_the_splits_and_categories_the_classes(folders: Path, opened: Open, tmp_path: Path) -> None:
     source = opened("coco", folders)
     assert tuple(source.classes) == ("cat", "dog") and source.metric == "AP"  # by id; no emu is annotated
-    assert any("1 categories without objects are left out, for example 'emu'" in note for note in source.notes)
+    assert any("1 category without objects is left out, for example 'emu'" in note for note in source.notes)
     items = list(source.items())
     assert [item.split for item in items] == ["train"] * 12 + ["test"] * 6
     assert items[0].key == "train/0.png" and items[0].objects is not None and items[0].objects.size == (16, 12)
@@ -90,7 +90,7 @@ def test_file_names_may_begin_further_up_or_further_down(folders: Path, opened: 
     held["images"][0]["file_name"] = "elsewhere/1.png"  # another image's name in another folder is not its file
     file.write_text(json.dumps(held))
     FORMAT.open(str(file), {"images": str(folders)})
-    with pytest.raises(UserError, match="1 images or boxes.*elsewhere/1.png: missing"):
+    with pytest.raises(UserError, match="1 image or box.*elsewhere/1.png: missing"):
         packed(f"coco:{file}?images={folders}", folders.parent / "pack")
 
 
@@ -249,7 +249,7 @@ def test_categories_without_objects_may_have_any_name(folders: Path, opened: Ope
     source = opened("coco", written(folders, add))
     assert tuple(source.classes) == ("cat", "dog")
     assert any("the category 0 has no objects, and another has its name 'dog'" in note for note in source.notes)
-    assert any("1 categories without objects are left out, for example 'emu'" in note for note in source.notes)
+    assert any("1 category without objects is left out, for example 'emu'" in note for note in source.notes)
 
     def repeat(held: dict[str, Any]) -> None:
         held["categories"].append({"id": 3, "name": "wolf"})
@@ -322,10 +322,10 @@ def test_images_that_no_annotation_names_are_counted(folders: Path, opened: Open
     (folders / "train2017" / ".hidden").mkdir()
     notes = opened("coco", folders).notes
     assert any(
-        "1 images in train2017 that no annotation file names are left out, for example more.png" in n for n in notes
+        "1 image in train2017 that no annotation file names is left out, for example more.png" in n for n in notes
     )
-    assert any("1 files that are not images were skipped (1 .txt)" in note for note in notes)
-    assert any("1 hidden or housekeeping folders were skipped" in note for note in notes)
+    assert any("1 file that is not an image was skipped (1 .txt)" in note for note in notes)
+    assert any("1 hidden or housekeeping folder was skipped" in note for note in notes)
 
 
 def test_names_written_on_windows_are_found(folders: Path, opened: Open) -> None:

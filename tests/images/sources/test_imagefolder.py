@@ -98,7 +98,7 @@ def test_chosen_folders_alone_are_splits_and_the_others_are_left_out_and_counted
     names = ("seg_train/seg_train/cat/1.png", "seg_test/seg_test/cat/2.png", "seg_pred/seg_pred/3.png")
     source = FORMAT.open(str(tree(tmp_path, png, *names)), {"splits": "seg_train,seg_test"})
     assert {(label, split) for _, label, split in facts(source)} == {("cat", "train"), ("cat", "test")}
-    assert "1 images outside the folders seg_train and seg_test were left out" in source.notes
+    assert "1 image outside the folders seg_train and seg_test was left out" in source.notes
     with pytest.raises(UserError, match="no folders seg_train and val at one depth"):
         FORMAT.open(str(tmp_path), {"splits": "seg_train,val"})
     with pytest.raises(UserError, match="'seg_pred' in splits= states no split"):
@@ -107,11 +107,11 @@ def test_chosen_folders_alone_are_splits_and_the_others_are_left_out_and_counted
 
 def test_a_test_set_without_labels_is_left_out_on_request(tmp_path: Path, png: Png) -> None:
     root = str(tree(tmp_path, png, "train/cat/1.png", "train/dog/2.png", "test/3.png"))
-    with pytest.raises(UserError, match=r"1 images are outside class folders.*leave them out: [?]splits=train"):
+    with pytest.raises(UserError, match=r"1 image is outside class folders.*leave them out: [?]splits=train"):
         FORMAT.open(root, {})
     source = FORMAT.open(root, {"splits": "train"})
     assert [label for _, label, _ in facts(source)] == ["cat", "dog"]
-    assert "1 images outside the folders train were left out" in source.notes
+    assert "1 image outside the folders train was left out" in source.notes
 
 
 @pytest.mark.parametrize(
@@ -224,8 +224,8 @@ def test_hidden_and_other_files_are_skipped_and_counted(tmp_path: Path, png: Png
     root = tree(tmp_path, png, "cat/1.png", "dog/1.png", "cat/.DS_Store", ".git/x.png", "LICENSE", "cat/boxes.txt")
     source = FORMAT.open(str(root), {})
     assert source.n_images == 2 and source.notes == (
-        "1 hidden or housekeeping folders were skipped", "2 files that are not images were skipped (1 license, 1 .txt)",
-        "1 hidden or housekeeping files were skipped",
+        "1 hidden or housekeeping folder was skipped", "2 files that are not images were skipped (1 license, 1 .txt)",
+        "1 hidden or housekeeping file was skipped",
     )  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def test_files_of_unknown_kind_are_left_to_the_decoder(tmp_path: Path, png: Png)
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no images here"), (["notes.txt"], "no images here"), (["1.png", "cat/2.png"], "1 images are outside"),
+        ([], "no images here"), (["notes.txt"], "no images here"), (["1.png", "cat/2.png"], "1 image is outside"),
         (["train/1.png", "test/2.png"], "2 images are outside"),
     ],
 )  # fmt: skip

@@ -87,7 +87,7 @@ def test_localisation_gives_each_image_the_box_of_its_object(tmp_path: Path, wri
     files[name] = str(files[name]).replace("_1.JPEG\t0\t10\t63", "_1.JPEG\t63\t10\t63")  # without area
     source = opened("tiny-imagenet", write_tree(tmp_path, files), task="localisation")
     items = list(source.items())
-    assert source.metric == "mAP" and "1 images are left out because their box has no area" in source.notes
+    assert source.metric == "mAP" and "1 image is left out because its box has no area" in source.notes
     assert [item.split for item in items] == ["train"] * 5 + ["test"] * 2
     assert items[0].objects == Objects((64, 64), (Box(WNIDS[0], 0, 10, 64, 59),), reduced=True)
     assert items[0].label == (WNIDS[0],)

@@ -146,7 +146,7 @@ def test_what_cannot_be_used_is_named_or_counted(name: str, listed: bool, tmp_pa
     assert len(list(source.items())) == 16  # nothing is lost
     with pytest.raises(UserError, match=message) as told:
         write_pack(source, tmp_path / "pack", 32, skip_bad=False, progress=lambda *_: None, workers=1)
-    assert "1 images or boxes" in str(told.value) and "--skip-bad" in str(told.value)
+    assert "1 image or box" in str(told.value) and "--skip-bad" in str(told.value)
     pack = write_pack(source, tmp_path / "pack", 32, skip_bad=True, progress=lambda *_: None, workers=1)
     of_box = any(word in message for word in (" box ", "object "))
     assert len(pack.images) == (16 if of_box else 15)

@@ -178,7 +178,7 @@ def test_a_table_of_boxes_makes_shards_a_target_for_localisation(tmp_path: Path,
     options = {"boxes": str(tmp_path / "boxes.csv.gz"), "boxes_px": "16", "only": "cat,dog"}
     source = FORMAT.open(str(tmp_path / "set"), options)
     assert tuple(source.classes) == ("cat", "dog") and source.metric == "mAP"
-    assert source.notes == ("1 images are left out because their box has no area",)
+    assert source.notes == ("1 image is left out because its box has no area",)
     items = list(source.items())
     assert [(item.key, item.split) for item in items] == [
         ("train-0/k0", "train"), ("train-0/k2", "train"), ("val-0/k0", "test"), ("val-0/k2", "test")

@@ -14,6 +14,7 @@ from transferlab.engine.backbones.definition import BackboneDefinition
 from transferlab.engine.backbones.small import small
 from transferlab.engine.backbones.timm import timm
 from transferlab.engine.backbones.torchvision import torchvision
+from transferlab.errors import UserError
 
 if TYPE_CHECKING:
     from transferlab.engine.backbone import Backbone
@@ -26,7 +27,13 @@ BACKBONES = Table("backbone", BackboneDefinition, [small, alexnet_caffe, timm, t
 def find(name: str) -> tuple[BackboneDefinition, str]:
     """The definition of a backbone and the detail after the colon in its name; raises UserError for an unknown name."""
     family, _, detail = name.partition(":")
-    return BACKBONES.find(family, f"backbone {name}"), detail
+    try:
+        return BACKBONES.find(family, f"backbone {name}"), detail
+    except UserError as fault:
+        remedy = (
+            f"{fault.remedy}; write other networks as torchvision:NAME or timm:NAME, for example torchvision:resnet18"
+        )
+        raise UserError(fault.what, fault.where, remedy) from None
 
 
 def build(name: str, image_px: int, seed: int) -> Backbone:

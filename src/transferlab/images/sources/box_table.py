@@ -14,6 +14,7 @@ from transferlab.errors import UserError
 from transferlab.images.bounded import read_whole
 from transferlab.images.format import existing
 from transferlab.images.source import Box, Item, Objects, Unreadable
+from transferlab.text import number_of
 
 MAX_BYTES = 1 << 28  # of a table, also unpacked: 5 million rows
 HUGE = 1_000_000  # no coordinate is as large
@@ -94,4 +95,5 @@ def located(item: Item, box: Corners | None, size: tuple[int, int] | None, key: 
 def note_on_area(boxes: Iterable[Corners]) -> list[str]:
     """A note that says how many boxes have no area, if any."""
     n_flat = sum(not has_area(box) for box in boxes)
-    return [f"{n_flat:,} images are left out because their box has no area"] if n_flat else []
+    one, several = "image is left out because its box has no area", "images are left out because their box has no area"
+    return [number_of(n_flat, one, several)] if n_flat else []

@@ -17,6 +17,7 @@ from transferlab.images.source import Item, Objects, Source, Unreadable
 from transferlab.images.sources.coco_layout import Part, beside, notes_on_one, parts_of
 from transferlab.images.sources.filetree import ROWS, Tree, may_be_image, not_images
 from transferlab.images.sources.folder_or_zip import tree_of
+from transferlab.text import number_of
 
 NAMED = "the annotations name it"
 
@@ -105,8 +106,9 @@ def _left_out(examples: Sequence[_Example], trees: Mapping[Path, Tree], annotati
         images = [name for name in others if may_be_image(name)]
         notes += [*tree.notes, *not_images(replace(tree, files=others), images)]
         if images:
-            notes.append(f"{len(images):,} images in {folder.name} that no annotation file names are left out, for example "
-                         f"{images[0]}")  # fmt: skip
+            unnamed = f"in {folder.name} that no annotation file names"
+            what = number_of(len(images), f"image {unnamed} is", f"images {unnamed} are")
+            notes.append(f"{what} left out, for example {images[0]}")
     return list(dict.fromkeys(notes))
 
 
@@ -127,7 +129,8 @@ def _classes(sets: Sequence[CocoSet], files: Sequence[Path], where: str, notes: 
         raise UserError(f"{files[0]} has no usable object", where, "an annotation file with objects was expected")
     names = dict.fromkeys(name for one in sets for name in _in_order(one))
     if empty := [name for name in names if name not in present]:
-        notes.append(f"{len(empty)} categories without objects are left out, for example {empty[0]!r}")
+        what = number_of(len(empty), "category without objects is", "categories without objects are")
+        notes.append(f"{what} left out, for example {empty[0]!r}")
     same = [(id_, name) for one in sets for id_, name in one.unused.items() if name in one.categories.values()]
     if same:
         notes.append(

@@ -13,6 +13,7 @@ from transferlab.identity import digest
 from transferlab.images.source import Data, Item, Source, Unreadable, at_hand
 from transferlab.images.sources.listing import class_order
 from transferlab.taxonomy.tree import Taxonomy
+from transferlab.text import number_of
 
 # Any other file counts as an image: one that cannot be decoded is then reported rather than lost.
 OTHER_SUFFIXES = frozenset(
@@ -161,8 +162,15 @@ def not_images(tree: Tree, images: Sequence[str]) -> list[str]:
     n_hidden = types.pop("", 0)
     shown = ", ".join(f"{n:,} {kind}" for kind, n in types.most_common(5))
     more = f" and {len(types) - 5} other types" if len(types) > 5 else ""
-    notes = [f"{types.total():,} files that are not images were skipped ({shown}{more})"] if types else []
-    return [*notes, *([f"{n_hidden:,} hidden or housekeeping files were skipped"] if n_hidden else [])]
+    notes: list[str] = []
+    if types:
+        what = number_of(types.total(), "file that is not an image was", "files that are not images were")
+        notes.append(f"{what} skipped ({shown}{more})")
+    if n_hidden:
+        notes.append(
+            number_of(n_hidden, "hidden or housekeeping file was skipped", "hidden or housekeeping files were skipped")
+        )
+    return notes
 
 
 def items_of(tree: Tree, rows: Sequence[Row]) -> Iterator[Item]:

@@ -17,6 +17,7 @@ from transferlab.images.source import Unreadable
 from transferlab.images.sources.filetree import Tree, is_housekeeping, may_be_image
 from transferlab.images.sources.listing import MAX_FILE_BYTES, content_of, printable, stamp
 from transferlab.images.sources.split_names import split_in
+from transferlab.text import number_of
 
 # What zipfile raises on damaged archives; NotImplementedError is for versions and compression methods that it does not know.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
@@ -41,21 +42,22 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
     seen: set[tuple[int, int]] = set()
     closed: list[OSError] = []
     waiting = deque([root])  # real folders come before linked ones, so that they keep their names
-    passed: Counter[str] = Counter()
+    passed: Counter[tuple[str, str]] = Counter()  # in the singular and plural
     while waiting:
         for folder, folders, files in os.walk(waiting.popleft(), onerror=closed.append):
             facts = Path(folder).stat()
             if (facts.st_dev, facts.st_ino) in seen:  # also ends loops
                 folders.clear()
-                passed["links to folders that were already read"] += 1
+                passed["link to a folder that was already read", "links to folders that were already read"] += 1
                 continue
             seen.add((facts.st_dev, facts.st_ino))
             if Path(folder) != root and any(marks <= set(files) for marks in OWN):
                 folders.clear()
-                passed["stores or packs of transferlab"] += 1
+                passed["store or pack of transferlab", "stores or packs of transferlab"] += 1
                 continue
             open_ = [name for name in folders if name not in skip and not is_housekeeping(name.lower())]
-            passed["hidden or housekeeping folders"] += len([name for name in folders if name not in skip]) - len(open_)
+            n_hidden = len([name for name in folders if name not in skip]) - len(open_)
+            passed["hidden or housekeeping folder", "hidden or housekeeping folders"] += n_hidden
             folders[:] = open_
             waiting.extend(sorted(Path(folder, name) for name in folders if Path(folder, name).is_symlink()))
             within = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
@@ -69,7 +71,7 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
                         break
                     facts = None
                 if facts is None or not stat.S_ISREG(facts.st_mode):  # a dangling link, a device, a pipe
-                    passed["dangling links or special files"] += 1
+                    passed["dangling link or special file", "dangling links or special files"] += 1
                     continue
                 name = printable(f"{within}{file}")
                 found[name] = stamp(facts)
@@ -81,7 +83,7 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
             f"{len(closed)} folder{'s' if len(closed) > 1 else ''} cannot be read ({first})", where,
             "make them readable, or move them away",
         )  # fmt: skip
-    notes = [f"{n:,} {what} were skipped" for what, n in passed.items() if n]
+    notes = [f"{number_of(n, f'{one} was', f'{several} were')} skipped" for (one, several), n in passed.items() if n]
     return Tree(where, dict(sorted(found.items())), lambda name: content_of(Path(odd.get(name) or root / name)), notes)
 
 

@@ -13,6 +13,7 @@ from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.listing import class_order
 from transferlab.images.sources.split_names import given
 from transferlab.taxonomy.readers import from_folders
+from transferlab.text import number_of
 
 
 def read(request: Request) -> Source:
@@ -37,11 +38,12 @@ def read(request: Request) -> Source:
         for name, label, split, out in zip(names, found.folders, found.splits, found.left_out, strict=True) if not out
     ]  # fmt: skip
     if n_out := len(names) - len(rows):
-        notes.append(f"{n_out:,} images outside the folders {choice.replace(',', ' and ')} were left out")
+        outside = f"outside the folders {choice.replace(',', ' and ')}"
+        notes.append(f"{number_of(n_out, f'image {outside} was', f'images {outside} were')} left out")
     loose = [name for name, label, _ in rows if not label]
     if loose:
         raise UserError(
-            f"{len(loose)} images are outside class folders, for example {loose[0]!r}", where,
+            f"{number_of(len(loose), 'image is', 'images are')} outside class folders, for example {loose[0]!r}", where,
             "put them into folders, one for each class" + (", or leave them out: ?splits=train" if found.how else ""),
         )  # fmt: skip
     classes = class_order(label for _, label, _ in rows)
