@@ -54,6 +54,19 @@ def test_a_pack_holds_what_the_source_gave(make_source: Make, tmp_path: Path) ->
     assert not (tmp_path / ".pack.partial").exists()
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_whose_classes_have_other_names_is_an_error(split: str, make_source: Make, tmp_path: Path) -> None:
+    made = make_source(12, classes=["Cat", "Dog", "cat", "dog"])
+
+    def items() -> Iterator[Item]:
+        for item in made.items():
+            yield replace(item, split="train" if str(item.label).istitle() else split)
+
+    with pytest.raises(UserError, match=f"no class of the {split} images has training images"):
+        packed(replace(made, items=items), tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()
+
+
 def test_mean_and_deviation_are_those_of_the_training_images(tmp_path: Path) -> None:
     pixels = np.random.Generator(np.random.PCG64(3)).integers(0, 256, (40, 6, 6, 3), np.uint8)
 

@@ -95,7 +95,11 @@ def test_resplit_ignores_what_is_given() -> None:
 
 @pytest.mark.parametrize(
     ("given_names", "message"),
-    [(["train", "test", None, None], "2 of 4 images have no split"), (["val", "val", "test", "test"], "for training")],
+    [
+        (["train", "train", "train", None], "1 of 4 images have no split, for example d; the others have"),
+        (["train", "test", None, None], "2 of 4 images have no split"),
+        (["val", "val", "test", "test"], "for training"),
+    ],
 )
 def test_splits_that_cannot_be_used_are_errors(given_names: list[str | None], message: str) -> None:
     with pytest.raises(UserError, match=message):
