@@ -5,7 +5,7 @@ Words: those of the library datasets (its data_files.py), with dev for validatio
 
 from __future__ import annotations
 
-import os
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -77,10 +77,10 @@ def is_split(name: str) -> bool:
 
 def split_of(word: str, where: str) -> str | None:
     """The split that the cell of a table states, None for an empty one; raises UserError for another word."""
-    name = word.strip().lower()
-    if name and name not in WORDS:
+    name = word.strip()
+    if name and not is_split(name):
         raise UserError(f"there is no split {word!r}", where, "splits are train, val and test")
-    return WORDS[name] if name else None
+    return split_in(name)
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,9 @@ def _must_agree(levels: Sequence[_Level], paths: Iterable[list[str]], where: str
 def _must_differ(folders: Iterable[str], where: str, remedy: str) -> list[str]:
     """Remarks on class folders of one name; refuses folders that all hold the same classes, which may be parts of one set."""
     classes = {folder for folder in folders if folder}
-    around = os.path.commonpath(classes) if classes else ""
+    paths = [folder.split("/") for folder in classes] or [[""]]
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(min(paths), max(paths), strict=False))
+    around = "/".join(part for part, _ in same)  # folders around everything
     within = len(around) + 1 if around and around not in classes else 0
     tops: dict[str, set[str]] = {}
     parents: dict[str, set[str]] = {}
@@ -243,11 +245,11 @@ def _must_differ(folders: Iterable[str], where: str, remedy: str) -> list[str]:
         parents.setdefault(parent, set()).add(last)
         places.setdefault(last, []).append(name)
     for held in (tops, parents):
-        same = next(iter(held.values()), set[str]())
-        if len(held) > 1 and len(same) > 1 and all(each == same for each in held.values()):
+        first = next(iter(held.values()), set[str]())
+        if len(held) > 1 and len(first) > 1 and all(each == first for each in held.values()):
             shown = ", ".join(name or "at the top" for name in sorted(held)[:3])
             raise UserError(
-                f"the folders {shown} hold the same {len(same)} classes, for example {min(same - {''})!r}",
+                f"the folders {shown} hold the same {len(first)} classes, for example {min(first - {''})!r}",
                 where,
                 remedy,
             )
