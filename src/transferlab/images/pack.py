@@ -34,6 +34,7 @@ from transferlab.sealed import unsealed
 from transferlab.specs import SPLITS, TRAIN, Pack, Ragged
 from transferlab.taxonomy.tree import flat, from_plain
 
+SHOWN = 8  # classes that a plan names; it counts the others
 _DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
      errno.EEXIST, errno.ENAMETOOLONG}
@@ -167,10 +168,13 @@ def keys(path: Path) -> list[str]:
 
 
 def described(pack: Pack) -> list[str]:
-    """A pack in lines: its classes and the sizes of its splits, then its remarks."""
+    """A pack in lines: the sizes of its splits, the first of its classes, then its remarks."""
+    leaves = list(pack.taxonomy.leaves)
+    more = ", …" if len(leaves) > SHOWN else ""
     sizes = ", ".join(f"{int((pack.split == i).sum()):,} {name}" for i, name in enumerate(SPLITS))
     return [
-        f"{len(pack.taxonomy.leaves):,} classes, images: {sizes}",
+        f"{len(leaves):,} classes, images: {sizes}",
+        f"classes {', '.join(pack.taxonomy.names.get(leaf, leaf)[:40] for leaf in leaves[:SHOWN])}{more}",
         *(r.removeprefix(f"{pack.name}: ") for r in remarks(pack)),
     ]
 

@@ -109,7 +109,7 @@ def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None
     if "test" in ids and annotated.isdisjoint(ids["test"]):
         skipped = ids.pop("test")
         notes.append(f"{lists['test']} is skipped, because none of its images is annotated")
-    _must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
+    must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
     splits: Mapping[str, str | None] = as_splits(list(ids), lists.get("val", ""), notes)
     if not ids:
         ids, splits = {"": sorted(there)}, {"": None}
@@ -119,7 +119,7 @@ def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None
         yield from ((image_id, images.get(image_id, ""), splits[split]) for image_id in of_split)
 
 
-def _must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
+def must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
     """Raises UserError if an image is named twice, in one list or in two."""
     seen: dict[str, str] = {}
     for name, ids in lists.items():
