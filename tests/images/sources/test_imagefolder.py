@@ -149,6 +149,14 @@ def test_the_same_classes_twice_within_splits_are_an_error_unless_the_splits_are
     assert source.classes == ("images/a", "images/b", "masks/a", "masks/b") and source.n_images == 8
 
 
+def test_a_test_set_in_a_folder_that_is_no_class_is_an_error(tmp_path: Path, png: Png) -> None:
+    names = ("Final_Training/Images/0/1.png", "Final_Training/Images/1/2.png", "Final_Test/Images/3.png")
+    root = str(tree(tmp_path, png, *names))
+    with pytest.raises(UserError, match=r"test images, such as 'Images', is a class .*[?]splits=Final_Training"):
+        FORMAT.open(root, {})
+    assert {split for _, _, split in facts(FORMAT.open(root, {"splits": "Final_Training"}))} == {"train"}
+
+
 def test_lists_named_after_splits_and_folders_without_images_are_told(tmp_path: Path, png: Png) -> None:
     root = tree(
         tmp_path, png, "cat/1.png", "dog/test_1.png", "train.txt", "meta/Test.csv", "boxes/test_1.txt", ".cache/val.txt"

@@ -55,7 +55,7 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
                 passed["stores or packs of transferlab"] += 1
                 continue
             passed["empty folders"] += not folders and not files
-            passed["folders that this format does not use"] += len(skip.intersection(folders))
+            passed["folders that this format does not use"] += len(skip & set(folders))
             open_ = [name for name in folders if name not in skip and not is_housekeeping(name.lower())]
             passed["hidden or housekeeping folders"] += len([name for name in folders if name not in skip]) - len(open_)
             folders[:] = open_

@@ -43,6 +43,7 @@ def read(request: Request) -> Source:
     if n_out := len(names) - len(rows):
         notes.append(f"{n_out:,} images outside the folders {choice.replace(',', ' and ')} were left out")
     _must_have_classes(rows, found, where)
+    _must_be_labelled(rows, found, where)
     classes = class_order(label for _, label, _ in rows)
     return Source(
         name=root.resolve().name if root.is_dir() else root.stem,
@@ -68,6 +69,22 @@ def _must_have_classes(rows: Sequence[Row], found: Given, where: str) -> None:
     raise UserError(
         f"{len(loose)} images are outside class folders, for example {loose[0][0]!r}", where,
         "put them into folders, one for each class" + (f", or leave them out: ?splits={','.join(whole)}" if useful else ""),
+    )  # fmt: skip
+
+
+def _must_be_labelled(rows: Sequence[Row], found: Given, where: str) -> None:
+    """Refuse a split of folders none of which is a class of the training images: they hold images without labels."""
+    labels: dict[str | None, set[str]] = {}
+    for _, label, split in rows:
+        labels.setdefault(split, set()).add(label)
+    trained = labels.get("train", set[str]())
+    apart = [split for split, held in labels.items() if trained and not held & trained]
+    if not apart:
+        return
+    kept = ",".join(sorted(name for name, split in found.stating.items() if split not in apart))
+    raise UserError(
+        f"no folder of the {apart[0]} images, such as {min(labels[apart[0]])!r}, is a class of the training images", where,
+        "name the classes of all splits alike" + (f", or leave this split out: ?splits={kept}" if kept else ""),
     )  # fmt: skip
 
 
