@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from transferlab.errors import UserError
-from transferlab.images.pack import SHOWN, described, keys, open_pack, write_pack
+from transferlab.images.pack import keys, open_pack, write_pack
 from transferlab.images.publish import file_hash
 from transferlab.images.source import Item, Source, Unreadable
 from transferlab.sealed import sealed, unsealed
@@ -52,27 +52,6 @@ def test_a_pack_holds_what_the_source_gave(make_source: Make, tmp_path: Path) ->
     assert len(set(pack.image_ids.tolist())) == 10 and pack.image_ids.dtype == np.uint64
     assert {TRAIN, VAL, TEST} == set(pack.split.tolist())
     assert not (tmp_path / ".pack.partial").exists()
-
-
-def test_a_pack_is_described_by_its_splits_and_its_first_classes(make_source: Make, tmp_path: Path) -> None:
-    few = described(packed(make_source(10), tmp_path / "few"))
-    assert few[:2] == ["2 classes, images: 6 train, 2 val, 2 test", "classes cat, dog"]
-    classes = [f"c{number}" for number in range(SHOWN + 1)]
-    many = described(packed(make_source(30, classes=classes), tmp_path / "many"))
-    assert many[1] == f"classes {', '.join(classes[:SHOWN])}, …"
-
-
-@pytest.mark.parametrize("split", ["val", "test"])
-def test_a_split_whose_classes_have_other_names_is_an_error(split: str, make_source: Make, tmp_path: Path) -> None:
-    made = make_source(12, classes=["Cat", "Dog", "cat", "dog"])
-
-    def items() -> Iterator[Item]:
-        for item in made.items():
-            yield replace(item, split="train" if str(item.label).istitle() else split)
-
-    with pytest.raises(UserError, match=f"no class of the {split} images has training images"):
-        packed(replace(made, items=items), tmp_path / "pack")
-    assert not (tmp_path / "pack").exists()
 
 
 def test_mean_and_deviation_are_those_of_the_training_images(tmp_path: Path) -> None:

@@ -138,25 +138,6 @@ def test_what_only_resembles_splits_is_remarked(names: tuple[str, ...], remark: 
     assert any(remark in note for note in source.notes) and {split for _, _, split in facts(source)} == {None}
 
 
-def test_the_same_classes_twice_within_splits_are_an_error_unless_the_splits_are_chosen(
-    tmp_path: Path, png: Png
-) -> None:
-    names = [f"{split}/{part}/{c}/1.png" for split in ("train", "test") for part in ("images", "masks") for c in "ab"]
-    root = str(tree(tmp_path, png, *names))
-    with pytest.raises(UserError, match=r"images, masks hold the same 2 classes.*[?]splits=test,train"):
-        FORMAT.open(root, {})
-    source = FORMAT.open(root, {"splits": "test,train"})
-    assert source.classes == ("images/a", "images/b", "masks/a", "masks/b") and source.n_images == 8
-
-
-def test_a_test_set_in_a_folder_that_is_no_class_is_an_error(tmp_path: Path, png: Png) -> None:
-    names = ("Final_Training/Images/0/1.png", "Final_Training/Images/1/2.png", "Final_Test/Images/3.png")
-    root = str(tree(tmp_path, png, *names))
-    with pytest.raises(UserError, match=r"test images, such as 'Images', is a class .*[?]splits=Final_Training"):
-        FORMAT.open(root, {})
-    assert {split for _, _, split in facts(FORMAT.open(root, {"splits": "Final_Training"}))} == {"train"}
-
-
 def test_lists_named_after_splits_and_folders_without_images_are_told(tmp_path: Path, png: Png) -> None:
     root = tree(
         tmp_path, png, "cat/1.png", "dog/test_1.png", "train.txt", "meta/Test.csv", "boxes/test_1.txt", ".cache/val.txt"
