@@ -33,3 +33,15 @@ def test_a_thousand_numbers_may_be_imagenet() -> None:
     numbers = list(map(str, range(1000)))
     assert "?classes=imagenet-1k" in remarks_on(numbers, have_wnids=False)[0]
     assert remarks_on(numbers[:999], have_wnids=False) == [] == remarks_on(numbers, have_wnids=True)
+
+
+@pytest.mark.parametrize("other", ["01", "1.0"])
+def test_numbers_of_one_value_are_remarked(other: str) -> None:
+    assert remarks_on(["1", "2", other], have_wnids=False) == [f"the classes '1' and {other!r} are one number"]
+    assert remarks_on(["1", "10", "1.5"], have_wnids=False) == []
+
+
+@pytest.mark.parametrize("name", ["nan", "NA", "-1", " None"])
+def test_words_for_missing_labels_are_remarked(name: str) -> None:
+    (note,) = remarks_on(["1", "2", name], have_wnids=False)
+    assert "may stand for labels that are missing" in note

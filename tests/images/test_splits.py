@@ -102,6 +102,7 @@ def test_resplit_ignores_what_is_given() -> None:
 @pytest.mark.parametrize(
     ("given_names", "message"),
     [
+        (["train", "train", "train", None], "1 of 4 images have no split, for example d; the others have"),
         (["train", "test", None, None], "2 of 4 images have no split"),
         (["val", "val", "test", "test"], "no image is for training: all images are for test and val"),
     ],

@@ -15,6 +15,7 @@ from typing import Any, cast
 from transferlab.errors import UserError
 from transferlab.images.json_lists import Lists
 from transferlab.images.source import Box, Objects
+from transferlab.text import number_of
 
 HUGE = 1e6  # no coordinate is as large
 MAX_TEXT = 4096  # characters of a name or id
@@ -89,7 +90,11 @@ def read_set(path: Path, where: str) -> CocoSet:
             "get images and annotations of one file",
         )  # fmt: skip
     must_be_pixels((found.largest, found.least), path, where)
-    twice = [f"{found.n_twice:,} objects of {path.name} are annotated twice, alike in all"] if found.n_twice else []
+    twice = (
+        [f"{number_of(found.n_twice, 'object is', 'objects are')} annotated twice in {path.name}, alike in all"]
+        if found.n_twice
+        else []
+    )
     return CocoSet(tuple(images), categories, objects, unused, (*twice, *surplus(lists, tuple(MOST)), *odd.notes()))
 
 

@@ -155,7 +155,10 @@ def _content(source: Source, decoded: Decoded) -> Content:
         raise UserError(f"{count} images have the name {key!r}", source.name, "give every image a unique name")
     labels = _labels(source, decoded)
     classes = labels.astype(np.int64) if labels.ndim == 1 else labels.argmax(axis=1).astype(np.int64)
-    split, rule = assign(decoded.keys, classes, decoded.splits, resplit=source.resplit, stated=source.stated)
+    split, rule = assign(
+        decoded.keys, classes, decoded.splits, resplit=source.resplit, stated=source.stated, where=source.name
+    )
+    _must_be_trained(labels, split, source.name)
     content = Content(labels, split, decoded.image_ids, source.taxonomy or flat(source.classes), rule)
     if source.metric is None:
         return content
@@ -189,14 +192,28 @@ def _labels(source: Source, decoded: Decoded) -> Labels:
 
 def _untrained(classes: Sequence[str], content: Content) -> list[str]:
     """A note if some classes have no training images, so that nothing can be learned about them."""
-    of_train = content.labels[content.split == TRAIN]
-    seen = np.unique(of_train) if of_train.ndim == 1 else np.flatnonzero((of_train > 0).any(axis=0))
-    untrained = sorted(set(range(len(classes))) - set(seen.tolist()))
+    untrained = sorted(set(range(len(classes))) - _shown(content.labels[content.split == TRAIN]))
     if not untrained:
         return []
     return [
         f"{number_of(len(untrained), 'class has', 'classes have')} no training images, for example {classes[untrained[0]]!r}"
     ]
+
+
+def _must_be_trained(labels: Labels, split: NDArray[np.uint8], where: str) -> None:
+    """Raises UserError if a split has several classes and none of the training images: their names then differ."""
+    shown = [_shown(labels[split == which]) for which in range(len(SPLITS))]
+    for name, classes in zip(SPLITS, shown, strict=True):
+        if len(classes) > 1 and not classes & shown[TRAIN]:
+            raise UserError(
+                f"no class of the {name} images has training images", where,
+                "give the splits the same names of classes, or leave this split out",
+            )  # fmt: skip
+
+
+def _shown(labels: Labels) -> set[int]:
+    """The classes that occur."""
+    return set((np.unique(labels) if labels.ndim == 1 else np.flatnonzero((labels > 0).any(axis=0))).tolist())
 
 
 def _blank(decoded: Decoded, sizes: NDArray[np.int32]) -> list[str]:

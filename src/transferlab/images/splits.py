@@ -18,11 +18,17 @@ CHOSEN = "chosen by a hash of their names"
 
 
 def assign(
-    keys: Sequence[str], classes: NDArray[np.int64], given: Sequence[str | None], *, resplit: bool, stated: str = ""
+    keys: Sequence[str],
+    classes: NDArray[np.int64],
+    given: Sequence[str | None],
+    *,
+    resplit: bool,
+    stated: str = "",
+    where: str = "splits",
 ) -> tuple[NDArray[np.uint8], str]:
     """The split of each image, and the rule in words.
 
-    Without given splits, or with training images only, each class is divided 60/20/20. With train and test, a fifth
+    Without given splits, or if all images are for training, each class is divided 60/20/20. With train and test, a fifth
     of the training images becomes validation. Train and validation without test stay as they are.
 
     Args:
@@ -31,6 +37,7 @@ def assign(
         given: "train", "val", "test" or None for each image.
         resplit: whether to ignore the given splits.
         stated: where the source states them, a phrase for the rule.
+        where: the source's name, for errors.
 
     Returns:
         uint8 [n] of TRAIN, VAL, TEST; and the rule.
@@ -39,19 +46,19 @@ def assign(
         UserError: only some images have a split, or none is for training.
     """
     names = set(given)
-    if resplit or not names & {"val", "test"}:
+    if resplit or names in ({None}, {"train"}, set[str | None]()):
         split, rule = _divided(keys, classes, np.full(len(keys), TRAIN, np.uint8), with_test=True)
         return split, f"{_ignored(names, stated)}{rule}"
     if None in names:
         without = next(key for key, name in zip(keys, given, strict=True) if name is None)
         raise UserError(
-            f"{sum(name is None for name in given)} of {len(given)} images have no split, for example {without}", "splits",
-            "give all of them a split, or add ?resplit=yes to divide them anew",
+            f"{sum(name is None for name in given)} of {len(given)} images have no split, for example {without}; the others "
+            "have", where, "give all of them a split, or add ?resplit=yes to divide them anew",
         )  # fmt: skip
     if "train" not in names:
         only = f"all images are for {' and '.join(sorted(map(str, names)))} {_as_given(stated)}"
         raise UserError(
-            f"no image is for training: {only}", "splits", "add a train split, or ?resplit=yes to divide them anew"
+            f"no image is for training: {only}", where, "add a train split, or ?resplit=yes to divide them anew"
         )
     split = np.array([SPLITS.index(str(name)) for name in given], np.uint8)
     if "val" not in names:

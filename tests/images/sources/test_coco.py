@@ -114,7 +114,7 @@ def test_an_image_in_two_splits_is_refused(folders: Path, opened: Open) -> None:
     held["images"].append(told()["images"][3])
     (folders / "annotations" / "instances_val2017.json").write_text(json.dumps(held))
     with pytest.raises(
-        UserError, match="1 images are in the splits train and test, for example train/3.png and val/3.png"
+        UserError, match="1 image is in the splits train and test, for example train/3.png and val/3.png"
     ):
         opened("coco", folders)
 
@@ -303,7 +303,7 @@ def test_names_of_categories_matter_only_where_there_are_objects(folders: Path, 
 
     source = opened("coco", written(folders, change))
     assert tuple(source.classes) == ("5", "dog")
-    assert "1 objects of instances_train2017.json are annotated twice, alike in all" in source.notes
+    assert "1 object is annotated twice in instances_train2017.json, alike in all" in source.notes
     with pytest.raises(UserError, match="category 0 of .*json has no name"):
         FORMAT.open(str(written(folders, changed("categories", 0, name=" "))), {})
 

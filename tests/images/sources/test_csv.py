@@ -93,3 +93,60 @@ def test_the_fingerprint_follows_table_and_images(tmp_path: Path, png: Png) -> N
     (tmp_path / "t.csv").write_text("path,label\na.png,dog\nb.png,dog\n")
     prints.add(FORMAT.open(path, {}).fingerprint)
     assert len(prints) == 4
+
+
+def test_the_column_counts_where_paths_state_other_splits(tmp_path: Path, png: Png) -> None:
+    text = "path,label,split\ntrain/a.png,cat,train_set\ntest/b.png,dog,Val2017\n"
+    source = FORMAT.open(table(tmp_path, text, png), {})
+    assert [item.split for item in source.items()] == ["train", "val"]
+    assert source.notes == ["the column split counts; 1 paths state another split, for example 'test/b.png'"]
+
+
+@pytest.mark.parametrize("again", ["./a.png", "sub/../a.png", ".//a.png"])
+def test_one_image_under_two_spellings_of_its_path_is_an_error(again: str, tmp_path: Path, png: Png) -> None:
+    with pytest.raises(UserError, match="row 3 repeats"):
+        FORMAT.open(table(tmp_path, f"path,label\na.png,cat\n{again},dog\n", png, "a.png"), {})
+
+
+def test_tables_of_other_splits_beside_it_are_told(tmp_path: Path, png: Png) -> None:
+    for name in ("train_labels.csv", "test_labels.csv", "val.csv"):
+        (tmp_path / name).write_text("path,label\na.png,cat\n")
+    (note,) = FORMAT.open(str(tmp_path / "train_labels.csv"), {}).notes
+    assert note.startswith("only train_labels.csv was read, not test_labels.csv beside it")
+
+
+@pytest.mark.parametrize(
+    ("label", "several", "note"),
+    [
+        ("cat|dog", "no", "'cat|dog' is one class"),
+        ("cat, dog", "yes", "no label has a bar"),
+        ("cat;dog", "yes", "no label"),
+    ],
+)
+def test_labels_that_look_like_several_classes_are_told(
+    label: str, several: str, note: str, tmp_path: Path, png: Png
+) -> None:
+    (told,) = FORMAT.open(table(tmp_path, f'path,label\na.png,"{label}"\n', png), {"multi_label": several}).notes
+    assert note in told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("path,label\n,cat\n", "row 2 has no path"), ('path,label\na.png,cat\n"b.png,dog\n', "after row 2: .*quotation")],
+)
+def test_rows_that_cannot_be_used_are_named(text: str, message: str, tmp_path: Path, png: Png) -> None:
+    with pytest.raises(UserError, match=message):
+        FORMAT.open(table(tmp_path, text, png), {})
+
+
+def test_absolute_paths_may_stand_beside_relative_ones(tmp_path: Path, png: Png) -> None:
+    text = f"path,label\na.png,cat\n{tmp_path}/b.png,dog\nhttps://a.org/c.png,cat\n"
+    data = [at_hand(item.data) for item in FORMAT.open(table(tmp_path, text, png, "a.png", "b.png"), {}).items()]
+    assert data[:2] == [png(0), png(1)] and isinstance(data[2], Unreadable)
+
+
+def test_columns_without_names_do_not_matter(tmp_path: Path, png: Png) -> None:
+    source = FORMAT.open(table(tmp_path, ",,path,label\n0,1,a.png,cat\n", png), {})
+    assert source.classes == ("cat",) and source.notes == ["the columns '', '' were not used"]
+    with pytest.raises(UserError, match="this is a folder"):
+        FORMAT.open(str(tmp_path), {})

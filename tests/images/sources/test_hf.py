@@ -222,3 +222,66 @@ def test_a_file_that_states_two_splits_is_refused(tmp_path: Path, png: Png) -> N
     made(png).to_parquet(str(tmp_path / "train" / "test-0.parquet"))
     with pytest.raises(UserError, match=r"train/test-0\.parquet states the splits test and train"):
         FORMAT.open(str(tmp_path), {})
+
+
+def test_hidden_copies_are_passed_over_and_files_that_are_not_read_are_told(tmp_path: Path, png: Png) -> None:
+    for name in (".cache/train-0.parquet", "train-0.PARQUET", "test-0.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        made(png).to_parquet(str(tmp_path / name))
+    (tmp_path / "val.csv").write_text("x")
+    source = FORMAT.open(str(tmp_path), {})
+    assert [split for _, _, split in facts(source)] == ["test"] * 4 + ["train"] * 4
+    assert source.notes == [
+        "1 hidden or housekeeping folder was skipped",
+        "1 other files were not read, for example val.csv",
+    ]
+
+
+def test_versions_of_a_set_in_several_folders_and_files_without_rows_are_remarked(tmp_path: Path, png: Png) -> None:
+    for name, n in (("full/train", 4), ("small/train", 4), ("full/test", 0)):
+        (tmp_path / name).mkdir(parents=True)
+        made(png, n).to_parquet(str(tmp_path / name / "0.parquet"))
+    notes = FORMAT.open(str(tmp_path), {}).notes
+    assert notes == [
+        "the files of 2 folders were read as one set, for example full and small",
+        "full/test/0.parquet has no rows",
+    ]
+
+
+def test_a_saved_set_without_one_of_its_splits_is_an_error(tmp_path: Path, png: Png) -> None:
+    datasets.DatasetDict({"train": made(png), "test": made(png)}).save_to_disk(str(tmp_path))
+    (tmp_path / "test" / "state.json").unlink()
+    with pytest.raises(UserError, match=r"split 'test', which dataset_dict.json lists, is not there"):
+        FORMAT.open(str(tmp_path), {})
+    (tmp_path / "dataset_dict.json").write_text("[]")
+    with pytest.raises(UserError, match=r"dataset_dict.json does not list the splits"):
+        FORMAT.open(str(tmp_path), {})
+    (tmp_path / "dataset_dict.json").unlink()
+    (tmp_path / "train" / "state.json").write_text("{}")
+    with pytest.raises(UserError, match=r"train/state.json does not list the files"):
+        FORMAT.open(str(tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 1], [1, 0], [0, 1]], "lists of zeros and ones"), (["a", " ", "b"], "empty label"),
+        ([{"a": 1}, {"a": 2}, {"a": 3}], "the type struct"), ([0, None, 1], r"label None \(.*set.parquet"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_none_are_told_with_their_file(
+    labels: list[Any], message: str, tmp_path: Path, png: Png
+) -> None:
+    pq.write_table(pa.table({"image": [png(i) for i in range(3)], "label": labels}), tmp_path / "set.parquet")
+    with pytest.raises(UserError, match=message):
+        FORMAT.open(str(tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    "described", ["{", "[]", '{"info": null}', '{"info": {"features": {"label": {"names": "cat"}}}}']
+)
+def test_a_damaged_description_of_the_columns_is_told_with_its_file(described: str, tmp_path: Path, png: Png) -> None:
+    table = pa.table({"image": [png(0), png(1)], "label": [0, 1]}).replace_schema_metadata({"huggingface": described})
+    pq.write_table(table, tmp_path / "set.parquet")
+    with pytest.raises(UserError, match=r"set.parquet cannot be read: the (description|names)"):
+        FORMAT.open(str(tmp_path), {})

@@ -53,6 +53,7 @@ LAYOUTS = {
     "as sets": ("TrainSet/cat/1", "trainset/dog/2", "test_images/cat/3"),
     "as prefixes": ("cat/train_1", "dog/train-2", "cat/TEST_3"),
     "as suffixes": ("cat/1_train", "dog/2-training", "cat/3_test"),
+    "in capitals inside": ("tRain/cat/1", "TraiN/dog/2", "TesT/cat/3"),
     "in other words": ("trainval/cat/1", "trainval/dog/2", "eval/cat/3"),
 }  # fmt: skip
 
@@ -82,6 +83,10 @@ def test_classes_below_split_folders_keep_their_taxonomy(tmp_path: Path, png: Pn
         (("cat/train/1", "cat/test/2", "dog/3"), "look like splits, but images without such a folder beside"),
         (("a/x/train/1", "a/x/test/2", "b/y/q/3"), "look like splits, but q beside"),
         (("train/cat/test/1", "test/cat/train/2"), "states the splits test and train"),
+        (("train_cat/1", "train_dog/2", "test_cat/3", "test_dog/4"), "test_cat and train_cat look like splits and classes"),
+        (("trainA/1", "val/cat/2"), "trainA and val look like splits and classes"),
+        (("set/cat/1", "set/dog/2", "set/set/cat/3", "set/set/dog/4"), "folders set, set/set hold the same 2 classes"),
+        (("set/a/images/1", "set/a/masks/1", "set/b/images/1", "set/b/masks/1"), "folders set/a, set/b hold the same"),
         (("day/cat/1", "day/dog/2", "night/cat/3", "night/dog/4"), "day, night hold the same 2 classes, for example 'cat'"),
     ],
 )  # fmt: skip
@@ -119,12 +124,41 @@ def test_a_test_set_without_labels_is_left_out_on_request(tmp_path: Path, png: P
     [
         (("car/1", "train/2", "bus/3"), "the folder train was taken as a class"),
         (("a/bat/1", "a/cat/2", "b/bat/3"), "1 folder names occur below several others, for example 'bat'"),
+        (
+            ("cat/1", "train_station/2", "test_tube/3"),
+            "2 folders, such as test_tube and train_station, have words of splits",
+        ),
+        (("pets/cat/1", "pets/dog/2", "pets/3"), "images lie beside the class folders in 'pets'"),
+        (("cat/train_1", "dog/test_2"), "each folder has one of them only"),
         (("a/train_1", "a/test_2", "b/x"), "2 of 3 file names begin or end with a word such as train"),
     ],
 )
 def test_what_only_resembles_splits_is_remarked(names: tuple[str, ...], remark: str, tmp_path: Path, png: Png) -> None:
     source = FORMAT.open(str(tree(tmp_path, png, *(f"{name}.png" for name in names))), {})
     assert any(remark in note for note in source.notes) and {split for _, _, split in facts(source)} == {None}
+
+
+def test_lists_named_after_splits_and_folders_without_images_are_told(tmp_path: Path, png: Png) -> None:
+    root = tree(
+        tmp_path, png, "cat/1.png", "dog/test_1.png", "train.txt", "meta/Test.csv", "boxes/test_1.txt", ".cache/val.txt"
+    )
+    (root / "owl").mkdir()
+    notes = FORMAT.open(str(root), {}).notes
+    assert any("2 files named after splits were not read (meta/Test.csv, train.txt)" in note for note in notes)
+    assert "1 empty folder was skipped" in notes and "2 folders have no images, for example 'boxes'" in notes
+
+
+def test_the_remedy_names_the_folders_of_splits_that_have_labels(tmp_path: Path, png: Png) -> None:
+    with pytest.raises(UserError, match=r"leave them out: [?]splits=Train_Images,Val"):
+        FORMAT.open(str(tree(tmp_path / "1", png, "Train_Images/cat/1.png", "Test/3.png", "Val/cat/2.png")), {})
+    with pytest.raises(UserError) as told:
+        FORMAT.open(str(tree(tmp_path / "2", png, "train/cat_1.png", "test/3.png")), {})
+    assert "leave them out" not in str(told.value)
+
+
+def test_a_folder_of_archives_is_told_as_such(tmp_path: Path, png: Png) -> None:
+    with pytest.raises(UserError, match=r"no images here: 1 file that is not an image was skipped \(1 .zip\)"):
+        FORMAT.open(str(tree(tmp_path, png, "train.zip")), {})
 
 
 def test_a_store_and_a_pack_below_the_images_are_passed_over(tmp_path: Path, png: Png) -> None:

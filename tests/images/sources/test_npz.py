@@ -74,3 +74,26 @@ def test_pixels_damaged_after_listing_are_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(IMAGES[2].tobytes(), bytes(IMAGES[2].size)))
     with pytest.raises(UserError, match="cannot be read"):
         list(source.items())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"labels": LABELS % 2, "names": np.array(["cat", "cat"])}, "2 names are not different"),
+        ({"labels": LABELS % 2, "names": np.array([["cat", "dog"], ["a", "b"]])}, "4 names are not different texts in a row"),
+        ({"labels": np.array(list("ababa")), "names": np.array(["a", "c"])}, "'b' is no name of a class"),
+        ({"labels": np.array(["a", "", "a", "b", "b"])}, "'' is no name of a class"),
+        ({"labels": LABELS, "split": np.array([["train"]] * 5)}, r"splits are \[5, 1\]"),
+    ],
+)  # fmt: skip
+def test_names_and_splits_that_do_not_fit_the_labels_are_told(
+    arrays: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        FORMAT.open(saved(tmp_path, images=IMAGES, **arrays), {})
+
+
+def test_a_single_array_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "set.npy", IMAGES)
+    with pytest.raises(UserError, match="this is not a file of several"):
+        FORMAT.open(str(tmp_path / "set.npy"), {})

@@ -53,12 +53,13 @@ def test_a_partition_of_sun397_names_its_images(
         ({"Partitions/ClassName.txt": "\n".join(PATHS[:3])}, r"Training_01.txt has images of bow_window/outdoor, which"),
         ({"Partitions/ClassName.txt": "/a/abbey\n/a/\n"}, r"ClassName.txt has the line '/a/'"),
         ({"Partitions/Training_01.txt": "/a/abbey/sun_01.jpg\n"}, r"names 0 images of apartment_building/outdoor and 1 of"),
+        ({"Partitions/Testing_01.txt": sun()["Partitions/Training_01.txt"]}, r"Testing_01.txt names .*training list named"),
         ({"Partitions/Training_01.txt": "abbey 1\n"}, r"Training_01.txt has the line 'abbey 1'"),
         ({"Partitions/Training_01.txt": "\n".join(f"{p}/sun_01.jpg\n" * 2 for p in PATHS)}, r"sun_01.jpg 2 times"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_in_sun397_is_named(
-    change: dict[str, str | None], message: str, tmp_path: Path, write_tree: Write
+    change: dict[str, str | bytes | None], message: str, tmp_path: Path, write_tree: Write
 ) -> None:
     files = {name: content for name, content in {**sun(), **change}.items() if content is not None}
     with pytest.raises(UserError, match=message):

@@ -63,7 +63,7 @@ def test_boxes_can_be_had(tmp_path: Path, write_tree: Write) -> None:
         ({"val/val_annotations.txt": None}, r"val/val_annotations.txt is not there"),
         ({"val/val_annotations.txt": "val_0.JPEG\tn01443537\t0\t32\n"}, r"line 1 of val/.* has 4 columns, 6 were"),
         ({"val/val_annotations.txt": "val_0.JPEG\tn01443537\t0\t32\tx\t1\n"}, r"has the box 0 32 x 1"),
-        ({"val/images/val_2.JPEG": ""}, r"1 images are in no list, for example val/images/val_2.JPEG"),
+        ({"val/images/val_2.JPEG": ""}, r"1 image is in no list, for example val/images/val_2.JPEG"),
         ({"train/n00000001/images/a.JPEG": ""}, r"in no list, for example train/n00000001/images/a.JPEG"),
     ],
 )  # fmt: skip

@@ -137,6 +137,19 @@ def test_what_no_label_comes_from_is_counted(tmp_path: Path, write_tree: Write, 
     assert "2 images are in no list and are left out: 2, 3" in source.notes
 
 
+def test_an_image_in_two_lists_is_an_error(tmp_path: Path, write_tree: Write) -> None:
+    files: dict[str, bytes | str] = {f"VOC2007/JPEGImages/{n}.jpg": jpeg(n) for n in range(3)}
+    files |= {f"VOC2007/Annotations/{n}.xml": xml(("cat", "1 1 9 9", False)) for n in range(3)}
+    root = write_tree(tmp_path, files | {f"{MAIN}train.txt": "0\n1\n", f"{MAIN}val.txt": "1\n2\n"})
+    with pytest.raises(UserError, match=r"val.txt names 1, which .*train.txt named before"):
+        FORMAT.open(str(root), {})
+    for name in ("cat", "dog"):
+        write_tree(root, {f"{MAIN}{name}_train.txt": "0 1\n1 -1\n", f"{MAIN}{name}_val.txt": "1 1\n2 1\n"})
+    (root / "VOC2007").rename(root / "VOC9")
+    with pytest.raises(UserError, match=r"cat_val.txt names 1, which cat_train.txt named before"):
+        FORMAT.open(str(root / "VOC9"), {})
+
+
 MAIN = "VOC2007/ImageSets/Main/"
 
 

@@ -254,7 +254,7 @@ def test_what_is_in_no_list_is_counted(tmp_path: Path, write_tree: Write) -> Non
     assert "2 images are in no list and are left out: 010, 011" in notes
     assert "1 annotations without an image are in no list and are left out: 900" in notes
     assert "2 files in JPEGImages and Annotations are neither images nor XML: readme.md, 1.txt" in notes
-    assert any(note.startswith("1 images have several files, of which a JPEG counts") for note in notes)
+    assert any(note.startswith("1 image has several files, of which a JPEG counts") for note in notes)
 
 
 def test_lists_may_give_names_with_folder_and_suffix(tmp_path: Path, write_tree: Write) -> None:

@@ -219,3 +219,28 @@ def test_an_image_that_the_table_leaves_out_is_named(tmp_path: Path, png: Png) -
         write_pack(source, tmp_path / "pack", 8, skip_bad=False, progress=lambda *_: None, workers=1)
     with pytest.raises(UserError, match="boxes_px=0 is not valid"):
         FORMAT.open(str(tmp_path / "set.tar"), {"boxes": str(tmp_path / "boxes.csv"), "boxes_px": "0"})
+
+
+def test_files_beside_the_shards_are_told_and_capitals_do_not_matter(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "TRAIN-0.TAR", pairs(png, "cat", "dog"))
+    shard(tmp_path / "val-0.tar", pairs(png, "cat"))
+    for name in ("classnames.txt", ".cache/a.tar", "Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    source = FORMAT.open(str(tmp_path), {})
+    assert facts(source) == [("TRAIN-0/k0", "cat", "train"), ("TRAIN-0/k1", "dog", "train"), ("val-0/k0", "cat", "val")]
+    assert source.notes == [
+        "1 hidden or housekeeping folder was skipped",
+        "1 file that is not a shard was skipped, for example classnames.txt",
+    ]
+
+
+def test_shards_that_cannot_be_read_are_never_passed_over(tmp_path: Path, png: Png) -> None:
+    shard(tmp_path / "train-0.tar", pairs(png, "cat", "dog"))
+    (tmp_path / "test-0.tar.bz2").write_bytes(b"BZh")
+    with pytest.raises(UserError, match=r"1 shard is compressed .* for example test-0.tar.bz2"):
+        FORMAT.open(str(tmp_path), {})
+    (tmp_path / "test-0.tar.bz2").unlink()
+    shard(tmp_path / "test-0.tar", [])
+    with pytest.raises(UserError, match="the shard holds no images"):
+        list(FORMAT.open(str(tmp_path), {}).items())

@@ -219,7 +219,8 @@ def _must_differ(examples: Sequence[_Example], where: str) -> None:
             splits.setdefault((id(e.tree), e.file), {})[e.split] = e.key
     if both := [named for named in splits.values() if len(named) > 1]:
         raise UserError(
-            f"{len(both):,} images are in the splits {' and '.join(map(str, both[0]))}, for example {' and '.join(both[0].values())}",
+            f"{number_of(len(both), 'image is', 'images are')} in the splits {' and '.join(map(str, both[0]))}, for example "
+            f"{' and '.join(both[0].values())}",
             where, "give every image to one split",
         )  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from transferlab.identity import digest
 from transferlab.images.format import Format, Request, switch
 from transferlab.images.source import Source
 from transferlab.images.sources.listing import classes_of, items_of_files, stamp
-from transferlab.images.sources.split_names import given, split_of
+from transferlab.images.sources.split_names import WORDS, given, names_split, split_of, words_of
 
 COLUMNS = ("path", "label", "split")
 MOST_BYTES = 1 << 28
@@ -45,43 +47,71 @@ def read(request: Request) -> Source:
         n_images=len(rows),
         multi_label=several,
         stated="by the column split" if "split" in columns else "",
-        notes=_notes(columns, [row["path"] for row in rows], where),
+        notes=[
+            *_notes(columns, [row["path"] for row in rows], splits, where),
+            *_on_labels([row["label"] for row in rows], several=several),
+            *_other_tables(table),
+        ],
     )
 
 
-def _notes(columns: Sequence[str], paths: Sequence[str], where: str) -> list[str]:
+def _notes(columns: Sequence[str], paths: Sequence[str], splits: Sequence[str | None], where: str) -> list[str]:
+    """Notes on columns that are not used, and on splits that the paths state."""
     notes: list[str] = []
     if unused := [name for name in columns if name not in COLUMNS]:
         notes.append(f"the columns {', '.join(map(repr, unused))} were not used")
-    if "split" not in columns:
-        try:
-            found = given(paths, where)
-        except UserError as error:
-            notes.append(f"{error.what}; there is no column split, so they do not count")
-        else:
-            if found.how:
-                notes.append(f"the paths state splits {found.how}, which do not count without a column split")
+    try:
+        found = given(paths, where)
+    except UserError as error:
+        return (
+            notes if "split" in columns else [*notes, f"{error.what}; there is no column split, so they do not count"]
+        )
+    if found.how and "split" not in columns:
+        notes.append(f"the paths state splits {found.how}, which do not count without a column split")
+    elif other := [
+        path for path, one, two in zip(paths, splits, found.splits, strict=True) if one and two and one != two
+    ]:
+        notes.append(f"the column split counts; {len(other):,} paths state another split, for example {other[0]!r}")
     return notes
+
+
+def _on_labels(labels: Sequence[str], *, several: bool) -> list[str]:
+    """A note where labels look as if they held several classes that the bar does not separate."""
+    if any("|" in label for label in labels):
+        some = next(label for label in labels if "|" in label)
+        return [] if several else [f"the label {some!r} is one class; multi_label=yes would read several"]
+    some = next((label for label in labels if any(sign in label for sign in ",;")), None)
+    if not several or some is None:
+        return []
+    return [f"no label has a bar, so each is one class, for example {some!r}; several classes need a bar between them"]
+
+
+def _other_tables(table: Path) -> list[str]:
+    """A note on tables in the same folder whose names differ in the split alone, and which are not read."""
+    if not names_split(table.stem):
+        return []
+    rest = [word for word in words_of(table.stem) if word not in WORDS]
+    with contextlib.suppress(OSError):
+        others = sorted(
+            file.name for file in table.parent.iterdir()
+            if file.suffix == table.suffix and file != table and names_split(file.stem)
+            and [word for word in words_of(file.stem) if word not in WORDS] == rest
+        )  # fmt: skip
+        if others:
+            return [f"only {table.name} was read, not {', '.join(others[:3])} beside it; join them with a column split"]
+    return []
 
 
 def _rows(table: Path, where: str) -> tuple[list[str], list[dict[str, str]]]:
     """The columns in lower case, and the rows; empty lines are left out."""
-    try:
-        if table.stat().st_size > MOST_BYTES:
-            raise UserError(f"the table has more than {MOST_BYTES:,} bytes", where, "is this the table?")
-        text = table.read_bytes().decode("utf-8-sig")
-        first = text.partition("\n")[0]
-        separator = max(",;\t", key=first.count)
-        held = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"the table cannot be read: {error}", where, "save it as CSV in UTF-8") from error
+    held, separator = _cells(table, where)
     columns = [name.strip().lower() for name in held[0]] if held else []
     if not {"path", "label"} <= set(columns):
         raise UserError(
             f"the table has no columns path and label; it has {', '.join(columns) or 'none'}", where,
             "give it the header path,label or path,label,split",
         )  # fmt: skip
-    if twice := [name for name in columns if columns.count(name) > 1]:
+    if twice := [name for name in COLUMNS if columns.count(name) > 1]:
         raise UserError(f"the table has two columns {twice[0]!r}", where, "rename or remove one")
     rows: list[dict[str, str]] = []
     seen: set[str] = set()
@@ -95,13 +125,39 @@ def _rows(table: Path, where: str) -> tuple[list[str], list[dict[str, str]]]:
                 f"give it {len(columns)} cells; put a cell that contains {separator!r} between quotation marks",
             )  # fmt: skip
         row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
-        if row["path"] in seen:
+        file = os.path.normpath(row["path"])  # "./a.jpg" is "a.jpg"
+        if not row["path"]:
+            raise UserError(f"row {number} has no path", where, "give it the path of its image")
+        if file in seen:
             raise UserError(f"row {number} repeats {row['path']!r}", where, "give every image one row")
-        seen.add(row["path"])
+        seen.add(file)
         rows.append(row)
     if not rows:
         raise UserError("the table has no rows", where, "add a row for each image")
     return columns, rows
+
+
+def _cells(table: Path, where: str) -> tuple[list[list[str]], str]:
+    """The cells of all rows, and the sign between them."""
+    if table.is_dir():
+        raise UserError("this is a folder", where, f"give the table itself, such as csv:{table}/labels.csv")
+    held: list[list[str]] = []
+    try:
+        if table.stat().st_size > MOST_BYTES:
+            raise UserError(f"the table has more than {MOST_BYTES:,} bytes", where, "is this the table?")
+        text = table.read_bytes().decode("utf-8-sig")
+        first = text.partition("\n")[0]
+        separator = max(",;\t", key=first.count)
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            held.append(row)  # so that an error can say after which row it came
+    except csv.Error as error:
+        raise UserError(
+            f"the table cannot be read after row {len(held)}: {error}", where,
+            "close every quotation mark, and keep cells below 131,072 characters",
+        ) from error  # fmt: skip
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the table cannot be read: {error}", where, "save it as CSV in UTF-8") from error
+    return held, separator
 
 
 def _label(text: str, *, several: bool) -> str | tuple[str, ...]:

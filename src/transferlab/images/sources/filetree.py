@@ -137,8 +137,12 @@ def listed(
 
 def may_be_image(name: str) -> bool:
     """Whether a file may be an image, by its name: neither hidden, nor a housekeeping file, nor of another type."""
-    parts = name.lower().split("/")
-    return not any(map(is_housekeeping, parts)) and not _other_type(parts[-1])
+    return visible(name) and not _other_type(name.lower().rpartition("/")[2])
+
+
+def visible(name: str) -> bool:
+    """Whether neither a file nor one of its folders is hidden, or belongs to a system or tool."""
+    return not any(map(is_housekeeping, name.lower().split("/")))
 
 
 def is_housekeeping(name: str) -> bool:

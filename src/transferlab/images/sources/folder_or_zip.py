@@ -55,6 +55,10 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
                 folders.clear()
                 passed["store or pack of transferlab", "stores or packs of transferlab"] += 1
                 continue
+            passed["empty folder", "empty folders"] += not folders and not files
+            passed["folder that this format does not use", "folders that this format does not use"] += len(
+                skip & set(folders)
+            )
             open_ = [name for name in folders if name not in skip and not is_housekeeping(name.lower())]
             n_hidden = len([name for name in folders if name not in skip]) - len(open_)
             passed["hidden or housekeeping folder", "hidden or housekeeping folders"] += n_hidden
@@ -115,7 +119,13 @@ def _zipped(path: Path, where: str, skip: Set[str]) -> Tree:
         except DAMAGED as error:
             return Unreadable(f"damaged in the zip ({error})")
 
-    notes = [f"{len(outside):,} members that lead outside the zip were skipped ({outside[0]})"] if outside else []
+    notes = (
+        [
+            f"{number_of(len(outside), 'member that leads outside the zip was', 'members that lead outside the zip were')} skipped ({outside[0]})"
+        ]
+        if outside
+        else []
+    )
     return Tree(where, {name: (m.file_size, m.CRC) for name, m in by_name.items()}, content, notes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +15,14 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, Source, Unreadable
-from transferlab.images.sources.listing import classes_of, fingerprint
-from transferlab.images.sources.split_names import split_in_path
+from transferlab.images.sources.filetree import visible
+from transferlab.images.sources.folder_or_zip import tree_of
+from transferlab.images.sources.listing import IMAGE_SUFFIXES, classes_of, fingerprint
+from transferlab.images.sources.split_names import split_in, split_in_path
 from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 
 BATCH = 64  # rows in memory at once
+_DESCRIPTIONS = frozenset({"state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"})
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class _Columns:
     names: tuple[str, ...] | None
     are_wnids: bool
     are_lists: bool
+    where: str
 
     @property
     def kind(self) -> str:
@@ -52,7 +56,7 @@ def read(request: Request) -> Source:
         import pyarrow  # noqa: F401  # pyright: ignore[reportUnusedImport]  # only to see whether it is installed
     except ImportError as error:
         raise UserError("reading this needs pyarrow", where, "pip install 'transferlab[hf]'") from error
-    files = _files(root, where)
+    files, left = _files(root, where)
     of_files: dict[Path, _Columns] = {}
     labels: list[str | tuple[str, ...]] = []
     empty: list[Path] = []
@@ -60,12 +64,14 @@ def read(request: Request) -> Source:
         with _damage_named(file, where):
             columns = of_files[file] = _columns_of(file, request, is_first=file == files[0])
             values = [value for batch in _batches(file, [columns.label]) for value in _values(batch, columns)]
+        _must_not_be_one_hot(values, columns)
         if columns.names and set(map(str, values)) == {"-1"}:
             empty.append(file)
         else:
             labels += [_label(value, columns) for value in values]
+            left += [] if values else [f"{_shown(file, root)} has no rows"]
     files = [file for file in files if file not in empty]
-    notes = [f"{file.name} was left out: it has no labels" for file in empty] + _must_agree(of_files, where)
+    notes = left + [f"{file.name} was left out: it has no labels" for file in empty] + _must_agree(of_files, where)
     columns, splits = of_files[files[0] if files else empty[0]], {_split(file, root, where) for file in files}
     return Source(
         name=root.stem if root.is_file() else root.resolve().name,
@@ -104,7 +110,7 @@ def _must_agree(of_files: Mapping[Path, _Columns], where: str) -> list[str]:
 def _items(files: list[Path], root: Path, of_files: Mapping[Path, _Columns], where: str) -> Iterator[Item]:
     for file in files:
         columns, split = of_files[file], _split(file, root, where)
-        name = file.relative_to(root).as_posix() if root.is_dir() else file.name
+        name = _shown(file, root)
         number = 0
         with _damage_named(file, where):
             for batch in _batches(file, [columns.image, columns.label]):
@@ -129,21 +135,71 @@ def _content(image: Any) -> bytes | Unreadable:
     return data if isinstance(data, bytes) else Unreadable("the data set has no bytes of it")
 
 
-def _files(root: Path, where: str) -> list[Path]:
+def _files(root: Path, where: str) -> tuple[list[Path], list[str]]:
+    """The files to read, and notes on those that are not read."""
     if root.is_file():
-        return [root]
-    saved = sorted(root.rglob("state.json"))
-    if saved:
-        # save_to_disk lists its files in state.json; any other file is a cache.
-        return [
-            state.parent / Path(str(entry["filename"])).name
-            for state in saved
-            for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]
-        ]
-    found = sorted(file for file in root.rglob("*.parquet") if not file.name.startswith("."))
+        return [root], []
+    tree = tree_of(root, where)
+    seen = [name for name in tree.files if visible(name)]
+    states = [root / name for name in seen if name.rpartition("/")[2] == "state.json"]
+    # save_to_disk lists its files in state.json; any other Arrow file is a cache.
+    found = [file for state in states for file in _saved(state, where)]
+    _must_be_whole([root / name for name in seen if name.rpartition("/")[2] == "dataset_dict.json"], where)
+    if not states:
+        found = [root / name for name in seen if name.lower().endswith(".parquet")]
     if not found:
-        raise UserError("there is neither a Parquet file nor a saved data set here", where, "check the path")
-    return found
+        arrow = any(name.endswith(".arrow") for name in seen)
+        raise UserError(
+            "there is neither a Parquet file nor a saved data set here" + (", only Arrow files without a state.json" * arrow),
+            where, "give one Arrow file, or save the data set again" if arrow else "check the path",
+        )  # fmt: skip
+    taken = {file.relative_to(root).as_posix() for file in found}
+    data = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".zip", ".tar", ".gz", *IMAGE_SUFFIXES)
+    left = [
+        name for name in seen
+        if name not in taken and name.lower().endswith(data) and name.rpartition("/")[2] not in _DESCRIPTIONS
+    ]  # fmt: skip
+    notes = [f"{len(left):,} other files were not read, for example {left[0]}"] if left else []
+    return found, [*tree.notes, *notes, *_several_sets(taken)]
+
+
+def _several_sets(names: Set[str]) -> list[str]:
+    """A note if files lie in several folders that are not named after splits: they may be versions of one set."""
+    parents = {"/".join(part for part in name.split("/")[:-1] if split_in(part) is None) for name in names}
+    if len(parents) < 2:
+        return []
+    shown = " and ".join(parent or "at the top" for parent in sorted(parents)[:2])
+    return [f"the files of {len(parents)} folders were read as one set, for example {shown}"]
+
+
+def _saved(state: Path, where: str) -> list[Path]:
+    """The files that a state.json lists, in its folder."""
+    try:
+        entries = json.loads(state.read_text(encoding="utf-8"))["_data_files"]
+        return [state.parent / Path(str(entry["filename"])).name for entry in entries]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{state.parent.name}/{state.name} does not list the files of the data set", where, "save it again"
+        ) from error
+
+
+def _must_be_whole(lists: Sequence[Path], where: str) -> None:
+    """Raises UserError if a split that a dataset_dict.json lists is not there."""
+    for file in lists:
+        try:
+            splits = [str(split) for split in json.loads(file.read_text(encoding="utf-8"))["splits"]]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UserError("dataset_dict.json does not list the splits", where, "save the data set again") from error
+        if absent := [split for split in splits if not (file.parent / split / "state.json").is_file()]:
+            raise UserError(
+                f"the split {absent[0]!r}, which dataset_dict.json lists, is not there",
+                where,
+                "copy the whole data set",
+            )
+
+
+def _shown(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix() if root.is_dir() else file.name
 
 
 def _split(file: Path, root: Path, where: str) -> str | None:
@@ -155,7 +211,7 @@ def _batches(file: Path, columns: list[str]) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         with cast(Any, pq.ParquetFile(file)) as table:
             yield from table.iter_batches(batch_size=BATCH, columns=columns)
         return
@@ -169,7 +225,7 @@ def _schema(file: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         return cast(Any, pq).read_schema(file)
     with cast(Any, pa).memory_map(str(file)) as mapped, cast(Any, pa).ipc.open_stream(mapped) as stream:
         return stream.schema
@@ -198,6 +254,8 @@ def _columns(file: Path, request: Request) -> _Columns:
         )  # fmt: skip
     listed_type = schema.field(label).type
     are_lists = any(is_(listed_type) for is_ in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+    if types.is_struct(listed_type):
+        raise UserError(f"the column {label!r} has the type {listed_type}", where, "choose another with ?label=…")
     held = schema.field(image).type
     bytes_like = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
     if not (types.is_struct(held) or any(is_(held) for is_ in bytes_like)):
@@ -214,33 +272,54 @@ def _columns(file: Path, request: Request) -> _Columns:
         raise UserError(
             f"two classes are called {twice!r}", where, "for ImageNet-1k add classes=imagenet-1k: its wnids are unique"
         )
-    return _Columns(image, label, listed or names, are_wnids=listed is not None, are_lists=are_lists)
+    return _Columns(
+        image, label, listed or names, are_wnids=listed is not None, are_lists=are_lists, where=f"{where}, {file.name}"
+    )
 
 
 def _names(schema: Any, label: str) -> tuple[str, ...] | None:
     """The names of labels, which the library datasets keeps in a file's schema."""
     metadata: dict[bytes, bytes] = schema.metadata or {}
-    described: Any = json.loads(metadata.get(b"huggingface", b"{}"))
-    feature: Any = described.get("info", {}).get("features", {}).get(label, {})
-    if isinstance(feature, list):  # a list of labels, in older versions
-        feature = cast("list[Any]", feature)[0]
-    feature = cast("dict[str, Any]", feature)
-    inner: dict[str, Any] = feature.get("feature", feature)
-    names: list[Any] | None = inner.get("names")
-    return tuple(str(name) for name in names) if names else None
+    try:
+        described: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+        feature: Any = described.get("info", {}).get("features", {}).get(label, {})
+        if isinstance(feature, list):  # a list of labels, in older versions
+            feature = cast("list[Any]", feature)[0]
+        feature = cast("dict[str, Any]", feature)
+        inner: dict[str, Any] = feature.get("feature", feature)
+        names: Any = inner.get("names")
+    except (ValueError, LookupError, AttributeError) as error:
+        raise ValueError("the description of its columns is damaged") from error
+    if names is not None and not isinstance(names, list):
+        raise ValueError(f"the names of its labels are {names!r:.80}")
+    return tuple(str(name) for name in cast("list[Any]", names)) if names else None
 
 
 def _values(batch: Any, columns: _Columns) -> list[Any]:
     return cast("list[Any]", batch.column(columns.label).to_pylist())
 
 
+def _must_not_be_one_hot(values: list[Any], columns: _Columns) -> None:
+    """Refuse lists of zeros and ones, one for each class: they would be read as the numbers of classes."""
+    if not columns.are_lists or columns.names:
+        return
+    lengths = {len(cast("list[Any]", value)) for value in values if value is not None}
+    held = {each for value in values if value is not None for each in cast("list[Any]", value)}
+    if len(lengths) == 1 and max(lengths) > 1 and held == {0, 1}:
+        raise UserError(
+            "the labels are lists of zeros and ones", columns.where, "list the names or numbers of each image's classes"
+        )
+
+
 def _label(value: Any, columns: _Columns) -> str | tuple[str, ...]:
     def name(value: Any) -> str:
         if value is None:
-            raise UserError(f"an image has the label {value}", columns.label, "give every image a label")
+            raise UserError(f"an image has the label {value}", columns.where, "give every image a label")
         if isinstance(value, bytes):
             value = value.decode("utf-8", "backslashreplace")
-        return named(str(value), columns.names, columns.label)
+        if not str(value).strip():
+            raise UserError("an image has an empty label", columns.where, "give every image a label")
+        return named(str(value), columns.names, columns.where)
 
     return tuple(name(v) for v in cast("list[Any]", value)) if isinstance(value, list) else name(value)
 
@@ -252,7 +331,16 @@ def _damage_named(file: Path, where: str) -> Generator[None]:
 
     try:
         yield
-    except (cast("type[Exception]", pa.ArrowException), OSError, LookupError) as error:
+    except UserError:
+        raise
+    except (
+        cast("type[Exception]", pa.ArrowException),
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise UserError(f"{file.name} cannot be read: {reason}", where, "get or save it again") from error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import partial
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Source
-from transferlab.images.sources.filetree import items_of, may_be_image, not_images
+from transferlab.images.sources.filetree import Row, Tree, items_of, may_be_image, not_images, visible
 from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.listing import class_order
-from transferlab.images.sources.split_names import given
+from transferlab.images.sources.split_names import Given, given, names_split
 from transferlab.taxonomy.readers import from_folders
 from transferlab.text import number_of
 
@@ -29,9 +31,11 @@ def read(request: Request) -> Source:
     root, where, choice = request.path, request.where, request.options.get("splits", "")
     tree = tree_of(root, where)
     names = [name for name in tree.files if may_be_image(name)]
+    notes = [*tree.notes, *not_images(tree, names), *_unread_splits(tree, names)]
     if not names:
-        raise UserError("there are no images here", where, "put them into folders, one for each class")
-    notes = [*tree.notes, *not_images(tree, names)]
+        instead = f": {'; '.join(notes)}" if notes else ""
+        raise UserError(f"there are no images here{instead}", where, "put them into folders, one for each class")
+    notes += _without_images(tree, names)
     found = given(names, where, choice)
     rows = [
         (name, label, split)
@@ -40,12 +44,8 @@ def read(request: Request) -> Source:
     if n_out := len(names) - len(rows):
         outside = f"outside the folders {choice.replace(',', ' and ')}"
         notes.append(f"{number_of(n_out, f'image {outside} was', f'images {outside} were')} left out")
-    loose = [name for name, label, _ in rows if not label]
-    if loose:
-        raise UserError(
-            f"{number_of(len(loose), 'image is', 'images are')} outside class folders, for example {loose[0]!r}", where,
-            "put them into folders, one for each class" + (", or leave them out: ?splits=train" if found.how else ""),
-        )  # fmt: skip
+    _must_have_classes(rows, found, where)
+    _must_be_labelled(rows, found, where)
     classes = class_order(label for _, label, _ in rows)
     return Source(
         name=root.resolve().name if root.is_dir() else root.stem,
@@ -59,6 +59,62 @@ def read(request: Request) -> Source:
         stated=found.how,
         notes=(*notes, *found.remarks),
     )
+
+
+def _must_have_classes(rows: Sequence[Row], found: Given, where: str) -> None:
+    loose = [(name, split) for name, label, split in rows if not label]
+    if not loose:
+        return
+    apart = {split for _, split in loose}
+    whole = sorted(name for name, split in found.stating.items() if split not in apart)
+    useful = "train" in {found.stating[name] for name in whole}
+    raise UserError(
+        f"{number_of(len(loose), 'image is', 'images are')} outside class folders, for example {loose[0][0]!r}", where,
+        "put them into folders, one for each class" + (f", or leave them out: ?splits={','.join(whole)}" if useful else ""),
+    )  # fmt: skip
+
+
+def _must_be_labelled(rows: Sequence[Row], found: Given, where: str) -> None:
+    """Refuse a split of folders none of which is a class of the training images: they hold images without labels."""
+    labels: dict[str | None, set[str]] = {}
+    for _, label, split in rows:
+        labels.setdefault(split, set()).add(label)
+    trained = labels.get("train", set[str]())
+    apart = [split for split, held in labels.items() if trained and not held & trained]
+    if not apart:
+        return
+    kept = ",".join(sorted(name for name, split in found.stating.items() if split not in apart))
+    raise UserError(
+        f"no folder of the {apart[0]} images, such as {min(labels[apart[0]])!r}, is a class of the training images", where,
+        "name the classes of all splits alike" + (f", or leave this split out: ?splits={kept}" if kept else ""),
+    )  # fmt: skip
+
+
+def _unread_splits(tree: Tree, images: Sequence[str]) -> list[str]:
+    """A note on lists, tables and archives that are named after splits, and that nobody reads."""
+    stems = {_stem(name) for name in images}  # files of these names annotate one image each
+    others = set(tree.files) - set(images)
+    found = sorted(name for name in others if visible(name) and names_split(_stem(name)) and _stem(name) not in stems)
+    if not found:
+        return []
+    shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+    return [
+        f"{number_of(len(found), 'file named after a split was', 'files named after splits were')} not read ({shown}); only folders and names of images "
+        "state splits"
+    ]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def _without_images(tree: Tree, images: Sequence[str]) -> list[str]:
+    """A note on folders of other files alone: they may be classes whose images are missing."""
+    with_images = {name[: match.start()] for name in images for match in re.finditer("/", name)} | {""}
+    folders = {name.rpartition("/")[0] for name in tree.files if visible(name)}
+    if not (found := sorted(folders - with_images)):
+        return []
+    return [f"{number_of(len(found), 'folder has', 'folders have')} no images, for example {found[0]!r}"]
 
 
 FORMAT = Format(

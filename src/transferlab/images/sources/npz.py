@@ -34,6 +34,10 @@ def read(request: Request) -> Source:
         UserError: an array is missing, has another shape or type, or is pickled or damaged.
     """
     file, where = request.path, request.where
+    if not zipfile.is_zipfile(file):
+        raise UserError(
+            "the arrays cannot be read: this is not a file of several", where, "save images and labels with numpy.savez"
+        )
     try:
         # Opened here, because numpy leaves a damaged file open.
         with file.open("rb") as raw, np.load(raw, allow_pickle=False) as held:
@@ -47,6 +51,8 @@ def read(request: Request) -> Source:
     except (*_DAMAGED, AttributeError, TypeError) as error:
         raise UserError(f"the arrays cannot be read: {error}", where, "save them with numpy.savez") from error
     labels = _names(arrays["labels"], arrays.get("names"), where)
+    if "split" in arrays and arrays["split"].ndim != 1:
+        raise UserError(f"splits are {list(arrays['split'].shape)}", where, "give one to each image, [n]")
     splits: list[str | None] = [None] * len(labels)
     if "split" in arrays:
         splits = [split_of(word, where) for word in _texts(arrays["split"])]
@@ -106,14 +112,23 @@ def _header(member: IO[bytes], where: str) -> tuple[int, ...]:
 def _names(labels: NDArray[Any], names: NDArray[Any] | None, where: str) -> list[str]:
     if labels.ndim != 1 or labels.dtype.kind not in "iuUS":
         raise UserError(f"labels are {labels.dtype} {list(labels.shape)}", where, "give whole numbers or texts, [n]")
+    texts = _texts(names) if names is not None else []
+    if names is not None and (names.ndim != 1 or len(set(texts)) < len(texts)):
+        raise UserError(
+            f"the {len(texts)} names are not different texts in a row", where, "give each class a name of its own"
+        )
     if labels.dtype.kind in "US":
-        return _texts(labels)
+        found = _texts(labels)
+        if unknown := sorted(set(found) - set(texts)) if names is not None else [""] * ("" in found):
+            raise UserError(
+                f"the label {unknown[0]!r} is no name of a class", where, "correct the labels, or the names"
+            )
+        return found
     if names is None:
         return [str(label) for label in labels.tolist()]
     if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
         raise UserError(f"labels go from {labels.min()} to {labels.max()}, names are {len(names)}", where,
                         "labels are indices of names, from 0")  # fmt: skip
-    texts = _texts(names)
     return [texts[label] for label in labels.tolist()]
 
 

@@ -5,8 +5,9 @@ Words: those of the library datasets (its data_files.py), with dev for validatio
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from transferlab.errors import UserError
@@ -20,6 +21,7 @@ WORDS = {
 _FILLERS = frozenset(
     {"set", "data", "dataset", "split", "images", "image", "imgs", "img", "photos", "pictures", "final"}
 )
+_LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
 _IN_FILE = re.compile(rf"(?:^|/)({'|'.join(WORDS)})[\W_\d][^/\n]*$|[\W_]({'|'.join(WORDS)})[\d_-]*\.\w+$", re.I | re.M)
 _STEMS = ("train", "val", "dev", "test", "eval")  # each word has one of them
@@ -30,13 +32,22 @@ REMEDY = (
 
 def words_of(name: str) -> list[str]:
     """The words of a name in lower case, divided at signs, digits and capitals; "trainset" counts as "train", "set"."""
-    found = [word.lower() for word in _WORD.findall(name)]
+    found = [
+        word.lower()
+        for letters in _LETTERS.findall(name)
+        for word in ([letters] if letters.lower() in WORDS else _WORD.findall(letters))
+    ]
     return [part for word in found for part in _parted(word)]
 
 
 def _parted(word: str) -> list[str]:
     ends = (word.removesuffix(end) for end in ("set", "data", "images", "imgs") if word.endswith(end))
     return next(([stem, word[len(stem) :]] for stem in ends if stem in WORDS), [word])
+
+
+def names_split(name: str) -> bool:
+    """Whether one of a name's words is that of a split, as in "train_test_split.txt"."""
+    return not WORDS.keys().isdisjoint(words_of(name))
 
 
 def split_in(name: str) -> str | None:
@@ -66,10 +77,10 @@ def is_split(name: str) -> bool:
 
 def split_of(word: str, where: str) -> str | None:
     """The split that the cell of a table states, None for an empty one; raises UserError for another word."""
-    name = word.strip().lower()
-    if name and name not in WORDS:
+    name = word.strip()
+    if name and not is_split(name):
         raise UserError(f"there is no split {word!r}", where, "splits are train, val and test")
-    return WORDS[name] if name else None
+    return split_in(name)
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,7 @@ class Given:
         folders: each image's folder without those that state splits.
         left_out: whether an image is outside the folders that were chosen as splits.
         remarks: what looks like a split and is none.
+        stating: the folders that state splits, with the split of each.
     """
 
     how: str
@@ -89,15 +101,17 @@ class Given:
     folders: Sequence[str]
     left_out: Sequence[bool]
     remarks: list[str] = field(default_factory=list[str])
+    stating: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
 class _Level:
-    """The folders at one depth: name to split, and what else is there at this depth."""
+    """The folders at one depth: name to split, what else is there, and all names with a split's word in them."""
 
     depth: int
     splits: dict[str, str]
     others: list[str]
+    hints: dict[str, str]
 
     @property
     def states_splits(self) -> bool:
@@ -136,8 +150,20 @@ def given(names: Sequence[str], where: str, choice: str = "") -> Given:
     stating = [level for level in levels if level.states_splits]
     if stating:
         _must_agree(stating, parts.values(), where)
-        return _by_level(folders, parts, stating, remarks)
-    _must_differ(parts.values(), where, remarks)
+        found = _by_level(folders, parts, stating, remarks)
+        taken = ",".join(sorted(stating[0].splits))
+        remarks += _must_differ(
+            set(found.folders),
+            where,
+            f"join them, or move the others away; to take all of them as \
+they are, add ?splits={taken}",
+        )
+        return found
+    remarks += _must_differ(
+        parts, where,
+        "if they are splits, name them train, val and test; if they are parts of one set, join them; if their classes "
+        "differ, add ?splits=no",
+    )  # fmt: skip
     return _by_files(names, folders, remarks)
 
 
@@ -147,15 +173,15 @@ def _levels(paths: Iterable[list[str]], chosen: Sequence[str]) -> list[_Level]:
     found: list[_Level] = []
     for depth in range(max(map(len, paths), default=0)):
         here = {path[depth] if len(path) > depth else "" for path in paths}
+        hints = {name: split for name in here if (split := split_in(name)) is not None}
         if chosen:
-            stated = {name: split for name in here & set(chosen) if (split := split_in(name)) is not None}
+            stated = {name: hints[name] for name in set(hints) & set(chosen)}
         else:
-            hints = {name: split for name in here if (split := split_in(name)) is not None}
             rests = {tuple(word for word in words_of(name) if word not in WORDS) for name in hints}
             alike = len(rests) == 1 and (len(hints) == len(here) or len(set(hints.values())) > 1)
             stated = hints if alike else {name: split for name, split in hints.items() if is_split(name)}
-        if stated:
-            found.append(_Level(depth, stated, sorted(here - set(stated))))
+        if stated or len(set(hints.values())) > 1:
+            found.append(_Level(depth, stated, sorted(here - set(stated)), hints))
     return found
 
 
@@ -170,14 +196,27 @@ def _chosen(levels: Sequence[_Level], names: Sequence[str], where: str) -> list[
 
 
 def _must_be_clear(level: _Level, where: str, remarks: list[str]) -> None:
-    """Refuse two splits among other folders; remark one, which may be a class."""
-    if not level.splits or not level.others:
+    """Refuse two splits among other folders, or in the names of all; remark one split, or some names, which may be classes."""
+    if not level.others:
         return
     shown = " and ".join(sorted(level.splits)[:3])
     beside = " and ".join(name or "images without such a folder" for name in level.others[:2])
     if len(set(level.splits.values())) > 1:
         raise UserError(f"the folders {shown} look like splits, but {beside} beside them do not", where, REMEDY)
-    remarks.append(f"the folder {shown} was taken as a class, not as a split, because of {beside} beside it")
+    kinds = set(level.hints.values())
+    if len(kinds) > 1 and not set(level.others) - set(level.hints):
+        first = sorted(min(name for name, split in level.hints.items() if split == kind) for kind in kinds)
+        raise UserError(
+            f"the folders {' and '.join(first)} look like splits and classes in one", where,
+            "put each class into folders train, val and test, or add ?splits=no to take every folder as a class",
+        )  # fmt: skip
+    if level.splits:
+        remarks.append(f"the folder {shown} was taken as a class, not as a split, because of {beside} beside it")
+    else:
+        words = " and ".join(sorted(level.hints)[:2])
+        remarks.append(
+            f"{len(level.hints)} folders, such as {words}, have words of splits in their names; they are classes"
+        )
 
 
 def _must_agree(levels: Sequence[_Level], paths: Iterable[list[str]], where: str) -> None:
@@ -189,31 +228,48 @@ def _must_agree(levels: Sequence[_Level], paths: Iterable[list[str]], where: str
             )
 
 
-def _must_differ(paths: Iterable[list[str]], where: str, remarks: list[str]) -> None:
-    """Refuse top folders that all hold the same classes, which may be parts of one set; remark shared names."""
-    below: dict[str, set[str]] = {}
-    for path in paths:
-        if path:
-            below.setdefault(path[0], set()).add("/".join(path[1:]))
-    classes = list(below.values())
-    if len(classes) < 2:
-        return
-    tops = sorted(below)
-    if len(classes[0]) > 1 and all(held == classes[0] for held in classes):
-        raise UserError(
-            f"the folders {', '.join(tops[:3])} hold the same {len(classes[0])} classes, for example "
-            f"{min(classes[0] - {''})!r}", where,
-            "if they are splits, name them train, val and test; if they are parts of one set, join them; if their classes "
-            "differ, add ?splits=no",
-        )  # fmt: skip
-    counts: dict[str, int] = {}
-    for held in classes:
-        for name in held - {""}:
-            counts[name] = counts.get(name, 0) + 1
-    if shared := sorted(name for name, n in counts.items() if n > 1):
-        remarks.append(
-            f"{len(shared)} folder names occur below several others, for example {shared[0]!r}; each counts as a class of its own"
+def _must_differ(folders: Iterable[str], where: str, remedy: str) -> list[str]:
+    """Remarks on class folders of one name; refuses folders that all hold the same classes, which may be parts of one set."""
+    classes = {folder for folder in folders if folder}
+    paths = [folder.split("/") for folder in classes] or [[""]]
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(min(paths), max(paths), strict=False))
+    around = "/".join(part for part, _ in same)  # folders around everything
+    within = len(around) + 1 if around and around not in classes else 0
+    tops: dict[str, set[str]] = {}
+    parents: dict[str, set[str]] = {}
+    places: dict[str, list[str]] = {}
+    for name in sorted(classes):
+        top, _, below = name[within:].partition("/")
+        parent, _, last = name.rpartition("/")
+        tops.setdefault(name[:within] + top, set()).add(below)
+        parents.setdefault(parent, set()).add(last)
+        places.setdefault(last, []).append(name)
+    for held in (tops, parents):
+        first = next(iter(held.values()), set[str]())
+        if len(held) > 1 and len(first) > 1 and all(each == first for each in held.values()):
+            shown = ", ".join(name or "at the top" for name in sorted(held)[:3])
+            raise UserError(
+                f"the folders {shown} hold the same {len(first)} classes, for example {min(first - {''})!r}",
+                where,
+                remedy,
+            )
+    shared = {last: names for last, names in places.items() if len(names) > 1}
+    notes = _within(classes)
+    if shared:
+        last, names = min(shared.items())
+        notes.append(
+            f"{len(shared)} folder names occur below several others, for example {last!r} ({names[0]} and {names[1]}); "
+            "each counts as a class of its own"
         )
+    return notes
+
+
+def _within(classes: Set[str]) -> list[str]:
+    """A remark if images lie beside folders of classes, which is how unlabelled images are often kept."""
+    above = {name[: match.start()] for name in classes for match in re.finditer("/", name)} & classes
+    if not above:
+        return []
+    return [f"images lie beside the class folders in {min(above)!r}; this folder counts as a class of its own"]
 
 
 def _by_level(
@@ -230,7 +286,7 @@ def _by_level(
     found = [of_folder[folder] for folder in folders]
     return Given(
         str(first), [split for _, split in found], [folder for folder, _ in found],
-        [split is None for _, split in found], remarks,
+        [split is None for _, split in found], remarks, first.splits,
     )  # fmt: skip
 
 
@@ -252,6 +308,11 @@ def _by_files(names: Sequence[str], folders: Sequence[str], remarks: list[str]) 
             stated[number] = split
             kinds.setdefault(folder, set()).add(split)
     if not any(len(found) > 1 for found in kinds.values()):
+        if len(all_kinds := set[str]().union(*kinds.values())) > 1:
+            remarks.append(
+                f"file names begin or end with words of the splits {' and '.join(sorted(all_kinds))}, but each folder has "
+                "one of them only; they were not taken as splits"
+            )
         return Given("", none, folders, everything, remarks)
     if None not in stated:
         return Given("by a word in each file's name", stated, folders, everything, remarks)

@@ -51,6 +51,10 @@ def read(request: Request) -> Source:
                 "get the list again: partitions have equally many images of each class",
             )  # fmt: skip
         tree.must_have([file for file, _, _ in of_split], name)
+        if twice := {file for file, _, _ in rows} & {file for file, _, _ in of_split}:
+            raise UserError(
+                f"{name} names {min(twice)}, which the training list named before", tree.where, "get both again"
+            )
         rows += of_split
     notes = [f"official partition {number}"]
     return listed(tree, "sun397", rows, classes=classes, taxonomy=from_folders(classes), notes=notes)

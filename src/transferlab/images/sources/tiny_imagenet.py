@@ -21,6 +21,7 @@ from transferlab.images.sources.filetree import Tree, listed, may_be_image
 from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.held_out import ONLY, chosen, restricted
 from transferlab.taxonomy.tree import flat
+from transferlab.text import number_of
 
 PLACES = ("", "tiny-imagenet-200/")
 SIDE_PX = 64
@@ -90,7 +91,7 @@ def boxes_of(tree: Tree) -> dict[str, Boxed]:
     below = (f"{home}train/", f"{home}val/")
     if odd := [file for file in tree.files if file.startswith(below) and may_be_image(file) and file not in found]:
         raise UserError(
-            f"{len(odd):,} images are in no list, for example {odd[0]}", tree.where,
+            f"{number_of(len(odd), 'image is', 'images are')} in no list, for example {odd[0]}", tree.where,
             "expected them in wnids.txt and train/<wnid>/<wnid>_boxes.txt, or in val/val_annotations.txt",
         )  # fmt: skip
     return found

@@ -119,12 +119,15 @@ def _listed(home: Home, kind: str, official: tuple[str, ...], notes: list[str]) 
         raise UserError(f"{folder}{names[0]}_train.txt is not there", home.tree.where, "copy all of ImageSets")
     as_split = as_splits(splits, f"{folder}*_val.txt", notes)
     examples: list[_Example] = []
+    named_in: dict[str, list[str]] = {}
     for split in splits:
         flags = {name: _flags(home.tree, f"{folder}{name}_{split}.txt", kind) for name in names}
         _must_agree(home, {f"{folder}{name}_{split}.txt": of_class for name, of_class in flags.items()})
+        named_in[f"{names[0]}_{split}.txt"] = [" ".join(filter(None, (i, str(n or "")))) for i, n in flags[names[0]]]
         for key in flags[names[0]]:
             present, unscored = (tuple(name for name in names if flags[name][key] == flag) for flag in (1, 0))
             examples.append(_Example(home.image(key[0]), key[1], as_split[split], present, unscored))
+    voc_boxes.must_differ(named_in, home.tree.where)
     notes.append(f"labels come from the lists in ImageSets/{kind}")
     used = {e.image.removeprefix(home.image("").removesuffix(".jpg")).removesuffix(".jpg") for e in examples}
     notes += left_out(home, used, f"are in no list of {kind}")
@@ -172,6 +175,7 @@ def _derived(home: Home, notes: list[str]) -> _Labelled:
         notes.append(f"{lists['test']} is skipped, because none of its images is annotated")
     for split, of_split in ids.items():
         tree.must_have([home.image(i) for i in of_split], lists[split])
+    voc_boxes.must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
     as_split: Mapping[str, str | None] = as_splits(list(ids), lists.get("val", ""), notes)
     if not ids:
         ids, as_split = {"": annotated}, {"": None}

@@ -27,6 +27,7 @@ from transferlab.images.sources.voc_home import (
     odd_values,
 )  # fmt: skip
 from transferlab.images.voc_xml import VocObject
+from transferlab.text import number_of
 
 MANY = 10  # a folder VOC<year> with so many of VOC's classes is VOC, and any other class in it a mistake
 NOTHING = Objects(None, ())
@@ -109,7 +110,7 @@ def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None
     if "test" in ids and annotated.isdisjoint(ids["test"]):
         skipped = ids.pop("test")
         notes.append(f"{lists['test']} is skipped, because none of its images is annotated")
-    _must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
+    must_differ({lists[split]: of_split for split, of_split in ids.items()}, tree.where)
     splits: Mapping[str, str | None] = as_splits(list(ids), lists.get("val", ""), notes)
     if not ids:
         ids, splits = {"": sorted(there)}, {"": None}
@@ -119,7 +120,7 @@ def _listed(home: Home, notes: list[str]) -> Iterator[tuple[str, str, str | None
         yield from ((image_id, images.get(image_id, ""), splits[split]) for image_id in of_split)
 
 
-def _must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
+def must_differ(lists: Mapping[str, Sequence[str]], where: str) -> None:
     """Raises UserError if an image is named twice, in one list or in two."""
     seen: dict[str, str] = {}
     for name, ids in lists.items():
@@ -138,7 +139,7 @@ def _images(home: Home, notes: list[str]) -> dict[str, str]:
             found[os.path.splitext(name)[0]].append(f"{home.prefix}JPEGImages/{name}")  # noqa: PTH122
     if twice := [names for names in found.values() if len(names) > 1]:
         notes.append(
-            f"{len(twice):,} images have several files, of which a JPEG counts if there is one: {', '.join(twice[0][:3])}"
+            f"{number_of(len(twice), 'image has', 'images have')} several files, of which a JPEG counts if there is one: {', '.join(twice[0][:3])}"
         )
     return {
         stem: min(names, key=lambda name: (not name.lower().endswith("jpg"), name)) for stem, names in found.items()

@@ -14,14 +14,16 @@ from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, LateClasses, Source
 from transferlab.images.sources import tarstream
 from transferlab.images.sources.box_table import has_area, located, note_on_area, read_tables
-from transferlab.images.sources.filetree import is_housekeeping
+from transferlab.images.sources.filetree import visible
 from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.held_out import ONLY, chosen, restricted
 from transferlab.images.sources.listing import IMAGE_SUFFIXES, MAX_FILE_BYTES, fingerprint
 from transferlab.images.sources.split_names import split_in_path
 from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
+from transferlab.text import number_of
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+OTHER_ARCHIVES = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
 MAX_LABEL_BYTES = 4096
 _WANTED = IMAGE_SUFFIXES | {".cls"}
 
@@ -39,7 +41,7 @@ def read(request: Request) -> Source:
     """
     root, where, only = request.path, request.where, request.options.get("only", "")
     names = imagenet1k_wnids() if "classes" in request.options else None
-    shards = _shards(root)
+    shards, notes = _shards(root)
     settled = partial(restricted, only=only, where=where)
     classes = LateClasses(
         lambda: settled({named(label, names, str(shard)) for shard in shards for label in _labels(shard)})
@@ -51,6 +53,7 @@ def read(request: Request) -> Source:
         fingerprint=digest("wds", stamp, *(names or ()), *([only] if only else [])),
         has_wnids=names is not None,
         items=partial(_items, root, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
+        notes=notes,
         stated="by the names of shards and folders" if any(_split(shard, root) for shard in shards) else "",
     )
     splits = {_split(shard, root) for shard in shards}
@@ -77,15 +80,29 @@ def _with_boxes(plain: Source, request: Request, splits: Set[str | None]) -> Sou
     )  # fmt: skip
 
 
-def _shards(root: Path) -> list[Path]:
+def _shards(root: Path) -> tuple[list[Path], list[str]]:
+    """The shards of a folder, and notes on what else is there."""
     if root.is_file():
-        return [root]
+        return [root], []
     tree = tree_of(root, f"wds:{root}")
-    names = [name for name in tree.files if not any(map(is_housekeeping, name.lower().split("/")))]
-    shards = [root / name for name in names if name.endswith(SHARD_SUFFIXES)]
+    names = [name for name in tree.files if visible(name)]
+    shards = [name for name in names if name.lower().endswith(SHARD_SUFFIXES)]
+    if packed := [name for name in names if name.lower().endswith(OTHER_ARCHIVES)]:
+        raise UserError(
+            f"{number_of(len(packed), 'shard is', 'shards are')} compressed in a way that is not read, for example {packed[0]}", str(root),
+            f"save them as {', '.join(SHARD_SUFFIXES)}, or move them away",
+        )  # fmt: skip
     if not shards:
         raise UserError("there are no tar shards here", str(root), f"shards end in {', '.join(SHARD_SUFFIXES)}")
-    return shards
+    others = sorted(set(names) - set(shards))
+    notes = (
+        [
+            f"{number_of(len(others), 'file that is not a shard was', 'files that are not shards were')} skipped, for example {others[0]}"
+        ]
+        if others
+        else []
+    )
+    return [root / name for name in shards], [*tree.notes, *notes]
 
 
 def _items(
@@ -106,6 +123,8 @@ def _items(
                 continue
             labels.add(label)
             yield Item(f"{stem}/{key}", image, label, split)
+        if not seen:
+            raise UserError("the shard holds no images", str(shard), "get it again, or move it away")
     found(labels)  # saves another pass over the shards
 
 
@@ -199,7 +218,7 @@ def _below(shard: Path, root: Path) -> str:
 
 def _stem(shard: Path, root: Path) -> str:
     name = _below(shard, root)
-    return next(name.removesuffix(s) for s in reversed(SHARD_SUFFIXES) if name.endswith(s))
+    return next((name[: -len(s)] for s in reversed(SHARD_SUFFIXES) if name.lower().endswith(s)), name)
 
 
 def _split(shard: Path, root: Path) -> str | None:
