@@ -13,6 +13,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from transferlab.errors import UserError
+from transferlab.images.bounded import is_the_systems
 from transferlab.images.source import Unreadable
 from transferlab.images.sources.filetree import Tree, is_housekeeping, may_be_image
 from transferlab.images.sources.listing import MAX_FILE_BYTES, content_of, printable, stamp
@@ -36,6 +37,8 @@ def tree_of(root: Path, where: str, skip: Set[str] = frozenset()) -> Tree:
 
 
 def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
+    if is_the_systems(root):
+        raise UserError("the system makes up what is in this folder", where, "name a folder of images")
     found: dict[str, tuple[int, ...]] = {}
     odd: dict[str, str] = {}  # paths whose names are not UTF-8; all other paths follow from their names
     seen: set[tuple[int, int]] = set()
@@ -45,6 +48,7 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
     while waiting:
         for folder, folders, files in os.walk(waiting.popleft(), onerror=closed.append):
             facts = Path(folder).stat()
+            device = facts.st_dev
             if (facts.st_dev, facts.st_ino) in seen:  # also ends loops
                 folders.clear()
                 passed["links to folders that were already read"] += 1
@@ -57,7 +61,9 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
             open_ = [name for name in folders if name not in skip and not is_housekeeping(name.lower())]
             passed["hidden or housekeeping folders"] += len([name for name in folders if name not in skip]) - len(open_)
             folders[:] = open_
-            waiting.extend(sorted(Path(folder, name) for name in folders if Path(folder, name).is_symlink()))
+            linked = sorted(path for path in (Path(folder, name) for name in folders) if path.is_symlink())
+            waiting.extend(path for path in linked if not is_the_systems(path))
+            passed["links to what the system makes up"] += sum(map(is_the_systems, linked))
             within = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
             for file in files:  # as text: a million Paths would take longer than listing the files
                 path = os.path.join(folder, file)  # noqa: PTH118
@@ -70,6 +76,9 @@ def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
                     facts = None
                 if facts is None or not stat.S_ISREG(facts.st_mode):  # a dangling link, a device, a pipe
                     passed["dangling links or special files"] += 1
+                    continue
+                if facts.st_dev != device and is_the_systems(path):
+                    passed["links to what the system makes up"] += 1
                     continue
                 name = printable(f"{within}{file}")
                 found[name] = stamp(facts)
