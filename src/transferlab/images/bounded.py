@@ -13,8 +13,9 @@ _NO_FILES = ("/proc/", "/sys/", "/dev/")  # what looks like a file there is made
 
 
 def is_the_systems(path: str | Path) -> bool:
-    """Whether a file or folder, after all links, is one that the system makes up."""
-    return f"{os.path.realpath(path)}/".startswith(_NO_FILES)
+    """Whether a file or folder, after all links, is one that the system makes up; /dev/shm holds anybody's files."""
+    real = f"{os.path.realpath(path)}/"
+    return real.startswith(_NO_FILES) and not real.startswith("/dev/shm/")
 
 
 def opened(path: Path, most_bytes: int, where: str) -> BinaryIO:

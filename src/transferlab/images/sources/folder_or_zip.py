@@ -37,8 +37,6 @@ def tree_of(root: Path, where: str, skip: Set[str] = frozenset()) -> Tree:
 
 
 def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
-    if is_the_systems(root):
-        raise UserError("the system makes up what is in this folder", where, "name a folder of images")
     found: dict[str, tuple[int, ...]] = {}
     odd: dict[str, str] = {}  # paths whose names are not UTF-8; all other paths follow from their names
     seen: set[tuple[int, int]] = set()
