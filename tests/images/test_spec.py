@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,6 +82,16 @@ def test_any_text_is_a_spec_or_a_user_error(text: str) -> None:
 def test_every_format_says_when_nothing_is_there(form: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file or folder"):
         parse_spec(f"{form}:{tmp_path}/absent").check_there()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("form", [name for name, form in SOURCES.items() if form.path and not form.root])
+def test_no_format_waits_for_a_pipe_or_reads_a_device(form: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(UserError, match="a pipe, a device or made up by the system"):
+            parse_spec(f"{form}:{tmp_path / name}").check_there()
 
 
 def test_a_name_of_torchvision_is_no_path_but_its_root_must_be_there(tmp_path: Path) -> None:

@@ -144,6 +144,20 @@ def beginning(tmp_path: Path) -> Iterator[Path]:
     yield path
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_pipes_devices_and_huge_files_in_a_blobs_place_hold_nothing_and_are_replaced(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    (tmp_path / "studies").mkdir()
+    os.mkfifo(tmp_path / "studies" / "pipe.json")
+    (tmp_path / "studies" / "zero.json").symlink_to("/dev/zero")
+    with (tmp_path / "studies" / "huge.json").open("wb") as file:
+        file.truncate(8 << 30)  # without taking room on the disk
+    for name in ("pipe", "zero", "huge"):
+        assert blobs.read(f"studies/{name}.json") == b""
+        blobs.write(f"studies/{name}.json", b"{}")
+        assert blobs.read(f"studies/{name}.json") == b"{}"
+
+
 def test_what_a_killed_writer_left_is_not_listed_and_is_cleared(beginning: Path, tmp_path: Path) -> None:
     blobs = FolderBlobs(tmp_path)
     assert blobs.listing("") == blobs.listing("a/") == {}

@@ -52,6 +52,13 @@ def test_a_fault_at_any_call_leaves_the_old_file_and_nothing_else(
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.skipif(not Path("/dev").is_dir(), reason="there are no devices")
+def test_no_device_is_replaced_by_a_file() -> None:
+    for name in ("/dev/transferlab-test", "/dev/../dev/transferlab-test"):  # also where root may write there
+        with pytest.raises(UserError, match="this is a device"):
+            write_atomically(Path(name), b"")
+
+
 def test_an_outer_fault_names_the_file_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError) as told, explain_disk_errors(tmp_path / "x"):
         failing(errno.ENOSPC)()

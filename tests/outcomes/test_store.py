@@ -297,6 +297,13 @@ def test_a_mark_of_another_format_is_refused(mark: str, words: str, store: Store
             Store.open(store.path, create=create)
 
 
+def test_a_huge_mark_is_damaged_and_not_read(store: Store) -> None:
+    with (store.path / "lab.json").open("wb") as file:
+        file.truncate(8 << 30)
+    with pytest.raises(UserError, match="damaged"):
+        Store.open(store.path, create=False)
+
+
 def test_what_is_no_store_is_told_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no store"):
         Store.open(tmp_path / "nothing", create=False)

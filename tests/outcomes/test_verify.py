@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,41 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_an_edit_of_a_record_is_found_though_its_hash_fits(edit: str, store: Store) -> None:
     change(store, EDITS[edit])
     assert [p.path for p in verify(store)] == [store.cell(KEY)]
+
+
+@pytest.mark.parametrize("name", ["studies", "notes", "subsets", "labels", "packs"])
+@pytest.mark.parametrize("kind", ["file", "loop"])
+def test_what_stands_in_a_folders_place_is_named_and_makes_room(name: str, kind: str, store: Store) -> None:
+    path = store.path / name
+    shutil.rmtree(path, ignore_errors=True)
+    if kind == "file":
+        path.write_bytes(b"x")
+    else:
+        path.symlink_to(name)
+    found = [problem for problem in verify(store) if problem.path == path]
+    assert len(found) == 1 and "where a folder should" in found[0].what
+    quarantine(store, found[0])
+    assert not path.is_symlink() and not path.exists()
+
+
+@pytest.mark.parametrize("name", ["cells", "studies", "notes", "failures", "subsets", "labels"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_no_file_of_somebody_else_is_set_aside_where_a_link_leads_out_of_the_store(
+    name: str, below: str, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    others = tmp_path_factory.mktemp("others")
+    files = [others / "mine.json", others / "more" / "mine.json", others / "mine.npz"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("{}")
+    path = store.path / f"{name}{below}"
+    if not below:
+        shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(others)
+    for problem in verify(store):
+        quarantine(store, problem)
+    assert all(file.is_file() for file in files)
 
 
 def test_a_document_nested_too_deeply_is_damaged(store: Store) -> None:

@@ -115,6 +115,24 @@ def test_results_may_be_a_dictionary_that_says_what_its_ids_mean(lay: Callable[.
     assert json.loads(as_json(score(root / "coco.json", root / "dict.json", "voc10"))) == FULL
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_equal_scores_of_several_images_count_by_the_ids_of_images_as_in_pycocotools(
+    order: int, lay: Callable[..., Path]
+) -> None:
+    truth = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in (9, 10)][::order],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [annotation(1, 9, 1, CAT), annotation(2, 10, 1, CAT)],
+    }
+    found = [
+        {"image_id": i, "category_id": 1, "score": 0.5, "bbox": xywh(box)}
+        for i, box in ((10, CAT), (9, (70, 60, 90, 70)))
+    ]
+    root = lay({"truth.json": truth, "found.json": found})
+    scored = score(root / "truth.json", root / "found.json", "coco")
+    assert scored.numbers["AP"] == pytest.approx(0.5 * 51 / 101)  # the miss, in image 9, comes first
+
+
 def test_a_list_says_which_images_count(lay: Callable[..., Path]) -> None:
     lists = {"voc/ImageSets/Main/test.txt": "000001\n", "voc/ImageSets/Main/val.txt": "000001\n000002\n000003\n"}
     root = lay(VOC, {"voc/ImageSets/Main/test.txt": "000001\n000002\n"}, KIT)

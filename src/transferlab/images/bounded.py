@@ -12,6 +12,12 @@ from transferlab.errors import UserError
 _NO_FILES = ("/proc/", "/sys/", "/dev/")  # what looks like a file there is made by the system
 
 
+def is_the_systems(path: str | Path) -> bool:
+    """Whether a file or folder, after all links, is one that the system makes up; /dev/shm holds anybody's files."""
+    real = f"{os.path.realpath(path)}/"
+    return real.startswith(_NO_FILES) and not real.startswith("/dev/shm/")
+
+
 def opened(path: Path, most_bytes: int, where: str) -> BinaryIO:
     """An ordinary file, open for reading; the caller closes it.
 
@@ -25,7 +31,7 @@ def opened(path: Path, most_bytes: int, where: str) -> BinaryIO:
         reason = error.strerror if isinstance(error, OSError) else "a null character in its name"
         raise UserError(f"{path} cannot be read: {reason}", where, "check the path") from error
     facts = os.fstat(number)
-    if not stat.S_ISREG(facts.st_mode) or os.path.realpath(path).startswith(_NO_FILES):
+    if not stat.S_ISREG(facts.st_mode) or is_the_systems(path):
         os.close(number)
         raise UserError(f"{path} is not an ordinary file", where, "give a file, no folder, pipe or device")
     if facts.st_size > most_bytes:

@@ -20,6 +20,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from transferlab.images import modes
+from transferlab.images.modes import FLOATS, BadImage, by_its_tags, plain
 from transferlab.images.source import Crop, Data, Objects, Unreadable, at_hand
 
 # Without EPS, PDF and anything else that would start another program.
@@ -28,6 +30,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(["AVIF"] if fea
 NOT_READ = (
     (4, b"ftypheic", "HEIC, which is not read (convert it to JPEG)"), (4, b"ftypheix", "HEIC, which is not read (convert it to JPEG)"),
     (4, b"ftypmif1", "HEIF, which is not read (convert it to JPEG)"), (4, b"ftypavif", "AVIF, which this Pillow does not read (convert it to JPEG)"),
+    *((0, start, "TIFF of a kind that is not read, or damaged (save it with 8 or 16 bits a channel)") for start in FLOATS[:4]),
     (0, b"<svg", "SVG, a drawing without pixels (export it as PNG)"), (0, b"%PDF", "PDF, not an image (export its pictures as PNG)"),
 )  # fmt: skip
 MAX_PIXELS = 100_000_000  # by the declared size
@@ -35,8 +38,7 @@ REDUCED = 3  # times the wanted size: the worst of 60 photographs differs by 0.7
 LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time: this bounds memory to about 1 GB
 DECODER = f"Pillow {Image.__version__}"
 
-_TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
-_ORIENTATION_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 0x0112, 0x0106, 0
+_ORIENTATION_TAG = 0x0112
 Part = tuple[float, float, float, float]  # left, top, width and height
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,19 +68,15 @@ class _Cut(NamedTuple):
     turned: Callable[[int, bool], Image.Transpose | None]
 
 
-class BadImage(ValueError):
-    """An image that cannot be used; its text is the reason in a few words, with details in parentheses at the end."""
-
-
 def decode(
     data: Data, size_px: int, turn: AbstractContextManager[object] | None = None, crop: Crop | None = None
 ) -> NDArray[np.uint8]:
     """Decode to RGB, scale the shorter side to ``size_px``, and crop the centre.
 
-    EXIF rotation is applied; transparent images get a white background; 16-bit grey is scaled to 8 bits; palettes, CMYK
-    and bilevel are converted; colour profiles are ignored. Scaling is bicubic with antialiasing. JPEGs of more than six
-    times the wanted size are decoded at a reduced scale, at least three times the wanted size: on average this differs
-    from full decoding by less than one of 255 levels (tests/images/test_decode.py).
+    EXIF rotation is applied; transparent images get a white background; every mode is converted as in ``modes``; colour
+    profiles are ignored. Scaling is bicubic with antialiasing. JPEGs of more than six times the wanted size are decoded
+    at a reduced scale, at least three times the wanted size: on average this differs from full decoding by less than one
+    of 255 levels (tests/images/test_decode.py).
 
     Args:
         data: a file or its bytes, pixels uint8 [h, w] or [h, w, 3], or the reason why there are none.
@@ -173,7 +171,7 @@ def _decoded(
             with (turn or _LARGE) if image.width * image.height > LARGE_PIXELS else nullcontext():
                 applied = isinstance(image, TiffImageFile)  # Pillow rotates these while it decodes them
                 upright = cut.turned(_orientation(image), applied)
-                return _rgb(_scaled(_plain(image), cut.size, part), upright)
+                return _rgb(_scaled(plain(image), cut.size, part), upright)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -245,6 +243,7 @@ def _opened(data: bytes) -> Image.Image:
         raise BadImage("animated")
     if isinstance(image, TiffImageFile) and image.n_frames > 1:
         raise BadImage("several pages")
+    by_its_tags(image)
     return image
 
 
@@ -284,55 +283,15 @@ def _orientation(image: Image.Image) -> int:
         return 1  # as viewers do: unreadable metadata do not rotate
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB, or in RGBA if it has transparency."""
-    if image.mode.startswith("I"):
-        return _from_integers(image)
-    if image.mode == "F":
-        return Image.fromarray(_from_floats(np.asarray(image)))
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        return image.convert("RGBA")
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _from_integers(image: Image.Image) -> Image.Image:
-    """Integers of more than 8 bits, in mode L; with transparency in LA turned RGBA."""
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise BadImage("integer pixels outside 0 to 65535")
-    grey = _TO_8_BITS[values]
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO:
-        grey = 255 - grey  # Pillow inverts 8 bits, but not 16
-    clear = image.info.get("transparency")
-    if not isinstance(clear, int):
-        return Image.fromarray(grey)
-    opaque = np.where(values == clear, 0, 255).astype(np.uint8)
-    return Image.merge("LA", (Image.fromarray(grey), Image.fromarray(opaque))).convert("RGBA")
-
-
 def float_range(data: Data) -> str | None:
-    """The range that an image of floats is read in, "0 to 1" or "0 to 255"; None for any other image, and for zeros alone.
-
-    One image cannot say it for its set: a dark image of 0 to 255 looks like a bright one of 0 to 1.
-    """
-    if not isinstance(data, bytes) or not data.startswith((b"II*\0", b"MM\0*")):
+    """As ``modes.float_range``, of an encoded image; None also if it cannot be decoded."""
+    if not isinstance(data, bytes) or not data.startswith(FLOATS):
         return None
     try:
         with quiet():
-            image = _opened(data)
-            if image.mode != "F":
-                return None
-            largest = float(np.asarray(image).max())
-    except (BadImage, *_DAMAGED):
+            return modes.float_range(_opened(data))
+    except (BadImage, MemoryError, *_DAMAGED):
         return None
-    return None if largest <= 0 else "0 to 1" if largest <= 1 else "0 to 255"
-
-
-def _from_floats(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 255:
-        raise BadImage("float pixels outside 0 to 255")
-    scale = 255 if values.max() <= 1 else 1  # the two conventions: 0…1 and 0…255
-    return np.rint(values * scale).astype(np.uint8)
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], part: Part) -> Image.Image:

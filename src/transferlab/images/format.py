@@ -10,6 +10,7 @@ from typing import Literal
 
 from transferlab.definitions import Definition, Parameter
 from transferlab.errors import UserError
+from transferlab.images.bounded import is_the_systems
 from transferlab.images.source import Source
 from transferlab.specs import LEAST_PX, MOST_PX, Pack
 
@@ -134,8 +135,10 @@ def is_there(path: str) -> bool:
 
 
 def existing(path: str, form: str) -> Path:
-    """The path, with ~ expanded; raises UserError if it does not exist."""
+    """The path, with ~ expanded; raises UserError if it does not exist, or is a pipe or a device."""
     found = Path(path).expanduser() if path.startswith("~/") else Path(path)
     if not is_there(str(found)):
         raise UserError("there is no such file or folder", f"{form}:{path}", "check the path")
+    if not (found.is_file() or found.is_dir()) or is_the_systems(found):
+        raise UserError("this is a pipe, a device or made up by the system", f"{form}:{path}", "name a file or folder")
     return found

@@ -37,6 +37,7 @@ from transferlab.taxonomy.tree import flat, from_plain
 from transferlab.text import number_of
 
 NAMED = 12  # classes whose names a plan shows; the others are counted
+MOST_MANIFEST = 1 << 28  # bytes; it names what was left out
 _DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
      errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG}
@@ -214,6 +215,8 @@ def _manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     if not file.is_file():
         raise UserError("there is no pack here", str(path), "make one with: transferlab pack SPEC OUT --size N")
+    if file.stat().st_size > MOST_MANIFEST:
+        raise UserError("the pack's manifest is too large", str(file), "pack it again")
     data = file.read_bytes()
     try:
         version = json.loads(data)["version"]

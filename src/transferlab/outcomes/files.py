@@ -63,6 +63,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         UserError: the disk is full or read-only, or access is denied; nothing else is changed.
     """
+    if path.parent.resolve() == Path("/dev"):  # to rename a file to there would replace the device
+        raise UserError("this is a device, which cannot be replaced by a file", str(path), "name a file")
     _write(path, data, _rename)
 
 

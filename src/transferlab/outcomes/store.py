@@ -23,7 +23,7 @@ from transferlab.errors import UserError
 from transferlab.identity import plain
 from transferlab.outcomes.arrays import labels_digest, npz_bytes, read_npz, read_subset, subset_bytes
 from transferlab.outcomes.blobs import Blobs, FolderBlobs
-from transferlab.outcomes.files import TEMPORARY, Unreadable, explain_disk_errors, unreadable
+from transferlab.outcomes.files import TEMPORARY, Unreadable, explain_disk_errors
 from transferlab.sealed import checksum, sealed, unsealed
 from transferlab.specs import Subset
 
@@ -64,7 +64,7 @@ class Store:
                     raise UserError("the folder is not empty and not a store", str(path), "name another with --store")
                 blobs.publish(mark.name, _mark())
         if mark.is_file():
-            _check_format(mark)
+            _check_format(mark, blobs)
         return Store(path, blobs, locks)
 
     @property
@@ -348,13 +348,11 @@ def _mark() -> bytes:
     return json.dumps({"format": FORMAT}).encode()
 
 
-def _check_format(mark: Path) -> None:
+def _check_format(mark: Path, blobs: FolderBlobs) -> None:
     try:
-        version = int(json.loads(mark.read_bytes())["format"])
+        version = int(json.loads(blobs.read(mark.name) or b"")["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
         version = 0
-    except OSError as error:
-        raise unreadable(mark, error) from error
     if version > FORMAT:
         raise UserError("the store was made by a newer transferlab", str(mark.parent), "update transferlab")
     if 0 < version < FORMAT:

@@ -15,6 +15,8 @@ from transferlab.outcomes.files import Unreadable, unreadable
 from transferlab.outcomes.store import RECORD, Store
 from transferlab.sealed import unsealed
 
+FOLDERS = ("cells", "studies", "notes", "failures", "subsets", "labels", "packs", "packs/index", "claims")
+OWN = re.compile(r"(?:studies|notes|failures|packs/index|subsets|labels)/[0-9a-f]{32}\.(?:json|npz)")
 CELL = re.compile(r"cells/([0-9a-f]{2})/(\1[0-9a-f]{30})/.+")
 
 
@@ -38,7 +40,7 @@ def verify(store: Store) -> list[Problem]:
 
     What cannot be read is named, and the rest is checked. What others change or set aside meanwhile is no problem.
     """
-    return [*_cells(store), *_arrays(store), *_documents(store)]
+    return [*_folders(store), *_cells(store), *_arrays(store), *_documents(store)]
 
 
 def quarantine(store: Store, problem: Problem) -> None:
@@ -57,12 +59,19 @@ def quarantine(store: Store, problem: Problem) -> None:
             store.blobs.move(name, f"quarantine/{aside}")
 
 
+def _folders(store: Store) -> Iterator[Problem]:
+    """What stands in a folder's place: the store would look empty, and nothing could be written there."""
+    for name in FOLDERS:
+        if os.path.lexists(path := store.path / name) and not path.is_dir():
+            yield Problem(path, f"a {'link to nothing' if path.is_symlink() else 'file'} stands where a folder should")
+
+
 def _cells(store: Store) -> Iterator[Problem]:
     closed: list[Unreadable] = []
     names = sorted(store.blobs.listing("cells/", closed))
     yield from (unread(store.path, each) for each in closed)
     for name in names:
-        if CELL.fullmatch(name) is None and os.path.lexists(store.path / name):
+        if CELL.fullmatch(name) is None and os.path.lexists(store.path / name) and _lies_in(store, name):
             kind = "link" if (store.path / name).is_symlink() else "file"
             yield Problem(store.path / name, f"a {kind} stands where there are only folders of cells")
     cells = [found[2] for name in names if (found := CELL.fullmatch(name)) and RECORD.fullmatch(name.split("/")[-1])]
@@ -134,7 +143,12 @@ def _listed(store: Store, folder: str, suffix: str) -> Iterator[str | Problem]:
     closed: list[Unreadable] = []
     names = sorted(store.blobs.listing(folder, closed))
     yield from (unread(store.path, each) for each in closed)
-    yield from (name for name in names if name.endswith(suffix))
+    yield from (name for name in names if name.endswith(suffix) and (OWN.fullmatch(name) or _lies_in(store, name)))
+
+
+def _lies_in(store: Store, name: str) -> bool:
+    """Whether a file is the store's by its place: no folder above it is a link, which may lead to anybody's files."""
+    return (store.path / name).parent.resolve() == (store.path.resolve() / name).parent
 
 
 def _checked(path: Path, read: Callable[[], object]) -> Iterator[Problem]:

@@ -193,14 +193,15 @@ def _must_be_in_order(box: Box, item: str, where: str) -> None:
 def _of_coco(file: Path) -> GroundTruth:
     where = f"--ground-truth {file}"
     held = read_set(file, where)
-    boxes = [held.objects[image.id].boxes for image in held.images]
-    if flaw := next((flaw for image in held.images for flaw in held.objects[image.id].flaws), ""):
+    images = sorted(held.images, key=lambda image: id_order(image.id))  # as pycocotools, which so orders equal scores
+    boxes = [held.objects[image.id].boxes for image in images]
+    if flaw := next((flaw for image in images for flaw in held.objects[image.id].flaws), ""):
         raise UserError(f"there is an {flaw}", where, "use annotations and categories from one file")
-    for image, of_image in zip(held.images, boxes, strict=True):
+    for image, of_image in zip(images, boxes, strict=True):
         for box in of_image:
             _must_be_in_order(box, f"an object ({box.label}) of {image.file_name}", where)
-    ids = {image.id: i for i, image in enumerate(held.images)}
-    files = tuple(image.file_name for image in held.images)
+    ids = {image.id: i for i, image in enumerate(images)}
+    files = tuple(image.file_name for image in images)
     # An unused category counts where its name is not that of another, so that a detector may have found it.
     named = {name: id_ for id_, name in (*held.unused.items(), *held.categories.items())}
     listed = {**held.unused, **held.categories}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,6 +172,18 @@ def test_sets_that_cannot_be_used_are_told(tmp_path: Path, png: Png) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(UserError, match="cannot be read"):
         FORMAT.open(str(tmp_path / "t.parquet"), {})
+
+
+def test_groups_of_rows_that_fill_the_memory_are_refused_before_they_are_read_and_pipes_passed_over(
+    tmp_path: Path, png: Png
+) -> None:
+    (tmp_path / "set").mkdir()
+    large = pa.array([bytes(600 << 20), png()], pa.binary())
+    pq.write_table(pa.table({"image": large, "label": ["a", "b"]}), tmp_path / "set" / "a.parquet", compression="zstd")
+    with pytest.raises(UserError, match=r"a.parquet has [\d,]+ bytes in its row group 0"):
+        list(FORMAT.open(str(tmp_path / "set"), {}).items())
+    os.mkfifo(tmp_path / "set" / "b.parquet")
+    assert "1 dangling link or special file was skipped" in FORMAT.open(str(tmp_path / "set"), {}).notes
 
 
 def test_without_the_extra_the_remedy_is_named(tmp_path: Path) -> None:

@@ -294,6 +294,18 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path, png: Png) -> None
     assert any(note.startswith("2 dangling") for note in source.notes)
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the system makes up no files in /proc")
+def test_links_into_what_the_system_makes_up_are_not_followed(tmp_path: Path, png: Png) -> None:
+    root = tree(tmp_path / "set", png, "cat/1.png", "dog/1.png")
+    (root / "processes").symlink_to("/proc")  # from there, links lead to everything on the disk
+    (root / "dog" / "2.png").symlink_to("/proc/self/status")
+    source = FORMAT.open(str(root), {})
+    assert [key for key, _, _ in facts(source)] == ["cat/1.png", "dog/1.png"]
+    assert "2 links to what the system makes up were skipped" in source.notes
+    with pytest.raises(UserError, match="made up by the system"):
+        FORMAT.open("/proc/self", {})
+
+
 def test_a_file_without_permission_is_named_not_lost(tmp_path: Path, png: Png) -> None:
     source = FORMAT.open(str(tree(tmp_path, png, "cat/1.png", "dog/2.png")), {})
     (tmp_path / "dog" / "2.png").unlink()  # gone after it was listed: the same road as one that may not be read

@@ -69,6 +69,23 @@ def test_only_what_is_wanted_is_read(mode: str, tmp_path: Path) -> None:
     assert asked == [(name, len(data)) for name, data in members]
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+@pytest.mark.parametrize("first", [True, False])
+def test_extended_headers_of_any_length_are_refused_before_they_are_read(
+    kind: bytes, first: bool, tmp_path: Path
+) -> None:
+    info = tarfile.TarInfo("header")
+    info.type, info.size = kind, 3 << 30
+    path = tmp_path / "a.tar"
+    with path.open("wb") as file:
+        if not first:  # after a header that tarfile reads
+            file.write(tarfile.TarInfo("x" * 150).tobuf(tarfile.GNU_FORMAT))
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(4 << 30)
+    with pytest.raises(tarfile.ReadError, match="an extended header claims 3,221,225,472 bytes"):
+        everything(path)
+
+
 def test_folders_and_links_in_between_are_passed_over(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name, kind in (

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import stat
+import lzma
 import zipfile
 import zlib
-from collections import Counter, deque
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 from transferlab.errors import UserError
-from transferlab.images.source import Unreadable
-from transferlab.images.sources.filetree import Tree, is_housekeeping, may_be_image
-from transferlab.images.sources.listing import MAX_FILE_BYTES, content_of, printable, stamp
+from transferlab.images.source import Data, Unreadable
+from transferlab.images.sources.filetree import Tree, may_be_image
+from transferlab.images.sources.listing import MAX_FILE_BYTES, printable
 from transferlab.images.sources.split_names import split_in
+from transferlab.images.sources.walk import walked
 from transferlab.text import number_of
 
 # What zipfile raises on damaged archives; NotImplementedError is for versions and compression methods that it does not know.
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
-OWN = ({"lab.json"}, {"manifest.json", "images.u8"})  # files that mark a store and a pack of ours
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, NotImplementedError)
 
 
 def tree_of(root: Path, where: str, skip: Set[str] = frozenset()) -> Tree:
@@ -33,62 +32,7 @@ def tree_of(root: Path, where: str, skip: Set[str] = frozenset()) -> Tree:
     Raises:
         UserError: it is neither; a folder cannot be read; the zip is damaged or encrypted, or has impossible names.
     """
-    return _walked(root, where, skip) if root.is_dir() else _zipped(root, where, skip)
-
-
-def _walked(root: Path, where: str, skip: Set[str]) -> Tree:
-    found: dict[str, tuple[int, ...]] = {}
-    odd: dict[str, str] = {}  # paths whose names are not UTF-8; all other paths follow from their names
-    seen: set[tuple[int, int]] = set()
-    closed: list[OSError] = []
-    waiting = deque([root])  # real folders come before linked ones, so that they keep their names
-    passed: Counter[tuple[str, str]] = Counter()  # in the singular and plural
-    while waiting:
-        for folder, folders, files in os.walk(waiting.popleft(), onerror=closed.append):
-            facts = Path(folder).stat()
-            if (facts.st_dev, facts.st_ino) in seen:  # also ends loops
-                folders.clear()
-                passed["link to a folder that was already read", "links to folders that were already read"] += 1
-                continue
-            seen.add((facts.st_dev, facts.st_ino))
-            if Path(folder) != root and any(marks <= set(files) for marks in OWN):
-                folders.clear()
-                passed["store or pack of transferlab", "stores or packs of transferlab"] += 1
-                continue
-            passed["empty folder", "empty folders"] += not folders and not files
-            passed["folder that this format does not use", "folders that this format does not use"] += len(
-                skip & set(folders)
-            )
-            open_ = [name for name in folders if name not in skip and not is_housekeeping(name.lower())]
-            n_hidden = len([name for name in folders if name not in skip]) - len(open_)
-            passed["hidden or housekeeping folder", "hidden or housekeeping folders"] += n_hidden
-            folders[:] = open_
-            waiting.extend(sorted(Path(folder, name) for name in folders if Path(folder, name).is_symlink()))
-            within = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
-            for file in files:  # as text: a million Paths would take longer than listing the files
-                path = os.path.join(folder, file)  # noqa: PTH118
-                try:
-                    facts = os.stat(path)  # noqa: PTH116
-                except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.ELOOP):  # not a dangling link: the folder is closed
-                        closed.append(error)
-                        break
-                    facts = None
-                if facts is None or not stat.S_ISREG(facts.st_mode):  # a dangling link, a device, a pipe
-                    passed["dangling link or special file", "dangling links or special files"] += 1
-                    continue
-                name = printable(f"{within}{file}")
-                found[name] = stamp(facts)
-                if name != f"{within}{file}":
-                    odd[name] = path
-    if closed:
-        first = f"{closed[0].filename}: {closed[0].strerror}"
-        raise UserError(
-            f"{len(closed)} folder{'s' if len(closed) > 1 else ''} cannot be read ({first})", where,
-            "make them readable, or move them away",
-        )  # fmt: skip
-    notes = [f"{number_of(n, f'{one} was', f'{several} were')} skipped" for (one, several), n in passed.items() if n]
-    return Tree(where, dict(sorted(found.items())), lambda name: content_of(Path(odd.get(name) or root / name)), notes)
+    return walked(root, where, skip) if root.is_dir() else _unwrapped(_zipped(root, where, skip))
 
 
 def _zipped(path: Path, where: str, skip: Set[str]) -> Tree:
@@ -102,13 +46,13 @@ def _zipped(path: Path, where: str, skip: Set[str]) -> Tree:
     with_slash = any("/" in m.filename for m in members)
     named = [(_name(m, with_slash=with_slash), m) for m in members]
     outside = [m.filename for name, m in named if name is None]
-    members = [m for name, m in named if name is not None]
-    names = _unwrapped([name for name, _ in named if name is not None])
-    if repeated := len(names) - len(set(names)):
-        twice = Counter(names).most_common(1)[0][0]
+    pairs = [(name, m) for name, m in named if name is not None]
+    if repeated := len(pairs) - len({name for name, _ in pairs}):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise UserError(f"{repeated} names occur twice in the zip, for example {twice}", where, "pack it again")
-    pairs = [pair for pair in zip(names, members, strict=True) if not skip & set(pair[0].split("/")[:-1])]
-    by_name = dict(sorted(pairs, key=lambda pair: pair[0]))
+    by_name = dict(
+        sorted((pair for pair in pairs if not skip & set(pair[0].split("/")[:-1])), key=lambda pair: pair[0])
+    )
 
     def content(name: str) -> bytes | Unreadable:
         member = by_name[name]
@@ -119,13 +63,12 @@ def _zipped(path: Path, where: str, skip: Set[str]) -> Tree:
         except DAMAGED as error:
             return Unreadable(f"damaged in the zip ({error})")
 
-    notes = (
-        [
-            f"{number_of(len(outside), 'member that leads outside the zip was', 'members that lead outside the zip were')} skipped ({outside[0]})"
-        ]
-        if outside
-        else []
-    )
+    notes: list[str] = []
+    if outside:
+        told = number_of(
+            len(outside), "member that leads outside the zip was", "members that lead outside the zip were"
+        )
+        notes.append(f"{told} skipped ({outside[0]})")
     return Tree(where, {name: (m.file_size, m.CRC) for name, m in by_name.items()}, content, notes)
 
 
@@ -145,11 +88,19 @@ def _name(member: zipfile.ZipInfo, *, with_slash: bool) -> str | None:
     return None if ".." in parts or not parts else printable("/".join(parts))
 
 
-def _unwrapped(names: Sequence[str]) -> list[str]:
-    """Names without a single folder around everything: it is not a class."""
-    images = [name for name in names if may_be_image(name)]
+def _unwrapped(tree: Tree) -> Tree:
+    """The files of a tree without a single folder around all images: it is not a class."""
+    images = [name for name in tree.files if may_be_image(name)]
     tops = {name.split("/")[0] for name in images}
     if len(tops) != 1 or any(name.count("/") < 2 for name in images) or split_in(next(iter(tops))):
-        return list(names)
+        return tree
     prefix = f"{tops.pop()}/"
-    return [name.removeprefix(prefix) for name in names]
+    longer = {name.removeprefix(prefix): name for name in tree.files}
+    if len(longer) < len(tree.files):  # a file beside the folder has the name of one inside
+        return tree
+    files = {name: tree.files[long] for name, long in sorted(longer.items())}
+
+    def content(name: str) -> Data:
+        return tree.content(longer[name])
+
+    return replace(tree, files=files, content=content)

@@ -23,6 +23,7 @@ from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 
 BATCH = 64  # rows in memory at once
 _DESCRIPTIONS = frozenset({"state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"})
+MOST_GROUP = 1 << 29  # bytes of a group of rows, unpacked
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,15 @@ def read(request: Request) -> Source:
     except ImportError as error:
         raise UserError("reading this needs pyarrow", where, "pip install 'transferlab[hf]'") from error
     files, left = _files(root, where)
+    if odd := next((file for file in files if not file.is_file()), None):
+        raise UserError(f"{odd} is missing, or a pipe or a device", where, "copy the whole data set")
     of_files: dict[Path, _Columns] = {}
     labels: list[str | tuple[str, ...]] = []
     empty: list[Path] = []
     for file in files:
         with _damage_named(file, where):
             columns = of_files[file] = _columns_of(file, request, is_first=file == files[0])
-            values = [value for batch in _batches(file, [columns.label]) for value in _values(batch, columns)]
+            values = [value for batch in _batches(file, [columns.label], where) for value in _values(batch, columns)]
         _must_not_be_one_hot(values, columns)
         if columns.names and set(map(str, values)) == {"-1"}:
             empty.append(file)
@@ -113,7 +116,7 @@ def _items(files: list[Path], root: Path, of_files: Mapping[Path, _Columns], whe
         name = _shown(file, root)
         number = 0
         with _damage_named(file, where):
-            for batch in _batches(file, [columns.image, columns.label]):
+            for batch in _batches(file, [columns.image, columns.label], where):
                 pairs = zip(batch.column(columns.image).to_pylist(), _values(batch, columns), strict=True)
                 for image, value in pairs:
                     label = _label(value, columns)
@@ -207,18 +210,32 @@ def _split(file: Path, root: Path, where: str) -> str | None:
     return split_in_path(file.relative_to(root).parts if root.is_dir() else (file.name,), where)
 
 
-def _batches(file: Path, columns: list[str]) -> Iterator[Any]:
+def _batches(file: Path, columns: list[str], where: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if file.suffix.lower() == ".parquet":
         with cast(Any, pq.ParquetFile(file)) as table:
+            _must_be_small(table.metadata, columns, file.name, where)
             yield from table.iter_batches(batch_size=BATCH, columns=columns)
         return
     with cast(Any, pa).memory_map(str(file)) as mapped, cast(Any, pa).ipc.open_stream(mapped) as stream:
         for large in stream:
             for start in range(0, large.num_rows, BATCH):
                 yield large.select(columns).slice(start, BATCH)
+
+
+def _must_be_small(metadata: Any, columns: list[str], name: str, where: str) -> None:
+    """Raises UserError if a group of rows, which pyarrow reads as a whole, is too large for the memory."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        held = [group.column(i) for i in range(group.num_columns)]
+        size = sum(c.total_uncompressed_size for c in held if c.path_in_schema.split(".")[0] in columns)
+        if size > MOST_GROUP:
+            raise UserError(
+                f"{name} has {size:,} bytes in its row group {number}, more than {MOST_GROUP:,}", where,
+                "write it again with smaller row groups (row_group_size)",
+            )  # fmt: skip
 
 
 def _schema(file: Path) -> Any:

@@ -17,8 +17,17 @@ from typing import Any, cast
 BLOCK = 512
 BUFFER = 1 << 18  # decompressed at once
 GZIP = b"\x1f\x8b"
+MOST_HEADER = 1 << 20  # bytes of an extended header, which holds a name and some numbers
 # What changes a member's name or content in a pax header; anything else in it (times, owners) is ignored.
 _RELEVANT = (b"path=", b"size=", b"GNU.sparse", b"hdrcharset=")
+
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)  # what reading a damaged archive raises
 
@@ -49,6 +58,7 @@ def members(stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, by
         name, size, kind = plain
         padded = -(-size // BLOCK) * BLOCK
         if kind == tarfile.XHDTYPE:
+            _must_be_short(size)
             extended = _exactly(stream, padded)
             if any(word in extended for word in _RELEVANT):
                 header += extended
@@ -87,12 +97,26 @@ def _plain(header: bytes) -> tuple[str, int, bytes] | None:
 
 def _others(header: bytes, stream: io.BufferedReader, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     """The rest of an archive from a header that is not plain: long names, links, folders, damage."""
-    with tarfile.open(fileobj=_Rest(header, stream), mode="r|") as tar:
+    with tarfile.open(fileobj=_Rest(header, stream), mode="r|", tarinfo=_Member) as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # otherwise a million members stay in memory
             if member.isreg() and wanted(member.name, member.size):
                 file = tar.extractfile(member)
                 yield member.name, file.read() if file else b""
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose extended headers are short; tarfile would read them whole, however long they claim to be."""
+
+    def _proc_member(self, tarfile_: Any) -> Any:  # the name is tarfile's, which documents it for this use
+        if self.type in _EXTENDED:
+            _must_be_short(self.size)
+        return super()._proc_member(tarfile_)  # type: ignore[misc]
+
+
+def _must_be_short(n_bytes: int) -> None:
+    if n_bytes > MOST_HEADER:
+        raise tarfile.ReadError(f"an extended header claims {n_bytes:,} bytes")
 
 
 class _Rest(io.RawIOBase):
