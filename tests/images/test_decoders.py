@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 from filelock import FileLock
 
+from transferlab.errors import UserError
 from transferlab.images.decoders import Decoders, decode_items
 from transferlab.images.source import Crop, Item, OnDisk, Unreadable
 
@@ -52,28 +55,48 @@ def test_a_process_that_dies_is_replaced(tmp_path: Path, png: Callable[..., byte
         (process,) = decoders.started
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert decoders.ends == []
         assert decoders.decode([item]).rows == decode_items([item], 8, FileLock(tmp_path / "turn")).rows
+        assert decoders.ends == ["killed by SIGKILL"]
+
+
+@contextmanager
+def ending(decoders: Decoders, how: signal.Signals) -> Iterator[None]:
+    """Ends every process of these decoders once."""
+    done, ended = threading.Event(), set[int]()
+
+    def end() -> None:
+        while not done.is_set():
+            for process in list(decoders.started):
+                if process.pid not in ended:
+                    process.send_signal(how)
+                    ended.add(process.pid)
+            os.sched_yield()
+
+    with ThreadPoolExecutor(1) as pool:
+        ender = pool.submit(end)
+        try:
+            yield
+        finally:
+            done.set()
+            ender.result()
 
 
 def test_an_image_that_ends_every_process_is_bad_and_others_are_not(tmp_path: Path, png: Callable[..., bytes]) -> None:
     with Decoders(8, tmp_path / "turn") as decoders:
-        done, killed = threading.Event(), set[int]()
-
-        def kill() -> None:
-            while not done.is_set():
-                for process in list(decoders.started):
-                    if process.pid not in killed:
-                        process.send_signal(signal.SIGKILL)
-                        killed.add(process.pid)
-                os.sched_yield()
-
-        with ThreadPoolExecutor(1) as pool:
-            killer = pool.submit(kill)
+        with ending(decoders, signal.SIGSEGV):
             found = decoders.decode([Item("first", png(), "cat", None), Item("second", png(), "cat", None)])
-            done.set()
-            killer.result()
-        assert found.bad == [(key, "ends the decoding process (killed by SIGKILL)") for key in ("first", "second")]
+        assert found.bad == [(key, "ends the decoding process (killed by SIGSEGV)") for key in ("first", "second")]
         assert len(decoders.decode([Item("third", png(), "cat", None)]).rows.splitlines()) == 1
+
+
+def test_no_image_is_blamed_where_the_system_kills_every_process(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    with (
+        Decoders(8, tmp_path / "turn") as decoders,
+        ending(decoders, signal.SIGKILL),
+        pytest.raises(UserError, match="the system killed the decoding process, three times .first.: free some memory"),
+    ):
+        decoders.decode([Item("first", png(), "cat", None)])
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

@@ -231,10 +231,17 @@ def of_arrays(*images: np.ndarray) -> Source:
 
 def test_floats_have_one_range_in_a_set(tmp_path: Path) -> None:
     dark, light = np.full((8, 8), 0.8, np.float32), np.full((8, 8), 200, np.float32)
-    with pytest.raises(UserError, match=r"images of floats have the ranges 0 to 1 \(0\) and 0 to 255 \(3\)"):
+    with pytest.raises(UserError, match=r"some images are floats of 0 to 1 \(0\) and others floats of 0 to 255 \(3\)"):
         packed(of_arrays(dark, dark, np.zeros_like(dark), light), tmp_path / "pack")
     pack = packed(of_arrays(light, light, np.zeros_like(dark), light), tmp_path / "other")
     assert pack.images[:, 0, 0, 0].tolist() == [200, 200, 0, 200]
+
+
+def test_a_set_of_16_bits_that_uses_12_is_remarked_and_one_with_a_bright_image_is_not(tmp_path: Path) -> None:
+    of_12_bits = np.linspace(0, 4095, 64).reshape(8, 8).astype(np.uint16)
+    (note,) = packed(of_arrays(of_12_bits, of_12_bits + 1 - 1), tmp_path / "pack").notes["source"]
+    assert note.startswith("no image of 16 bits has a value above 4,095 of 65,535") and note.endswith("by 16")
+    assert "source" not in packed(of_arrays(of_12_bits, of_12_bits * 16), tmp_path / "other").notes
 
 
 def test_images_that_came_out_black_or_white_are_named(tmp_path: Path) -> None:
@@ -242,8 +249,11 @@ def test_images_that_came_out_black_or_white_are_named(tmp_path: Path) -> None:
     of_12_bits = np.random.default_rng(0).integers(0, 900, (8, 8)).astype(np.uint16)
     notes = packed(of_arrays(*plain, of_12_bits), tmp_path / "pack").notes["source"]
     assert notes == [
-        "3 images are black or nearly so, for example 0", "1 image is white or nearly so, for example 2"
-    ]  # fmt: skip
+        "3 images are black or nearly so, for example 0",
+        "1 image is white or nearly so, for example 2",
+        "no image of 16 bits has a value above 1,023 of 65,535, so that they come out dark, for example 4; multiply their "
+        "values by 64",
+    ]
 
 
 def test_several_labels_become_columns(png: Callable[..., bytes], tmp_path: Path) -> None:

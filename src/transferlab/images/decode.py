@@ -14,14 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
-from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
-from transferlab.images import modes
-from transferlab.images.modes import FLOATS, BadImage, by_its_tags, plain
+from transferlab.images.modes import FLOATS, BadImage, Tell, by_its_tags, plain
 from transferlab.images.source import Crop, Data, Objects, Unreadable, at_hand
 
 # Without EPS, PDF and anything else that would start another program.
@@ -29,14 +25,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(["AVIF"] if fea
 # What stands at the beginning of images that are not read, at its offset, and what to do.
 NOT_READ = (
     (4, b"ftypheic", "HEIC, which is not read (convert it to JPEG)"), (4, b"ftypheix", "HEIC, which is not read (convert it to JPEG)"),
-    (4, b"ftypmif1", "HEIF, which is not read (convert it to JPEG)"), (4, b"ftypavif", "AVIF, which this Pillow does not read (convert it to JPEG)"),
+    (4, b"ftypmif1", "HEIF, which is not read (convert it to JPEG)"), (4, b"ftypavif", "AVIF, damaged or not read by this Pillow (convert it to JPEG)"),
     *((0, start, "TIFF of a kind that is not read, or damaged (save it with 8 or 16 bits a channel)") for start in FLOATS[:4]),
     (0, b"<svg", "SVG, a drawing without pixels (export it as PNG)"), (0, b"%PDF", "PDF, not an image (export its pictures as PNG)"),
 )  # fmt: skip
 MAX_PIXELS = 100_000_000  # by the declared size
 REDUCED = 3  # times the wanted size: the worst of 60 photographs differs by 0.7 levels on average; at 2, by 1.2
 LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time: this bounds memory to about 1 GB
-DECODER = f"Pillow {Image.__version__}"
+DECODER = f"Pillow {Image.__version__}, modes 2"  # the number grows where an image comes out otherwise
 
 _ORIENTATION_TAG = 0x0112
 Part = tuple[float, float, float, float]  # left, top, width and height
@@ -50,7 +46,17 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 # What Pillow raises on damaged files of some format, besides its documented OSError.
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+)
 
 
 class _Cut(NamedTuple):
@@ -69,8 +75,9 @@ class _Cut(NamedTuple):
 
 
 def decode(
-    data: Data, size_px: int, turn: AbstractContextManager[object] | None = None, crop: Crop | None = None
-) -> NDArray[np.uint8]:
+    data: Data, size_px: int, turn: AbstractContextManager[object] | None = None, crop: Crop | None = None,
+    tell: Tell = lambda found: None,
+) -> NDArray[np.uint8]:  # fmt: skip
     """Decode to RGB, scale the shorter side to ``size_px``, and crop the centre.
 
     EXIF rotation is applied; transparent images get a white background; every mode is converted as in ``modes``; colour
@@ -83,6 +90,7 @@ def decode(
         size_px: wanted side, at least 1.
         turn: a lock to hold while a large image is decoded; None is a lock of this process.
         crop: a square to take instead of the centre.
+        tell: as for ``modes.plain``.
 
     Returns:
         uint8 [size_px, size_px, 3].
@@ -90,12 +98,13 @@ def decode(
     Raises:
         BadImage: the image cannot be used.
     """
-    return _decoded(data, turn, lambda size: _square(size, size_px, crop))
+    return _decoded(data, turn, lambda size: _square(size, size_px, crop), tell)
 
 
 def decode_whole(
-    data: Data, longer_px: int, objects: Objects, turn: AbstractContextManager[object] | None = None
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    data: Data, longer_px: int, objects: Objects, turn: AbstractContextManager[object] | None = None,
+    tell: Tell = lambda found: None,
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:  # fmt: skip
     """Decode a whole image, its longer side scaled down to ``longer_px``; otherwise as ``decode``.
 
     EXIF rotation is applied if there are no boxes, or if the annotated size is that of the rotated image; if it is that
@@ -126,7 +135,7 @@ def decode_whole(
 
         return _Cut((0, 0, *size), wanted, (REDUCED * wanted[0], REDUCED * wanted[1]), turned)
 
-    return _decoded(data, turn, cut), seen[-1]
+    return _decoded(data, turn, cut, tell), seen[-1]
 
 
 def _is_turned(size: tuple[int, int], orientation: int, objects: Objects) -> bool:
@@ -153,7 +162,7 @@ def _other_size(size: tuple[int, int], told: tuple[int, int]) -> BadImage:
 
 
 def _decoded(
-    data: Data, turn: AbstractContextManager[object] | None, cut_of: Callable[[tuple[int, int]], _Cut]
+    data: Data, turn: AbstractContextManager[object] | None, cut_of: Callable[[tuple[int, int]], _Cut], tell: Tell
 ) -> NDArray[np.uint8]:
     """The cut of an image, given its stored width and height, uint8 [h, w, 3]."""
     data = at_hand(data)
@@ -171,7 +180,7 @@ def _decoded(
             with (turn or _LARGE) if image.width * image.height > LARGE_PIXELS else nullcontext():
                 applied = isinstance(image, TiffImageFile)  # Pillow rotates these while it decodes them
                 upright = cut.turned(_orientation(image), applied)
-                return _rgb(_scaled(plain(image), cut.size, part), upright)
+                return _rgb(_scaled(plain(image, tell), cut.size, part), upright)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -239,10 +248,9 @@ def _opened(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(f"too many pixels ({image.width}x{image.height})")
-    if isinstance(image, (GifImageFile, PngImageFile, WebPImageFile)) and image.is_animated:
-        raise BadImage("animated")
-    if isinstance(image, TiffImageFile) and image.n_frames > 1:
-        raise BadImage("several pages")
+    # Pictures for two eyes (MPO) are JPEGs to everybody else.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise BadImage("several pages" if isinstance(image, TiffImageFile) else "animated")
     by_its_tags(image)
     return image
 
@@ -281,17 +289,6 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(_ORIENTATION_TAG, 1)
     except _DAMAGED:
         return 1  # as viewers do: unreadable metadata do not rotate
-
-
-def float_range(data: Data) -> str | None:
-    """As ``modes.float_range``, of an encoded image; None also if it cannot be decoded."""
-    if not isinstance(data, bytes) or not data.startswith(FLOATS):
-        return None
-    try:
-        with quiet():
-            return modes.float_range(_opened(data))
-    except (BadImage, MemoryError, *_DAMAGED):
-        return None
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], part: Part) -> Image.Image:

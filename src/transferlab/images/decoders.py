@@ -21,11 +21,14 @@ from typing import IO, Any
 import numpy as np
 from filelock import FileLock
 
+from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.boxes import classes_in, usable
-from transferlab.images.decode import BadImage, decode, decode_whole, float_range, quiet
+from transferlab.images.decode import BadImage, decode, decode_whole, quiet
 from transferlab.images.source import Box, Crop, Item, Objects, OnDisk, Unreadable, at_hand
 from transferlab.images.survey import surveyed
+
+KILLED = "killed by SIGKILL"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class Result:
         rows: a line of JSON for each good image: key, label, split, image id, hash and sums of its pixels; then the
             classes that are not scored, if any or with objects; with objects also stored and original size, and boxes.
         bad: key and reason of the other images, and of objects in good images that cannot be used.
-        ranges: of images of floats: each range that they are read in, and the key of the first such image.
+        ranges: each range of values that ``modes.plain`` told of, and the key of the first such image.
     """
 
     pixels: Sequence[bytes | memoryview]
@@ -66,12 +69,13 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
         for item in items:
             data = at_hand(item.data)
             label: str | tuple[str, ...] = item.label
+            found: list[str] = []
             try:
                 if item.objects is None:
-                    image = decode(data, size_px, turn, item.crop)
+                    image = decode(data, size_px, turn, item.crop, found.append)
                     more = [item.unscored] if item.unscored else []
                 else:
-                    image, size = decode_whole(data, size_px, item.objects, turn)
+                    image, size = decode_whole(data, size_px, item.objects, turn, found.append)
                     boxes, flaws = usable(item.objects, size)
                     bad += [(item.key, flaw) for flaw in flaws]
                     label, unscored = classes_in(boxes)
@@ -79,8 +83,8 @@ def decode_items(items: Sequence[Item], size_px: int, turn: FileLock) -> Result:
             except BadImage as error:
                 bad.append((item.key, str(error)))
                 continue
-            if (found := float_range(data)) is not None:
-                ranges.setdefault(found, item.key)
+            for each in found:
+                ranges.setdefault(each, item.key)
             image_id = int(digest(item.key, data), 16) >> 64
             pixels.append(np.ascontiguousarray(image).data.cast("B"))
             rows.append(json.dumps([item.key, label, item.split, image_id, *surveyed(image), *more]))
@@ -99,26 +103,34 @@ class Decoders:
         self._command = [sys.executable, "-m", "transferlab.images.decoders", str(size_px), str(turn)]
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self.started: list[subprocess.Popen[bytes]] = []
+        self.ends: list[str] = []  # how processes died
 
     def decode(self, items: Sequence[Item]) -> Result:
         """As ``decode_items``, in a free process or a new one.
 
         If the process dies, another one tries once more; if that dies too, each image is decoded by itself, and one that
         ends its process again is bad.
+
+        Raises:
+            UserError: the system killed them all.
         """
         for _ in range(2):
-            result, _ = self._try(items)
-            if result is not None:
+            if (result := self._try(items)) is not None:
                 return result
         parts: list[Result] = []
         for item in items:
-            result, end = self._try([item])
-            parts.append(result or Result([], b"", [(item.key, f"ends the decoding process ({end})")]))
+            result = self._try([item])
+            if (
+                result is None and self.ends[-1] == KILLED
+            ):  # no fault of the image: the pack would depend on free memory
+                raise UserError("the system killed the decoding process, three times", item.key,
+                                "free some memory, then repeat the command; decoded images are kept")  # fmt: skip
+            parts.append(result or Result([], b"", [(item.key, f"ends the decoding process ({self.ends[-1]})")]))
         return Result([p for part in parts for p in part.pixels], b"".join(part.rows for part in parts),
                       [each for part in parts for each in part.bad], merged(part.ranges for part in parts))  # fmt: skip
 
-    def _try(self, items: Sequence[Item]) -> tuple[Result | None, str]:
-        """The result; or None if the process died, and how."""
+    def _try(self, items: Sequence[Item]) -> Result | None:
+        """The result; or None if the process died, and ``ends`` says how."""
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
@@ -129,9 +141,10 @@ class Decoders:
             result = _receive_result(process.stdout)
         except (OSError, EOFError):
             code = process.wait()
-            return None, f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+            self.ends.append(f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}")
+            return None
         self._idle.put(process)
-        return result, ""
+        return result
 
     def __enter__(self) -> Decoders:
         return self

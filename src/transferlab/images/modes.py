@@ -12,6 +12,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 FLOATS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"Pf")  # how files begin that may hold floats: TIFF and PFM
+FLOATING, INTEGERS = "floats of 0 to ", "integers of 0 to "  # how ranges begin; their largest value follows
+_DEPTHS = (255, 1023, 4095, 16_383)  # the largest values of 8, 10, 12 and 14 bits
 _BAND = 1 << 20  # pixels converted at once, since arrays of floats or integers take many times the memory of the image
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR, _COLOURS, _SAMPLES = 258, 259, 262, 284, 320, 339  # tags of TIFF
@@ -19,6 +21,8 @@ _WHITE_IS_ZERO, _APART, _SIGNED, _UNPACKED = 0, 2, 2, 1  # values of them
 # libtiff gives numbers in the machine's order; Pillow would take these for big-endian still.
 _NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 _LEVEL = {"L;2": 85, "L;4": 17}  # PNGs whose levels Pillow multiplies, but not the transparent one
+
+Tell = Callable[[str], object]
 
 
 class BadImage(ValueError):
@@ -51,12 +55,17 @@ def by_its_tags(image: Image.Image) -> None:
         image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
-def plain(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB, or in RGBA if it has transparency."""
+def plain(image: Image.Image, tell: Tell = lambda found: None) -> Image.Image:
+    """The image in mode L or RGB, or in RGBA if it has transparency.
+
+    Args:
+        tell: is called with the range of values, where the file does not state it: one image cannot say it for its set. A
+            dark image of 0 to 255 looks like a bright one of 0 to 1, and one of 12 bits like a dark one of 16.
+    """
     if image.mode.startswith("I"):
-        return _from_integers(image)
+        return _from_integers(image, tell)
     if image.mode == "F":
-        return _from_floats(image)
+        return _from_floats(image, tell)
     if _tag(image, _SAMPLES, (1,)) == (_SIGNED,) and np.asarray(image.getextrema()).max() > 127:
         raise BadImage("integer pixels below 0")
     if image.mode == "La":  # which Pillow turns into nothing else
@@ -66,29 +75,25 @@ def plain(image: Image.Image) -> Image.Image:
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def float_range(image: Image.Image) -> str | None:
-    """The range that an image of floats is read in, "0 to 1" or "0 to 255"; None for any other image, and for zeros alone.
-
-    One image cannot say it for its set: a dark image of 0 to 255 looks like a bright one of 0 to 1.
-    """
-    largest = _largest(image) if image.mode == "F" else 0
-    return None if largest <= 0 else "0 to 1" if largest <= 1 else "0 to 255"
-
-
-def _from_integers(image: Image.Image) -> Image.Image:
+def _from_integers(image: Image.Image, tell: Tell) -> Image.Image:
     """Integers of more than 8 bits, in mode L; with transparency in LA turned RGBA."""
     bits = 12 if _tag(image, _BITS, ()) == (12,) else 16
     most = 2**bits - 1
+    largest = 0
     in_8_bits = ((np.arange(most + 1) * 255 + most // 2) // most).astype(np.uint8)
     if _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO:
         in_8_bits = 255 - in_8_bits  # Pillow inverts 8 bits, but not 16
 
     def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:
-        if values.min() < 0 or values.max() > most:
+        nonlocal largest
+        largest = max(largest, int(values.max()))
+        if values.min() < 0 or largest > most:
             raise BadImage(f"integer pixels outside 0 to {most}")
         return in_8_bits[values]
 
     grey = _in_bands(image, scaled)
+    if bits == 16 and largest > 0:
+        tell(INTEGERS + str(next((depth for depth in _DEPTHS if largest <= depth), most)))
     clear = image.info.get("transparency")
     if not isinstance(clear, int):
         return grey
@@ -96,8 +101,11 @@ def _from_integers(image: Image.Image) -> Image.Image:
     return Image.merge("LA", (grey, opaque)).convert("RGBA")
 
 
-def _from_floats(image: Image.Image) -> Image.Image:
-    scale = 255 if _largest(image) <= 1 else 1  # the two conventions: 0…1 and 0…255
+def _from_floats(image: Image.Image, tell: Tell) -> Image.Image:
+    largest = _largest(image)
+    scale = 255 if largest <= 1 else 1  # the two conventions: 0…1 and 0…255
+    if largest > 0:
+        tell(f"{FLOATING}{'1' if largest <= 1 else '255'}")
     inverted = _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
 
     def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:

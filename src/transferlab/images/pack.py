@@ -28,6 +28,7 @@ from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images import boxes, survey
 from transferlab.images.decode import DECODER
+from transferlab.images.modes import FLOATING
 from transferlab.images.publish import EXAMPLES, VERSION, Content, by_reason, digest_of, file_hash, publish, write_file
 from transferlab.images.source import LateClasses, Source
 from transferlab.images.staging import Decoded, Progress, decode_all
@@ -271,11 +272,10 @@ def _prepare(staging: Path, work: str) -> None:
 
 def _must_be_good(source: Source, decoded: Decoded, *, skip_bad: bool) -> None:
     bad = decoded.bad
-    if len(decoded.ranges) > 1:
-        shown = " and ".join(f"{found} ({key})" for found, key in sorted(decoded.ranges.items()))
-        raise UserError(
-            f"images of floats have the ranges {shown}", source.name, "save all of them in one range, or in 8 bits"
-        )
+    floats = sorted((found, key) for found, key in decoded.ranges.items() if found.startswith(FLOATING))
+    if len(floats) > 1:
+        shown = " and others ".join(f"{found} ({key})" for found, key in floats)
+        raise UserError(f"some images are {shown}", source.name, "save all of them in one range, or in 8 bits")
     if not bad or skip_bad:
         return
     counts = ", ".join(f"{n} {reason}" for reason, n in by_reason(bad).items())

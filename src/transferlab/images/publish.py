@@ -20,6 +20,7 @@ from transferlab.images import boxes as objects
 from transferlab.images import survey
 from transferlab.images.class_names import remarks_on
 from transferlab.images.decode import DECODER
+from transferlab.images.modes import INTEGERS
 from transferlab.images.source import Source
 from transferlab.images.splits import assign
 from transferlab.images.staging import IMAGES, Decoded
@@ -77,6 +78,8 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
             *remarks_on(source.classes, have_wnids=source.has_wnids),
             *_untrained(source.classes, content),
             *_blank(decoded, sizes),
+            *_dark(decoded),
+            *_died(decoded),
             *(objects.remarks(content.boxes) if content.boxes else ()),
         ],
         "metric": source.metric,
@@ -228,6 +231,24 @@ def _blank(decoded: Decoded, sizes: NDArray[np.int32]) -> list[str]:
                 f"{number_of(len(found), 'image is', 'images are')} {word} or nearly so, for example {decoded.keys[found[0]]}"
             )
     return notes
+
+
+def _dark(decoded: Decoded) -> list[str]:
+    """A note on images of 16 bits that use only some of them, in the whole set."""
+    most = {
+        int(found.removeprefix(INTEGERS)): key for found, key in decoded.ranges.items() if found.startswith(INTEGERS)
+    }
+    if not most or max(most) == 65_535:
+        return []
+    return [f"no image of 16 bits has a value above {max(most):,} of 65,535, so that they come out dark, for example "
+            f"{most[max(most)]}; multiply their values by {65_535 // max(most)}"]  # fmt: skip
+
+
+def _died(decoded: Decoded) -> list[str]:
+    ended = Counter(decoded.ended)
+    return [
+        f"a decoding process ended ({end}) and was started again, {number_of(n, 'time')}" for end, n in ended.items()
+    ]
 
 
 def _write_content(folder: Path, decoded: Decoded, content: Content) -> None:

@@ -6,9 +6,9 @@ import json
 import os
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -41,7 +41,7 @@ class Decoded:
         image_ids: uint64 [n]. pixel_hashes: uint64 [n, 2], sums: int64 [n, 6], of the decoded pixels; see ``survey``.
         bad: (key, reason) of each image that could not be decoded, and of each object that cannot be used.
         objects: sizes and boxes of the images; empty without boxes.
-        ranges: as of a ``Result``.
+        ranges: as of a ``Result``. ended: how decoding processes died, of this run.
     """
 
     images: Path
@@ -55,6 +55,7 @@ class Decoded:
     unscored: dict[int, tuple[str, ...]] = field(default_factory=dict[int, "tuple[str, ...]"])
     objects: Gathered = field(default_factory=Gathered)
     ranges: dict[str, str] = field(default_factory=dict[str, str])
+    ended: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def decode_all(source: Source, folder: Path, size_px: int, *, progress: Progress
                 progress(done.items, source.n_images)
         finally:
             pool.shutdown(cancel_futures=True)
-    return _read(folder)
+    return replace(_read(folder), ended=decoders.ends)
 
 
 _PlainRow = tuple[str, "str | list[str]", "str | None", int, str, list[int], *tuple[Any, ...]]

@@ -221,6 +221,7 @@ def _batches(file: Path, columns: list[str], where: str) -> Iterator[Any]:
         return
     with cast(Any, pa).memory_map(str(file)) as mapped, cast(Any, pa).ipc.open_stream(mapped) as stream:
         for large in stream:
+            large.select(columns).validate(full=True)  # damaged offsets would lead outside the file
             for start in range(0, large.num_rows, BATCH):
                 yield large.select(columns).slice(start, BATCH)
 
