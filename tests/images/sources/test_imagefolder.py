@@ -119,6 +119,17 @@ def test_a_test_set_without_labels_is_left_out_on_request(tmp_path: Path, png: P
     assert "1 image outside the folders train was left out" in source.notes
 
 
+@pytest.mark.parametrize("form", ["{}_1", "1_{}", "{}set_1", "{}Images1", "1-{}-1", "cat.{}.1", "IMG {}"])
+@pytest.mark.parametrize("words", [("train", "val", "testing"), ("Train", "Valid", "Test")])
+def test_a_word_anywhere_in_all_file_names_states_the_splits(
+    form: str, words: tuple[str, ...], tmp_path: Path, png: Png
+) -> None:
+    names = [f"{folder}/{form.format(word)}.png" for folder in ("a", "b") for word in words]
+    source = FORMAT.open(str(tree(tmp_path, png, *names)), {})
+    assert source.stated == "by a word in each file's name"
+    assert sorted(str(split) for _, _, split in facts(source)) == ["test", "test", "train", "train", "val", "val"]
+
+
 @pytest.mark.parametrize(
     ("names", "remark"),
     [
@@ -130,7 +141,8 @@ def test_a_test_set_without_labels_is_left_out_on_request(tmp_path: Path, png: P
         ),
         (("pets/cat/1", "pets/dog/2", "pets/3"), "images lie beside the class folders in 'pets'"),
         (("cat/train_1", "dog/test_2"), "each folder has one of them only"),
-        (("a/train_1", "a/test_2", "b/x"), "2 of 3 file names begin or end with a word such as train"),
+        (("a/train_1", "a/test_2", "b/x"), "2 of 3 file names have a word such as test"),
+        (("a/test_1", "a/2", "b/3"), "1 of 3 file names have a word such as test"),
     ],
 )
 def test_what_only_resembles_splits_is_remarked(names: tuple[str, ...], remark: str, tmp_path: Path, png: Png) -> None:

@@ -6,11 +6,13 @@ Words: those of the library datasets (its data_files.py), with dev for validatio
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from transferlab.errors import UserError
+from transferlab.text import number_of
 
 WORDS = {
     "train": "train", "training": "train", "trainval": "train",
@@ -23,8 +25,7 @@ _FILLERS = frozenset(
 )
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
-_IN_FILE = re.compile(rf"(?:^|/)({'|'.join(WORDS)})[\W_\d][^/\n]*$|[\W_]({'|'.join(WORDS)})[\d_-]*\.\w+$", re.I | re.M)
-_STEMS = ("train", "val", "dev", "test", "eval")  # each word has one of them
+_STEM = re.compile("train|val|dev|test|eval", re.I)  # each word has one of them
 REMEDY = (
     "name them train, val and test, or add ?splits=FOLDER,FOLDER to take only these as splits, or ?splits=no for none"
 )
@@ -126,8 +127,7 @@ def given(names: Sequence[str], where: str, choice: str = "") -> Given:
     """The splits that files and their folders state.
 
     A depth at which every image is in a folder named after a split states splits: at the top, below one folder around
-    everything, or below the classes. Where no folders do, names of files may, if every file's name begins or ends with a
-    split's word.
+    everything, or below the classes. Where no folders do, names of files may, if every file's name has a word of a split.
 
     Args:
         names: of image files, with "/".
@@ -292,32 +292,24 @@ def _by_level(
 
 def _by_files(names: Sequence[str], folders: Sequence[str], remarks: list[str]) -> Given:
     """What names of files state: splits if all of them do and some folder has two, else nothing."""
-    none: list[str | None] = [None] * len(names)
     everything = [False] * len(names)
-    stated: list[str | None] = [None] * len(names)
+    stated = [_of_file(name[len(folder) :]) for name, folder in zip(names, folders, strict=True)]
     kinds: dict[str, set[str]] = {}
-    tails = [name[len(folder) :] for name, folder in zip(names, folders, strict=True)]
-    text = "\n".join(tails).lower()
-    if not any(
-        stem in text for stem in _STEMS
-    ):  # a million names without such a word take a tenth of a second, not ten
-        return Given("", none, folders, everything, remarks)
-    for number, (tail, folder) in enumerate(zip(tails, folders, strict=True)):
-        if match := _IN_FILE.search(tail):
-            split = WORDS[(match[1] or match[2]).lower()]
-            stated[number] = split
+    for split, folder in zip(stated, folders, strict=True):
+        if split is not None:
             kinds.setdefault(folder, set()).add(split)
-    if not any(len(found) > 1 for found in kinds.values()):
-        if len(all_kinds := set[str]().union(*kinds.values())) > 1:
-            remarks.append(
-                f"file names begin or end with words of the splits {' and '.join(sorted(all_kinds))}, but each folder has "
-                "one of them only; they were not taken as splits"
-            )
-        return Given("", none, folders, everything, remarks)
-    if None not in stated:
+    n, all_kinds = len(stated) - stated.count(None), sorted(set[str]().union(*kinds.values()))
+    if n == len(names) and any(len(found) > 1 for found in kinds.values()):
         return Given("by a word in each file's name", stated, folders, everything, remarks)
-    n = sum(split is not None for split in stated)
-    remarks.append(
-        f"{n} of {len(names)} file names begin or end with a word such as train or test; they were not taken as splits"
-    )
-    return Given("", none, folders, everything, remarks)
+    if n == len(names) and len(all_kinds) > 1:
+        remarks.append(f"file names have words of the splits {' and '.join(all_kinds)}, but each folder has one of them only; they "
+                       "were not taken as splits")  # fmt: skip
+    elif 0 < n < len(names):
+        remarks.append(f"{n:,} of {number_of(len(names), 'file name')} have a word such as {all_kinds[0]}; they were not taken as "
+                       "splits")  # fmt: skip
+    return Given("", [None] * len(names), folders, everything, remarks)
+
+
+def _of_file(tail: str) -> str | None:
+    """The split that a file's name states; most names of a million have no such word, and are not looked at closely."""
+    return split_in(os.path.splitext(tail)[0]) if _STEM.search(tail) else None  # noqa: PTH122
