@@ -89,7 +89,7 @@ def read_set(path: Path, where: str) -> CocoSet:
             f"{found.title(found.first[image_id])} is of image {image_id}, which is not in it", where,
             "get images and annotations of one file",
         )  # fmt: skip
-    must_be_pixels((found.largest, found.least), path, where)
+    found.extent.must_be_pixels(path, where)
     twice = (
         [f"{number_of(found.n_twice, 'object is', 'objects are')} annotated twice in {path.name}, alike in all"]
         if found.n_twice
@@ -117,13 +117,26 @@ def surplus(lists: Lists, used: Sequence[str]) -> list[str]:
     return [f"what {lists.path.name} has besides is not used: {shown}"] if others else []
 
 
-def must_be_pixels(limits: tuple[float, float], path: Path | str, where: str) -> None:
-    """Raises UserError if all of a file's coordinates, of which the largest and the least are given, are within 0 and 1."""
-    if 0 <= limits[1] <= limits[0] <= 1:
-        raise UserError(
-            f"all boxes of {path} are between 0 and 1, as if relative to the size of their images", where,
-            "write their coordinates in pixels",
-        )  # fmt: skip
+@dataclass
+class Extent:
+    """How many boxes a file has, and how many have all their numbers near 0 to 1, as if relative to the size of an image."""
+
+    n: int = 0
+    n_relative: int = 0
+
+    def add(self, box: Iterable[float]) -> None:
+        """Count a box: its edges, or its left upper corner with width and height."""
+        self.n += 1
+        self.n_relative += all(-0.5 <= value <= 1.5 for value in box)  # detectors predict beyond the edges too
+
+    def must_be_pixels(self, path: Path | str, where: str) -> None:
+        """Raises UserError if all boxes but one in a hundred seem to be relative; tiny objects may be among many."""
+        if self.n and self.n_relative >= 0.99 * self.n:
+            which = "all" if self.n_relative == self.n else f"{self.n_relative:,} of {self.n:,}"
+            raise UserError(
+                f"{which} boxes of {path} are between 0 and 1, as if relative to the size of their images", where,
+                "write their coordinates in pixels",
+            )  # fmt: skip
 
 
 @dataclass
@@ -158,7 +171,7 @@ class _Annotations:
         self.flaws: dict[str, list[str]] = {}
         self.first: dict[str, object] = {}
         self.used: dict[str, object] = {}
-        self.largest, self.least = -math.inf, math.inf
+        self.extent = Extent()
         self.n_twice = 0
         self._n_flaws = 0
         self._ids: dict[str, str] = {}  # equal ids are one object
@@ -184,7 +197,7 @@ class _Annotations:
         category = self._ids.setdefault(category, category)
         must_be_few("categories", len(self.used) - (category in self.used), self.path, self.where)
         self.used.setdefault(category, name)
-        self.largest, self.least = max(self.largest, *box), min(self.least, *box)
+        self.extent.add(box)
         crowd, area = self._crowd(fields.get("iscrowd"), name), self._area(fields.get("area"), name)
         self.boxes.setdefault(image_id, []).append(Box(category, *edges(box), crowd, crowd, area))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +13,13 @@ import numpy as np
 
 from transferlab.errors import UserError
 from transferlab.images.coco_json import (
+    Extent,
     box_of,
     edges,
     field_of,
     id_and_name,
     ident,
     must_be_few,
-    must_be_pixels,
     shown,
     surplus,
 )
@@ -84,7 +83,7 @@ def read_json(path: Path, known: GroundTruth) -> Detections:
     place, label = _place(known, images, where, notes), _label(known, categories, path, where)
     index: dict[str, int] = {}
     found = Detections([], notes=[*notes, *_renamed(known, categories)])
-    largest, least = -math.inf, math.inf
+    extent = Extent()
     for name, number, one in Lists(path, where).entries():
         if name != key:
             continue
@@ -93,11 +92,11 @@ def read_json(path: Path, known: GroundTruth) -> Detections:
         if isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) < 1e300:
             raise UserError(f"the score of {item} is {shown(score)}", where, "a number was expected")
         box = box_of(field_of(one, "bbox", item, where), item, where)
-        largest, least = max(largest, *box), min(least, *box)
+        extent.add(box)
         image = place(field_of(one, "image_id", item, where), item)
         of_class = label(field_of(one, "category_id", item, where), item)
         found.add(image, index.setdefault(of_class, len(index)), float(score), edges(box))
-    must_be_pixels((largest, least), path, where)
+    extent.must_be_pixels(path, where)
     found.classes.extend(index)
     return found
 

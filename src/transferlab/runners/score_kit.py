@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transferlab.errors import UserError
 from transferlab.images.bounded import listed, read_lines
-from transferlab.images.coco_json import HUGE, must_be_pixels
+from transferlab.images.coco_json import HUGE, Extent
 from transferlab.runners.score_found import Detections
 from transferlab.runners.score_truth import ByName, GroundTruth, some
 
@@ -118,7 +118,7 @@ def read_kit(path: Path, kit: Kit, known: GroundTruth) -> Detections:
     place = ByName(known, where)
     notes = [f"{kit.others} other files in {path.name} are not used"] if kit.others else []
     found = Detections(list(kit.files), alone=kit.alone, notes=notes)
-    largest, least = -math.inf, math.inf
+    extent = Extent()
     for label, file in enumerate(kit.files.values()):
         if known.categories and found.classes[label] not in known.classes:
             raise UserError(f"{file} is of the class {found.classes[label]!r}", where,
@@ -127,10 +127,10 @@ def read_kit(path: Path, kit: Kit, known: GroundTruth) -> Detections:
             if words := line.split():
                 item = f"line {number} of {file}"
                 score, *box = _numbers(words[1:], line, item, where)
-                largest, least = max(largest, *box), min(least, *box)
+                extent.add(box)
                 # Pixels count from 1, and the box includes its last row and column.
                 found.add(place(words[0], item), label, score, (box[0] - 1, box[1] - 1, box[2], box[3]))
-    must_be_pixels((largest, least), path, where)
+    extent.must_be_pixels(path, where)
     return found
 
 

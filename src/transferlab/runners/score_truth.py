@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from transferlab.errors import UserError
 from transferlab.images import voc_xml
 from transferlab.images.bounded import listed, read_lines, read_whole
-from transferlab.images.coco_json import id_order, must_be_pixels, read_set, shown
+from transferlab.images.coco_json import Extent, id_order, read_set, shown
 from transferlab.images.source import Box
 from transferlab.images.sources.voc_boxes import box_of
 from transferlab.images.sources.voc_home import odd_values
@@ -145,9 +146,10 @@ def _of_voc(root: Path, set_: str) -> GroundTruth:
         raise UserError(f"{list_ or folder} names no images", where, "copy the whole data set")
     read = [_of_file(folder / f"{name}.xml", list_, where) for name in names]
     boxes = [of_image for of_image, _ in read]
-    sides = [value for of_image in boxes for box in of_image for value in box[1:5]]
-    if sides:
-        must_be_pixels((max(sides), min(sides) + 1), folder, where)  # they count from 1, and so does x0 + 1
+    extent = Extent()
+    for box in itertools.chain(*boxes):
+        extent.add((box.x0 + 1, box.y0 + 1, box.x1, box.y1))  # as they are written, from 1
+    extent.must_be_pixels(folder, where)
     classes = tuple(sorted({box.label for of_image in boxes for box in of_image}))
     notes = odd_values(zip(names, (odd for _, odd in read), strict=True))
     if there and set_ and set_ not in there:

@@ -242,6 +242,15 @@ def test_boxes_relative_to_the_size_of_their_images_are_refused(folders: Path) -
         FORMAT.open(str(written(folders, relative)), {})
 
 
+def test_one_number_beyond_0_and_1_makes_no_pixels_of_relative_boxes(folders: Path) -> None:
+    def beyond(held: dict[str, Any]) -> None:
+        relative(held)
+        held["annotations"][0]["bbox"] = [-0.001, 0.1, 1.0001, 0.4]
+
+    with pytest.raises(UserError, match=r"boxes of .*json are between 0 and 1"):
+        FORMAT.open(str(written(folders, beyond)), {})
+
+
 def test_categories_without_objects_may_have_any_name(folders: Path, opened: Open) -> None:
     def add(held: dict[str, Any]) -> None:
         held["categories"] += [{"id": 0, "name": "dog"}, {"id": 8, "name": "emu"}, {"id": 9, "name": "cat"}]

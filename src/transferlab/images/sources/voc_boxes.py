@@ -11,7 +11,7 @@ from functools import partial
 from transferlab.errors import UserError
 from transferlab.identity import digest
 from transferlab.images.boxes import classes_in
-from transferlab.images.coco_json import must_be_pixels
+from transferlab.images.coco_json import Extent
 from transferlab.images.source import Box, Item, Objects, Source, Unreadable
 from transferlab.images.sources.filetree import Tree, may_be_image
 from transferlab.images.sources.listing import class_order
@@ -56,9 +56,11 @@ def read(home: Home, notes: list[str]) -> Source:
             their images.
     """
     examples = [_example(home, *found) for found in _listed(home, notes)]
-    sides = [value for e in examples for box in e.objects.boxes for value in box[1:5]]
-    if sides:
-        must_be_pixels((max(sides), min(sides) + 1), f"{home.prefix}Annotations", home.tree.where)  # 1-based
+    extent = Extent()
+    for e in examples:
+        for box in e.objects.boxes:
+            extent.add((box.x0 + 1, box.y0 + 1, box.x1, box.y1))  # as they are written, from 1
+    extent.must_be_pixels(f"{home.prefix}Annotations", home.tree.where)
     notes += odd_values((e.image, e.odd) for e in examples)
     known = _known(home, {box.label for e in examples for box in e.objects.boxes})
     if known:
