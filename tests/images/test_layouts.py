@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from transferlab.images.source import at_hand
+from transferlab.images.pack import write_pack
 from transferlab.images.sources.split_names import WORDS
 from transferlab.images.spec import open_source, parse_spec
+from transferlab.specs import SPLITS, Pack
 
 
 class Picture(NamedTuple):
@@ -116,6 +117,14 @@ def arrays(root: Path, pictures: Sequence[Picture], words: Words) -> str:
     return f"npz:{root}/set.npz"
 
 
+def named_shards(root: Path, pictures: Sequence[Picture], words: Words) -> str:
+    shards(root, pictures, words)
+    for split in {p.split for p in pictures}:
+        (root / words[split] / "000.tar").rename(root / f"set-{words[split]}-000.tar")
+        (root / words[split]).rmdir()
+    return f"wds:{root}"
+
+
 def parquet(root: Path, pictures: Sequence[Picture], words: Words) -> str:
     pa = pytest.importorskip("pyarrow", reason="the extra hf is not installed")
     from pyarrow import parquet as pq
@@ -135,7 +144,7 @@ LAYOUTS: dict[str, Callable[[Path, Sequence[Picture], Words], str]] = {
     **{f"zip, {tree.__name__}": lambda root, p, w, tree=tree: zipped(root, tree(p, w)) for tree in TREES[:6]},
     "zip with ./": lambda root, p, w: zipped(root, top(p, w), "./{}"),
     "zip in one folder": lambda root, p, w: zipped(root, below(p, w), "my set/{}"),
-    "csv": table, "wds": shards, "npz": arrays, "hf": parquet,
+    "csv": table, "wds": shards, "wds, names": named_shards, "npz": arrays, "hf": parquet,
 }  # fmt: skip
 
 
@@ -152,18 +161,36 @@ def sets(draw: st.DrawFn) -> tuple[list[Picture], Words]:
     return [Picture(number, *pair) for number, pair in enumerate(pairs)], {s: case(w) for s, w in words.items()}
 
 
+def packed(place: str, layout: str, pictures: Sequence[Picture], words: Words) -> Pack:
+    source = open_source(parse_spec(LAYOUTS[layout](Path(place), pictures, words)))
+    return write_pack(source, Path(place) / "made.pack", 2, skip_bad=False, progress=lambda *_: None, workers=1)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @settings(deadline=None, max_examples=15)
 @given(made=sets())
 def test_every_layout_gives_the_same_images_labels_and_splits(layout: str, made: tuple[list[Picture], Words]) -> None:
     pictures, words = made
     with tempfile.TemporaryDirectory() as place:
-        source = open_source(parse_spec(LAYOUTS[layout](Path(place), pictures, words)))
-        found = {(colour(at_hand(item.data)), item.label, item.split) for item in source.items()}
-    assert found == {(p.number, p.label, p.split) for p in pictures}
+        pack = packed(place, layout, pictures, words)
+        found = {
+            (int(image[0, 0, 0]), pack.taxonomy.leaves[label], SPLITS[split])
+            for image, label, split in zip(pack.images, pack.labels, pack.split, strict=True)
+        }
+    kept = {(number, label, split) for number, label, split in found if split != "val"}
+    given_val = any(p.split == "val" for p in pictures)
+    assert len(found) == len(pictures) and {n: label for n, label, _ in found} == {p.number: p.label for p in pictures}
+    if given_val:
+        assert found == {(p.number, p.label, p.split) for p in pictures}
+    else:  # a part of the training images becomes validation
+        assert kept <= {(p.number, p.label, p.split) for p in pictures}
+        assert {n for n, _, split in found if split == "test"} == {p.number for p in pictures if p.split == "test"}
 
 
-def colour(data: object) -> int:
-    """The red level of an image of one colour."""
-    pixels = np.asarray(Image.open(io.BytesIO(data))) if isinstance(data, bytes) else np.asarray(data)
-    return int(pixels[0, 0, 0])
+# A folder around everything in a zip is no part of names, so "within_one_folder" has other names there.
+@pytest.mark.parametrize("tree", [tree.__name__ for tree in TREES[:6] if tree is not within_one_folder])
+@settings(deadline=None, max_examples=10)
+@given(made=sets())
+def test_a_folder_and_a_zip_of_the_same_files_are_one_pack(tree: str, made: tuple[list[Picture], Words]) -> None:
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as other:
+        assert packed(place, f"folder, {tree}", *made).digest == packed(other, f"zip, {tree}", *made).digest
