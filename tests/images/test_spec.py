@@ -3,17 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transferlab.errors import UserError
-from transferlab.images.format import COMMON
+from transferlab.images.format import COMMON, Format
+from transferlab.images.source import Item, Source
 from transferlab.images.sources import SOURCES
-from transferlab.images.spec import open_source, parse_spec, taxonomy_of
+from transferlab.images.spec import Spec, open_source, parse_spec, taxonomy_of
 from transferlab.taxonomy import classlists
 
 
@@ -188,6 +190,20 @@ def test_a_pack_is_not_decoded_again(tmp_path: Path) -> None:
 def test_the_taxonomy_of_a_spec_is_flat_where_there_is_none(tmp_path: Path, png: Callable[..., bytes]) -> None:
     assert taxonomy_of("digits").is_flat
     assert not taxonomy_of(f"imagefolder:{folders(tmp_path, png, ('a/x', 'a/y', 'b/z'))}").is_flat
+
+
+def test_what_no_reader_foresaw_is_a_paragraph_with_its_place() -> None:
+    def items() -> Iterator[Item]:
+        yield Item("cat/1.png", np.zeros((2, 2), np.uint8), "cat", None)
+        raise AttributeError("no such thing\nat all")
+
+    for read, message in (
+        (lambda _: {}["gone"], r"cannot be read \(KeyError in images/format.py, line \d+: 'gone'\) \(odd\): .*please report this"),
+        (lambda _: Source("odd", ("cat", "dog"), "1", items), r"read after cat/1.png \(AttributeError .*: no such thing at all\)"),
+    ):  # fmt: skip
+        form = Format(name="odd", title="Odd", explained="made here", read=read)
+        with pytest.raises(UserError, match=message):
+            list(open_source(Spec("odd", form, "", {})).items())
 
 
 OUTSIDE = """

@@ -108,7 +108,8 @@ def open_pack(path: Path, *, check: bool = False) -> Pack:
     except Exception as error:  # numpy, JSON and the taxonomy raise many errors for damaged bytes
         if isinstance(error, (MemoryError, OSError)):
             raise
-        raise UserError("the pack is damaged", f"{path}: {type(error).__name__}", "pack it again") from error
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"the pack is damaged ({what})", str(path), "pack it again") from error
 
 
 def _opened(path: Path, facts: dict[str, Any], *, check: bool) -> Pack:

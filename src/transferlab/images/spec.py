@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from transferlab.specs import Pack
 from transferlab.taxonomy import classlists
 from transferlab.taxonomy.readers import read_taxonomy
 from transferlab.taxonomy.tree import Taxonomy, flat
+
+PACKAGE = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,13 @@ def _bounded(spec: Spec) -> Source:
 
 
 def _unreadable(error: Exception, where: str, after: str) -> UserError:
+    """An error that no reader foresaw, with its place in the code, since it may be a mistake of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = next(frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(PACKAGE))
+    place = f"{type(error).__name__} in {Path(ours.filename).relative_to(PACKAGE)}, line {ours.lineno}"
     what = " ".join(str(error).split())[:200]
-    return UserError(f"the images cannot be read{after} ({type(error).__name__}{f': {what}' if what else ''})", where,
-                     "get the data set again, or repair it")  # fmt: skip
+    return UserError(f"the images cannot be read{after} ({place}{f': {what}' if what else ''})", where,
+                     "get the data set again, or repair it; if it is whole, please report this")  # fmt: skip
 
 
 def _in_wordnet(spec: Spec, source: Source) -> Source:
