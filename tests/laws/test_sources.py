@@ -321,6 +321,25 @@ def test_the_pack_does_not_depend_on_when_and_by_how_many_it_is_made(
     }
 
 
+# These take files by their names out of a folder that may hold anything; others name one file, or nothing.
+APART = {"torchvision", "cifar100", "omniglot"}
+
+
+@pytest.mark.parametrize("form", [form for form in EXAMPLES if form not in {"digits", "toy", *APART}])
+def test_a_file_more_in_any_folder_is_told_or_refused(form: str, tmp_path: Path) -> None:
+    spec = EXAMPLES[form](tmp_path)
+    folders = sorted({file.parent for file in tmp_path.rglob("*") if file.is_file()})
+    if spec.endswith(tmp_path.name):  # else it names one file
+        for folder in folders:
+            (folder / "more.md").write_text("more")
+            try:
+                notes = " ".join(open_source(parse_spec(spec)).notes)
+            except UserError as error:
+                notes = str(error)
+            assert "more.md" in notes or "1 .md" in notes, folder
+            (folder / "more.md").unlink()
+
+
 def zipped(folder: Path) -> str:
     imagefolder(folder / "held")
     with zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:

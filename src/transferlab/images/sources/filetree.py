@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -42,12 +42,14 @@ class Tree:
         files: name inside the tree, with "/", to its size in bytes and its times or checksum; ordered by name.
         content: returns a file, its bytes, or the reason why it cannot be read, by its name.
         notes: what was skipped.
+        asked: names of the files that ``data`` gave.
     """
 
     where: str
     files: Mapping[str, tuple[int, ...]]
     content: Callable[[str], Data]
     notes: list[str] = field(default_factory=list[str])
+    asked: set[str] = field(default_factory=set[str])
 
     def first_of(self, places: Sequence[str], name: str) -> str | None:
         """The full name of a file in the first of these places that has it; a place is "" or a prefix that ends in "/"."""
@@ -57,6 +59,7 @@ class Tree:
         """The content of a small file; raises UserError if it is missing or cannot be read."""
         if name not in self.files:
             raise UserError(f"{name} is not there", self.where, "copy the whole data set, with its lists")
+        self.asked.add(name)
         data = at_hand(self.content(name))
         if not isinstance(data, bytes):
             reason = data.reason if isinstance(data, Unreadable) else "no bytes"
@@ -112,6 +115,7 @@ def listed(
     classes: Sequence[str] = (),
     taxonomy: Taxonomy | None = None,
     notes: Sequence[str] = (),
+    told: Set[str] = frozenset(),
 ) -> Source:
     """A source whose images are files of a tree, with one class each.
 
@@ -119,6 +123,7 @@ def listed(
         name: of the format, also for display.
         rows: in the order of the source; their files exist.
         classes: in class-index order; by default those of the rows, sorted.
+        told: further files of which the notes tell that they are left out.
     """
     parts = [
         digest([[file, *tree.files[file], label, split] for file, label, split in rows[start : start + ROWS]])
@@ -131,7 +136,7 @@ def listed(
         items=partial(items_of, tree, rows),
         taxonomy=taxonomy,
         n_images=len(rows),
-        notes=(*tree.notes, *notes),
+        notes=(*tree.notes, *notes, *unused(tree, {file for file, _, _ in rows} | told)),
     )
 
 
@@ -156,7 +161,18 @@ def _other_type(name: str) -> str:
     return name if name in OTHER_NAMES else suffix if suffix in OTHER_SUFFIXES else ""
 
 
-def not_images(tree: Tree, images: Sequence[str]) -> list[str]:
+def unused(tree: Tree, used: Set[str]) -> list[str]:
+    """Notes on the files of a tree that are neither used nor were asked for."""
+    others = [name for name in tree.files if name not in used and name not in tree.asked]
+    images = [name for name in others if may_be_image(name)]
+    notes: list[str] = []
+    if images:
+        what = number_of(len(images), "image that nothing labels was", "images that nothing labels were")
+        notes.append(f"{what} left out, for example {images[0]}")
+    return [*notes, *not_images(tree, {*tree.files} - {*others} | {*images})]
+
+
+def not_images(tree: Tree, images: Collection[str]) -> list[str]:
     """Notes on the files of a tree that are not taken for images, with their number and types."""
     taken = set(images)
     types = Counter(

@@ -86,7 +86,7 @@ def _source(request: Request) -> Source:
     if len(kept) < len(val):
         notes.append(f"{len(val) - len(kept):,} validation images of classes without training images were left out")
     classes = [wnid for wnid in imagenet1k_wnids() if wnid in seen]
-    return listed(tree, "imagenet", [*train, *kept], classes=classes, notes=notes)
+    return listed(tree, "imagenet", [*train, *kept], classes=classes, notes=notes, told={name for name, _, _ in val})
 
 
 def _in_folders(tree: Tree, prefix: str) -> list[Row]:

@@ -40,18 +40,18 @@ def read(request: Request) -> Source:
         )
     trees = {name: tree_of(file, where) for name, file in found.items()}
     rows: dict[str, Row] = {}  # by name below the set
-    n_drawings = 0
+    seen: set[str] = set()
     for name, tree in trees.items():
         of_set = _of_set(name, tree)
-        n_drawings += len(of_set)
         for row in of_set:
+            seen.add(row[0])
             rows.setdefault(row[0].partition("/")[2], row)
     notes = [note for tree in trees.values() for note in tree.notes]
-    if n_drawings > len(rows):
-        notes.append(f"{n_drawings - len(rows):,} drawings are in two of the sets and were taken once")
+    if len(seen) > len(rows):
+        notes.append(f"{len(seen) - len(rows):,} drawings are in two of the sets and were taken once")
     classes = class_order(label for _, label, _ in rows.values())
     return listed(_joined(where, trees), "omniglot", list(rows.values()), classes=classes, taxonomy=from_folders(classes),
-                  notes=notes)  # fmt: skip
+                  notes=notes, told=seen)  # fmt: skip
 
 
 def _sets(root: Path) -> dict[str, Path]:
