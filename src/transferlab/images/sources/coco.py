@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from transferlab.errors import UserError
-from transferlab.identity import digest
 from transferlab.images.boxes import classes_in
 from transferlab.images.coco_json import CocoSet, id_order, read_set
 from transferlab.images.format import Format, Request, Text, existing
 from transferlab.images.source import Item, Objects, Source, Unreadable
 from transferlab.images.sources.coco_layout import Part, beside, notes_on_one, parts_of
-from transferlab.images.sources.filetree import ROWS, Tree, may_be_image, not_images
+from transferlab.images.sources.filetree import Tree, may_be_image, not_images
 from transferlab.images.sources.folder_or_zip import tree_of
+from transferlab.images.sources.listing import digest_of_rows
 from transferlab.text import number_of
 
 NAMED = "the annotations name it"
@@ -73,7 +73,7 @@ def read(request: Request) -> Source:
     return Source(
         name=root.stem if root.is_file() else root.resolve().name,
         classes=classes,
-        fingerprint=digest("coco", list(classes), [digest(stamps[i : i + ROWS]) for i in range(0, len(stamps), ROWS)]),
+        fingerprint=digest_of_rows("coco", list(classes), rows=stamps),
         items=partial(_items, examples),
         n_images=len(examples),
         multi_label=True,

@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from transferlab.errors import UserError
-from transferlab.identity import digest
 from transferlab.images.format import Format, Request, switch
 from transferlab.images.source import Source
-from transferlab.images.sources.listing import classes_of, items_of_files, stamp
+from transferlab.images.sources.listing import classes_of, digest_of_rows, items_of_files, stamp
 from transferlab.images.sources.split_names import WORDS, given, names_split, split_of, words_of
 
 COLUMNS = ("path", "label", "split")
@@ -42,7 +41,7 @@ def read(request: Request) -> Source:
     return Source(
         name=table.stem,
         classes=classes_of(labels),
-        fingerprint=digest("csv", several, facts),
+        fingerprint=digest_of_rows("csv", several, rows=facts),
         items=partial(items_of_files, list(zip([row["path"] for row in rows], files, labels, splits, strict=True))),
         n_images=len(rows),
         multi_label=several,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 from transferlab.errors import UserError
-from transferlab.identity import digest
 from transferlab.images.source import Data, Item, Source, Unreadable, at_hand
-from transferlab.images.sources.listing import class_order
+from transferlab.images.sources.listing import class_order, digest_of_rows
 from transferlab.taxonomy.tree import Taxonomy
 from transferlab.text import number_of
 
@@ -28,7 +26,6 @@ HOUSEKEEPING = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "icon\r", "__macosx", "@eadir", "#recycle", "@recycle",
      "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 )  # fmt: skip
-ROWS = 10_000  # rows hashed at once: a million together would be a text of 150 MB
 
 Row = tuple[str, str, str | None]  # a file's name in its tree, its class, its split
 
@@ -125,14 +122,10 @@ def listed(
         classes: in class-index order; by default those of the rows, sorted.
         told: further files of which the notes tell that they are left out.
     """
-    parts = [
-        digest([[file, *tree.files[file], label, split] for file, label, split in rows[start : start + ROWS]])
-        for start in range(0, len(rows), ROWS)
-    ]
     return Source(
         name=name,
         classes=tuple(classes) or class_order(label for _, label, _ in rows),
-        fingerprint=digest(name, parts),
+        fingerprint=digest_of_rows(name, rows=[[file, *tree.files[file], label, split] for file, label, split in rows]),
         items=partial(items_of, tree, rows),
         taxonomy=taxonomy,
         n_images=len(rows),
@@ -147,7 +140,13 @@ def may_be_image(name: str) -> bool:
 
 def visible(name: str) -> bool:
     """Whether neither a file nor one of its folders is hidden, or belongs to a system or tool."""
-    return not any(map(is_housekeeping, name.lower().split("/")))
+    folder, _, file = name.lower().rpartition("/")
+    return not is_housekeeping(file) and _visible(folder)
+
+
+@lru_cache(1 << 16)  # a million files are in some thousand folders
+def _visible(folder: str) -> bool:
+    return not any(map(is_housekeeping, folder.split("/")))
 
 
 def is_housekeeping(name: str) -> bool:
@@ -157,7 +156,8 @@ def is_housekeeping(name: str) -> bool:
 
 def _other_type(name: str) -> str:
     """The suffix or name that shows that a file is no image; "" if it may be one."""
-    suffix = os.path.splitext(name)[1]  # noqa: PTH122
+    dot = name.rfind(".")
+    suffix = name[dot:] if dot > 0 else ""
     return name if name in OTHER_NAMES else suffix if suffix in OTHER_SUFFIXES else ""
 
 

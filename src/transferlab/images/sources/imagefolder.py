@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from transferlab.errors import UserError
-from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Source
 from transferlab.images.sources.filetree import Row, Tree, items_of, may_be_image, not_images, visible
 from transferlab.images.sources.folder_or_zip import tree_of
-from transferlab.images.sources.listing import class_order
+from transferlab.images.sources.listing import class_order, digest_of_rows
 from transferlab.images.sources.split_names import Given, given, names_split
 from transferlab.taxonomy.readers import from_folders
 from transferlab.text import number_of
@@ -50,8 +49,8 @@ def read(request: Request) -> Source:
     return Source(
         name=root.resolve().name if root.is_dir() else root.stem,
         classes=classes,
-        fingerprint=digest(
-            "imagefolder", [[name, *tree.files[name]] for name in names], *filter(None, [found.how, choice])
+        fingerprint=digest_of_rows(
+            "imagefolder", found.how, choice, rows=[[name, *tree.files[name]] for name in names]
         ),
         items=partial(items_of, tree, rows),
         taxonomy=from_folders(classes),
@@ -92,9 +91,10 @@ def _must_be_labelled(rows: Sequence[Row], found: Given, where: str) -> None:
 
 def _unread_splits(tree: Tree, images: Sequence[str]) -> list[str]:
     """A note on lists, tables and archives that are named after splits, and that nobody reads."""
-    stems = {_stem(name) for name in images}  # files of these names annotate one image each
-    others = set(tree.files) - set(images)
-    found = sorted(name for name in others if visible(name) and names_split(_stem(name)) and _stem(name) not in stems)
+    found = sorted(name for name in set(tree.files) - set(images) if visible(name) and names_split(_stem(name)))
+    if found:
+        stems = {_stem(name) for name in images}  # files of these names annotate one image each
+        found = [name for name in found if _stem(name) not in stems]
     if not found:
         return []
     shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
@@ -110,8 +110,9 @@ def _stem(name: str) -> str:
 
 def _without_images(tree: Tree, images: Sequence[str]) -> list[str]:
     """A note on folders of other files alone: they may be classes whose images are missing."""
-    with_images = {name[: match.start()] for name in images for match in re.finditer("/", name)} | {""}
-    folders = {name.rpartition("/")[0] for name in tree.files if visible(name)}
+    direct = {name.rpartition("/")[0] for name in images}
+    with_images = direct | {folder[: match.start()] for folder in direct for match in re.finditer("/", folder)} | {""}
+    folders = {name.rpartition("/")[0] for name in set(tree.files) - set(images) if visible(name)}
     if not (found := sorted(folders - with_images)):
         return []
     return [f"{number_of(len(found), 'folder has', 'folders have')} no images, for example {found[0]!r}"]

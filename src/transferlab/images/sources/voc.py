@@ -12,13 +12,12 @@ from functools import partial
 
 from transferlab.definitions import Parameter
 from transferlab.errors import UserError
-from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Crop, Item, Source, Unreadable
 from transferlab.images.sources import voc_boxes
 from transferlab.images.sources.filetree import Tree
 from transferlab.images.sources.folder_or_zip import tree_of
-from transferlab.images.sources.listing import class_order
+from transferlab.images.sources.listing import class_order, digest_of_rows
 from transferlab.images.sources.voc_home import (
     CLASSES,
     OFFICIAL,
@@ -85,7 +84,7 @@ def read(request: Request) -> Source:
     return Source(
         name=home.name.lower() + ("-actions" if task == "action" else ""),
         classes=classes,
-        fingerprint=digest("voc", task, list(classes), stamps),
+        fingerprint=digest_of_rows("voc", task, list(classes), rows=stamps),
         items=partial(_items, home.tree, examples),
         n_images=len(examples),
         multi_label=True,

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from transferlab.errors import UserError
-from transferlab.identity import digest
 from transferlab.images.boxes import classes_in
 from transferlab.images.coco_json import Extent
 from transferlab.images.source import Box, Item, Objects, Source, Unreadable
 from transferlab.images.sources.filetree import Tree, may_be_image
-from transferlab.images.sources.listing import class_order
+from transferlab.images.sources.listing import class_order, digest_of_rows
 from transferlab.images.sources.voc_home import (
     CLASSES,
     OF_CLASS,
@@ -75,7 +74,7 @@ def read(home: Home, notes: list[str]) -> Source:
     return Source(
         name=f"{home.name.lower()}-detection",
         classes=classes,
-        fingerprint=digest("voc", "detection", list(classes), stamps),
+        fingerprint=digest_of_rows("voc", "detection", list(classes), rows=stamps),
         items=partial(_items, home.tree, examples),
         n_images=len(examples),
         multi_label=True,
