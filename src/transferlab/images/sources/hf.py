@@ -24,6 +24,7 @@ from transferlab.images.sources.wnids import CLASSES, imagenet1k_wnids, named
 BATCH = 64  # rows in memory at once
 _DESCRIPTIONS = frozenset({"state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"})
 MOST_GROUP = 1 << 29  # bytes of a group of rows, unpacked
+MOST_BATCH = 1 << 26  # bytes of the rows in memory at once, if all of them are as large as possible
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,10 @@ def _batches(file: Path, columns: list[str], where: str) -> Iterator[Any]:
 
     if file.suffix.lower() == ".parquet":
         with cast(Any, pq.ParquetFile(file)) as table:
-            _must_be_small(table.metadata, columns, file.name, where)
-            yield from table.iter_batches(batch_size=BATCH, columns=columns)
+            n_bytes = _largest_group(table.metadata, columns, file.name, where)
+            # Equal values are kept once in a file, so that each row may be as large as its group.
+            n_rows = max(1, min(BATCH, MOST_BATCH // max(1, n_bytes)))
+            yield from table.iter_batches(batch_size=n_rows, columns=columns)
         return
     with cast(Any, pa).memory_map(str(file)) as mapped, cast(Any, pa).ipc.open_stream(mapped) as stream:
         for large in stream:
@@ -226,17 +229,23 @@ def _batches(file: Path, columns: list[str], where: str) -> Iterator[Any]:
                 yield large.select(columns).slice(start, BATCH)
 
 
-def _must_be_small(metadata: Any, columns: list[str], name: str, where: str) -> None:
-    """Raises UserError if a group of rows, which pyarrow reads as a whole, is too large for the memory."""
+def _largest_group(metadata: Any, columns: list[str], name: str, where: str) -> int:
+    """The most bytes of these columns in a group of rows, which pyarrow reads as a whole.
+
+    Raises:
+        UserError: they are too many for the memory.
+    """
+    sizes = [0]
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         held = [group.column(i) for i in range(group.num_columns)]
-        size = sum(c.total_uncompressed_size for c in held if c.path_in_schema.split(".")[0] in columns)
-        if size > MOST_GROUP:
+        sizes.append(sum(c.total_uncompressed_size for c in held if c.path_in_schema.split(".")[0] in columns))
+        if sizes[-1] > MOST_GROUP:
             raise UserError(
-                f"{name} has {size:,} bytes in its row group {number}, more than {MOST_GROUP:,}", where,
+                f"{name} has {sizes[-1]:,} bytes in its row group {number}, more than {MOST_GROUP:,}", where,
                 "write it again with smaller row groups (row_group_size)",
             )  # fmt: skip
+    return max(sizes)
 
 
 def _schema(file: Path) -> Any:

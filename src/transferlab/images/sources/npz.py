@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
+from transferlab.images.decode import MAX_PIXELS
 from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
 from transferlab.images.sources.listing import class_order, fingerprint
@@ -106,6 +107,8 @@ def _header(member: IO[bytes], where: str) -> tuple[int, ...]:
             f"images are {dtype} {list(shape)}{' in Fortran order' if fortran else ''}", where,
             "they must be uint8 [n, h, w] or [n, h, w, 3] in C order",
         )  # fmt: skip
+    if shape[1] * shape[2] > MAX_PIXELS:
+        raise UserError(f"images of {shape[2]}x{shape[1]} have too many pixels", where, f"keep below {MAX_PIXELS:,}")
     return shape
 
 

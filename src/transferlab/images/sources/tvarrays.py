@@ -21,6 +21,7 @@ from transferlab.images.source import Item, Source
 from transferlab.images.sources.listing import fingerprint
 from transferlab.taxonomy.tree import Taxonomy, build
 
+MOST_BYTES = 1 << 28  # of a file, unpacked; the largest of these data sets, STL-10's test images, has 221 million
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images [n, h, w] or [n, h, w, 3], labels [n]
 DIGITS = tuple("0123456789")
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -81,11 +82,11 @@ def _cifar100(paths: list[Path]) -> Loaded:
 
 def _cifar100_binary(paths: list[Path]) -> Loaded:
     """Each row has a byte for the superclass, one for the class, and the pixels by colour, row and column."""
-    fine, coarse = (_texts(path.read_text(encoding="utf-8").split()) for path in paths[2:])
+    fine, coarse = (_texts(_content(path).decode().split()) for path in paths[2:])
     parts: list[Part] = []
     pairs: set[tuple[int, int]] = set()
     for path in paths[:2]:
-        held = np.frombuffer(path.read_bytes(), np.uint8)
+        held = np.frombuffer(_content(path), np.uint8)
         if not len(held) or len(held) % 3074:
             raise ValueError(f"{path.name} has {len(held):,} bytes, which is not a multiple of 3,074")
         rows = held.reshape(-1, 3074)
@@ -113,8 +114,11 @@ def _mnist(classes: tuple[str, ...], paths: list[Path]) -> Loaded:
 
 
 def _svhn(paths: list[Path]) -> Loaded:
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
+    for path in paths:  # before anything is unpacked
+        if sum(math.prod(shape) for _, shape, _ in whosmat(path)) > MOST_BYTES:
+            raise ValueError(f"{path.name} unpacks to more than {MOST_BYTES:,} bytes")
     held = [cast("dict[str, NDArray[Any]]", loadmat(path)) for path in paths]
     # The digit 0 has the label 10.
     parts = [(np.ascontiguousarray(m["X"].transpose(3, 0, 1, 2)), _whole(m["y"].ravel()) % 10) for m in held]
@@ -124,8 +128,8 @@ def _svhn(paths: list[Path]) -> Loaded:
 def _stl10(paths: list[Path]) -> Loaded:
     def part(images: Path, labels: Path) -> Part:
         # This format stores columns before rows; labels start at 1.
-        pixels = np.frombuffer(images.read_bytes(), np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
-        return np.ascontiguousarray(pixels), _whole(np.frombuffer(labels.read_bytes(), np.uint8)) - 1
+        pixels = np.frombuffer(_content(images), np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
+        return np.ascontiguousarray(pixels), _whole(np.frombuffer(_content(labels), np.uint8)) - 1
 
     return (part(paths[0], paths[1]), part(paths[2], paths[3])), STL, None
 
@@ -165,12 +169,21 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 def _idx(path: Path) -> NDArray[np.uint8]:
     """An array in idx format: two zero bytes, type (8 is uint8), number of axes, the axes as big-endian int32."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    data = _content(path)
     if data[:3] != b"\0\0\x08":
         raise ValueError(f"{path.name} is not in idx format")
     n_axes = data[3]
     shape = np.frombuffer(data, ">i4", n_axes, 4).tolist()
     return np.frombuffer(data, np.uint8, math.prod(shape), 4 + 4 * n_axes).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    """A file's bytes, unpacked if it is gzipped; raises ValueError if they are too many."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"{path.name} has more than {MOST_BYTES:,} bytes")
+    return data
 
 
 class _Array:
@@ -222,7 +235,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _plain_pickle(path: Path) -> dict[str, Any]:
-    held = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    held = _PlainUnpickler(io.BytesIO(_content(path)), encoding="latin1").load()
     if not isinstance(held, dict):
         raise pickle.UnpicklingError(f"{path.name} has no table")
     return cast("dict[str, Any]", held)
