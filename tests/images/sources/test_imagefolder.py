@@ -161,6 +161,11 @@ def test_lists_named_after_splits_and_folders_without_images_are_told(tmp_path: 
     assert "1 empty folder was skipped" in notes and "2 folders have no images, for example 'boxes'" in notes
 
 
+def test_the_folder_of_a_class_is_no_set(tmp_path: Path, png: Png) -> None:
+    with pytest.raises(UserError, match="2 images are outside .*; if this folder is a class, name the one around it"):
+        FORMAT.open(str(tree(tmp_path, png, "1.png", "2.png")), {})
+
+
 def test_the_remedy_names_the_folders_of_splits_that_have_labels(tmp_path: Path, png: Png) -> None:
     with pytest.raises(UserError, match=r"leave them out: [?]splits=Train_Images,Val"):
         FORMAT.open(str(tree(tmp_path / "1", png, "Train_Images/cat/1.png", "Test/3.png", "Val/cat/2.png")), {})

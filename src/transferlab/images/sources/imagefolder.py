@@ -67,9 +67,12 @@ def _must_have_classes(rows: Sequence[Row], found: Given, where: str) -> None:
     apart = {split for _, split in loose}
     whole = sorted(name for name, split in found.stating.items() if split not in apart)
     useful = "train" in {found.stating[name] for name in whole}
+    remedy = f", or leave them out: ?splits={','.join(whole)}" if useful else ""
+    if len(loose) == len(rows) and not found.how:
+        remedy = "; if this folder is a class, name the one around it"
     raise UserError(
         f"{number_of(len(loose), 'image is', 'images are')} outside class folders, for example {loose[0][0]!r}", where,
-        "put them into folders, one for each class" + (f", or leave them out: ?splits={','.join(whole)}" if useful else ""),
+        f"put them into folders, one for each class{remedy}",
     )  # fmt: skip
 
 
