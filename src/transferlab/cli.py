@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,92 +12,21 @@ import click
 
 from transferlab.cli_images import COMMANDS, show
 from transferlab.console import Display, duration, say
+from transferlab.endings import DONE, SOME_FAILED, flushed, hold_standard_files, invoked
 from transferlab.engine.backbones import BACKBONES
-from transferlab.errors import ImpossibleQuestion, UserError
+from transferlab.errors import ImpossibleQuestion
 from transferlab.text import number_of
 
 if TYPE_CHECKING:
     from transferlab.runners.prepare import Request
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-DONE, SOME_FAILED, USER_ERROR, STOPPED = 0, 1, 2, 130
 
 
 def main() -> None:
     """Run one command and exit: 0 done, 1 some cells failed, 2 user error, 130 stopped."""
-    _hold_standard_files()
-    sys.exit(_flushed(_invoked()))
-
-
-def _invoked() -> int:
-    """Run one command; returns the exit code after telling what went wrong."""
-    try:
-        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise UserError("standard output is closed", "standard output", "open it, or send it to a file")
-        with app.make_context("transferlab", sys.argv[1:] or ["--help"]) as context:
-            return app.invoke(context) or DONE
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
-    except click.ClickException as error:
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        command = context.command_path if context else "transferlab"
-        say(f"transferlab: {' '.join(error.format_message().split())} See {command} --help.")
-        return USER_ERROR
-    except UserError as error:
-        say(f"transferlab: {error}")
-        return USER_ERROR
-    except (click.Abort, KeyboardInterrupt):
-        say("stopped; finished work is kept, and the same command goes on from there")
-        return STOPPED
-    except BrokenPipeError:  # the reader closed the pipe
-        return 128 + signal.SIGPIPE
-    except (Exception, SystemExit) as error:
-        from transferlab.extensions import fault_of
-
-        told: Exception | None = fault_of(error)
-        if told is None and isinstance(error, SystemExit) and isinstance(error.code, int):
-            return error.code
-        if told is None and isinstance(error, OSError):
-            told = _fault_of_system(error)
-        if told is None:  # a mistake of ours
-            raise
-        say(f"transferlab: {told}")
-        return USER_ERROR
-
-
-def _fault_of_system(error: OSError) -> UserError:
-    """An error of reading or writing, in words."""
-    from transferlab.outcomes.files import UNREAD
-
-    what = UNREAD.get(error.errno or 0) or str(error.strerror or error)
-    where = str(error.filename or "a file or standard output")
-    return UserError(
-        f"reading or writing failed: {what}", where, "correct that, then repeat the command; finished work is kept"
-    )
-
-
-def _flushed(code: int) -> int:
-    """Write what waits for standard output, and forget it if that fails, so that Python does not try again at its end."""
-    try:
-        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if isinstance(error, BrokenPipeError):
-            return 128 + signal.SIGPIPE
-        if code != USER_ERROR:  # else it has been told
-            say(f"transferlab: {_fault_of_system(error)}")
-        return USER_ERROR
-    return code
-
-
-def _hold_standard_files() -> None:
-    """Let no file of ours take the place of a closed standard one, and no odd letter end the output."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that does not know all letters shows their numbers
-        sys.stdout.reconfigure(errors="backslashreplace")
+    hold_standard_files()
+    sys.exit(flushed(invoked(app)))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
