@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from transferlab.images.decode import FORMATS, MAX_PIXELS, BadImage, decode, decode_whole, quiet
+from transferlab.images.bounded import MAX_PIXELS
+from transferlab.images.decode import FORMATS, BadImage, decode, decode_whole, quiet
 from transferlab.images.source import Box, Crop, Objects, Unreadable
 
 ORANGE = (230, 120, 20)

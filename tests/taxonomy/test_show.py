@@ -34,7 +34,7 @@ def test_label_sets_agree_between_text_json_and_csv() -> None:
     assert show(taxonomy, "text", Asked(cut=1)).splitlines() == [
         "cut at depth 1: 2 labels, 1.89 effective, largest 66.7 %",
         "    2  66.7 % █████▍   x: a, b",
-        "    1 labels of one class each: c",
+        "    1 label of one class each: c",
     ]
     assert json.loads(show(taxonomy, "json", Asked(under="y"))) == {"leaves": ["a", "c"]}  # along any path
     balanced = json.loads(show(taxonomy, "json", Asked(balanced=2)))

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from transferlab.errors import UserError
 
+MAX_PIXELS = 100_000_000  # of an image, by its declared size
 _NO_FILES = ("/proc/", "/sys/", "/dev/")  # what looks like a file there is made by the system
 
 

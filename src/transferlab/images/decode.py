@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from transferlab.images.bounded import MAX_PIXELS
 from transferlab.images.modes import FLOATS, BadImage, Tell, by_its_tags, plain
 from transferlab.images.source import Crop, Data, Objects, Unreadable, at_hand
 
@@ -29,7 +30,6 @@ NOT_READ = (
     *((0, start, "TIFF of a kind that is not read, or damaged (save it with 8 or 16 bits a channel)") for start in FLOATS[:4]),
     (0, b"<svg", "SVG, a drawing without pixels (export it as PNG)"), (0, b"%PDF", "PDF, not an image (export its pictures as PNG)"),
 )  # fmt: skip
-MAX_PIXELS = 100_000_000  # by the declared size
 REDUCED = 3  # times the wanted size: the worst of 60 photographs differs by 0.7 levels on average; at 2, by 1.2
 LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time: this bounds memory to about 1 GB
 DECODER = f"Pillow {Image.__version__}, modes 2"  # the number grows where an image comes out otherwise

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from transferlab.errors import UserError
 from transferlab.identity import digest
-from transferlab.images.decode import MAX_PIXELS
+from transferlab.images.bounded import MAX_PIXELS
 from transferlab.images.format import Format, Request
 from transferlab.images.source import Item, Source
 from transferlab.images.sources.listing import class_order, fingerprint
