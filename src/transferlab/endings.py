@@ -33,6 +33,7 @@ def invoked(app: click.Group) -> int:
         say(f"transferlab: {error}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
+        exec("")  # CPython remembers an interruption within exec, as of a dataclass, and would end by SIGINT itself
         say("stopped; finished work is kept, and the same command goes on from there")
         return STOPPED
     except BrokenPipeError:  # the reader closed the pipe
