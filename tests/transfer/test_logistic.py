@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from transferlab.engine.fit import loss_of
-from transferlab.transfer.logistic import End, Rows, logistic, metric_of, scores_of
+from transferlab.transfer.logistic import End, Rows, floored, logistic, metric_of, scores_of
 
 Array = NDArray[np.float32]
 FINAL = 1e-6
@@ -172,3 +172,9 @@ def test_a_covariance_that_rounding_makes_indefinite_still_has_a_metric() -> Non
     theirs = LogisticRegression(C=1 / (1e-5 * 40), tol=1e-9, max_iter=5000).fit(features.astype(np.float64), labels)
     both = [*theirs.decision_function(features)], (ours[:-1, 1] - ours[:-1, 0]).numpy() @ features.T
     assert np.corrcoef(*both)[0, 1] > 0.99
+
+
+def test_a_feature_that_hardly_lives_is_not_blown_up_and_dead_ones_set_no_standard() -> None:
+    spread = torch.tensor([0.0, 1e-9, 0.01, 1.0, 2.0, 3.0])
+    assert floored(spread).tolist() == pytest.approx([0.45, 0.45, 0.45, 1.0, 2.0, 3.0])  # 0.3 of the median of four
+    assert floored(torch.zeros(3)).tolist() == [1.0, 1.0, 1.0]

@@ -22,6 +22,7 @@ from transferlab.engine.fit import loss_of
 MEMORY = 10  # pairs kept by the L-BFGS
 MAX_EVALUATIONS = 400
 HANDOVER = 2e-6  # expected gain, relative to the objective, at which bf16 ends; its rounding error is about 1e-6
+LEAST = 0.3  # chosen on validation images, see LOG.md
 LOOK = 4  # steps until ``hopeless`` is first called; the number doubles each time
 
 
@@ -95,6 +96,16 @@ class Metric(NamedTuple):
                 inverse = cast(Tensor, torch.linalg.solve_triangular(factor, eye, upper=False))
                 return inverse.T.float().contiguous()
         raise RuntimeError("the features are not finite")
+
+
+def floored(spread: Tensor) -> Tensor:
+    """Standard deviations to divide features by, [d], none below LEAST of the median of those that are not nearly 0.
+
+    A feature that is 0 but for a few training images would else be hundreds of deviations away in a few test images, and
+    one of these would decide the mean likelihood.
+    """
+    alive = spread[spread > 1e-6 * spread.max()]
+    return spread.clamp(min=LEAST * float(alive.quantile(0.5)) if len(alive) else 1.0)
 
 
 def metric_of(features: Tensor, n_classes: int) -> Metric:

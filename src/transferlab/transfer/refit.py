@@ -17,7 +17,7 @@ from torch import Tensor
 from transferlab.engine.batches import Order
 from transferlab.identity import torch_seed
 from transferlab.transfer import probe
-from transferlab.transfer.logistic import Metric, loss_and_gradient, scores_of
+from transferlab.transfer.logistic import Metric, floored, loss_and_gradient, scores_of
 from transferlab.transfer.problem import Prediction, Problem, Split
 
 BATCH = 2048
@@ -76,7 +76,7 @@ def _scale(problem: Problem) -> Scale:
         raise RuntimeError("no images were seen")
     shift = total / n
     covariance = products / n - torch.outer(shift, shift)
-    spread = covariance.diagonal().clamp(min=0).sqrt().clamp(min=1e-6)
+    spread = floored(covariance.diagonal().clamp(min=0).sqrt())
     metric = Metric(covariance / torch.outer(spread, spread), problem.n_classes)
     return Scale((origin + shift).float(), spread.float(), metric)
 
