@@ -75,6 +75,7 @@ def publish(source: Source, decoded: Decoded, staging: Path, out: Path, facts: d
         "split": content.rule,
         "source": [
             *source.notes,
+            *source.late_notes,
             *remarks_on(source.classes, have_wnids=source.has_wnids),
             *_untrained(source.classes, content),
             *_blank(decoded, sizes),

@@ -181,6 +181,7 @@ class Source:
         stated: where the source states its splits, such as "by the folders train and test"; "" if the format says it.
         resplit: whether to ignore the format's splits and divide the images again.
         notes: sentences for the report.
+        late_notes: more of them, complete once all items have been read.
         metric: for detection the main metric, ``mAP`` or COCO's ``AP``; else None.
         has_wnids: whether class ids are WordNet ids, so that WordNet is the taxonomy unless another is given.
     """
@@ -195,5 +196,6 @@ class Source:
     stated: str = ""
     resplit: bool = False
     notes: Sequence[str] = field(default_factory=tuple)
+    late_notes: Sequence[str] = field(default_factory=tuple)
     metric: str | None = None
     has_wnids: bool = False

@@ -150,3 +150,11 @@ def test_columns_without_names_do_not_matter(tmp_path: Path, png: Png) -> None:
     assert source.classes == ("cat",) and source.notes == ["the columns '', '' were not used"]
     with pytest.raises(UserError, match="this is a folder"):
         FORMAT.open(str(tmp_path), {})
+
+
+def test_images_beside_the_listed_ones_are_told(tmp_path: Path, png: Png) -> None:
+    files = ("in/a.png", "in/b.png", "in/c.PNG", "in/d.jpg", "elsewhere/e.png", "in/notes.txt", "in/._a.png")
+    path = table(tmp_path, "path,label\n./in/a.png,cat\nin/x/../b.png,dog\nmissing/f.png,dog\n", png, *files)
+    told = "2 images beside the listed ones are not in the table, for example c.PNG"
+    assert told in FORMAT.open(path, {}).notes
+    assert FORMAT.open(table(tmp_path, "path,label\nelsewhere/e.png,cat\n", png), {}).notes == []

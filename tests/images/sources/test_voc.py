@@ -66,6 +66,24 @@ def test_lists_give_present_absent_and_unscored_classes(tmp_path: Path, write_tr
     assert [[i.split for i in items].count(s) for s in ("train", "val", "test")] == [22, 22, 22]
 
 
+def test_lists_that_contradict_annotations_count_and_it_is_told(
+    tmp_path: Path, write_tree: Write, opened: Open
+) -> None:
+    root = write_tree(tmp_path, classification())
+    first, last = (CLASSES[n % 21] for n in (1, 3))
+    box = "1 1 20 20"
+    right = {"000001": xml((first, box, False), (CLASSES[2], box, True), ("a thing", box, False)), "000021": "damaged"}
+    write_tree(root, {f"VOC2007/Annotations/{name}.xml": text for name, text in right.items()})
+    assert not [note for note in opened("voc", root).notes if "otherwise" in note]
+    write_tree(root, {"VOC2007/Annotations/000003.xml": xml((CLASSES[7], box, False))})
+    source = opened("voc", root)
+    assert (
+        f"1 image is labelled otherwise by Annotations, and the lists count, for example 000003: {last} in the lists, "
+        f"{CLASSES[7]} in its annotation"
+    ) in source.notes
+    assert {item.key: item.label for item in source.items()}["VOC2007/JPEGImages/000003.jpg"] == (last,)
+
+
 def test_a_pack_and_a_target_keep_what_is_not_scored(tmp_path: Path, write_tree: Write) -> None:
     root = write_tree(tmp_path / "set", classification())
     packs = [

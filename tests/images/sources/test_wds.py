@@ -244,3 +244,20 @@ def test_shards_that_cannot_be_read_are_never_passed_over(tmp_path: Path, png: P
     shard(tmp_path / "test-0.tar", [])
     with pytest.raises(UserError, match="the shard holds no images"):
         list(FORMAT.open(str(tmp_path), {}).items())
+
+
+def test_members_and_boxes_that_are_not_used_are_counted_once_the_shards_are_read(tmp_path: Path, png: Png) -> None:
+    extra = [("k0.json", b"{}"), ("k1.json", b"{}"), ("README", b"x"), ("._k0.png", b"x")]
+    shard(tmp_path / "set.tar", [*pairs(png, "cat", "dog"), *extra])
+    (tmp_path / "boxes.csv").write_text("key,x0,y0,x1,y1\nk0,0,0,7,3\nk1,0,0,3,3\nk8,0,0,3,3\nk9,0,0,3,3\n")
+    members = "4 members that are neither images nor labels were skipped (2 .json, 1 without a suffix, 1 hidden)"
+    for options, notes in (({}, []), ({"boxes": str(tmp_path / "boxes.csv")}, ["k8"])):
+        source = FORMAT.open(str(tmp_path / "set.tar"), options)
+        for _ in range(2):  # a second pass counts anew
+            assert len(list(source.items())) == 2
+        boxes = [f"2 boxes belong to no image that is used, for example that of {key}" for key in notes]
+        assert source.late_notes == [members, *boxes]
+        pack = write_pack(
+            source, tmp_path / f"pack{len(notes)}", 8, skip_bad=False, progress=lambda *_: None, workers=1
+        )
+        assert {members, *boxes} <= {*pack.notes["source"]}  # pyright: ignore[reportGeneralTypeIssues]

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,3 +97,10 @@ def note_on_area(boxes: Iterable[Corners]) -> list[str]:
     n_flat = sum(not has_area(box) for box in boxes)
     one, several = "image is left out because its box has no area", "images are left out because their box has no area"
     return [number_of(n_flat, one, several)] if n_flat else []
+
+
+def note_on_surplus(boxes: Mapping[str, Corners], used: Set[str]) -> list[str]:
+    """A note on the rows of the tables whose keys are those of no image, if any."""
+    surplus = [key for key in boxes if key not in used]
+    what = number_of(len(surplus), "box belongs to no image that is used", "boxes belong to no image that is used")
+    return [f"{what}, for example that of {surplus[0]}"] if surplus else []

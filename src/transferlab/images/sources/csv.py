@@ -13,8 +13,9 @@ from pathlib import Path
 from transferlab.errors import UserError
 from transferlab.images.format import Format, Request, switch
 from transferlab.images.source import Source
-from transferlab.images.sources.listing import classes_of, digest_of_rows, items_of_files, stamp
+from transferlab.images.sources.listing import IMAGE_SUFFIXES, classes_of, digest_of_rows, items_of_files, stamp
 from transferlab.images.sources.split_names import WORDS, given, names_split, split_of, words_of
+from transferlab.text import number_of
 
 COLUMNS = ("path", "label", "split")
 MOST_BYTES = 1 << 28
@@ -50,6 +51,7 @@ def read(request: Request) -> Source:
             *_notes(columns, [row["path"] for row in rows], splits, where),
             *_on_labels([row["label"] for row in rows], several=several),
             *_other_tables(table),
+            *_beside(files),
         ],
     )
 
@@ -99,6 +101,23 @@ def _other_tables(table: Path) -> list[str]:
         if others:
             return [f"only {table.name} was read, not {', '.join(others[:3])} beside it; join them with a column split"]
     return []
+
+
+def _beside(files: Sequence[Path]) -> list[str]:
+    """A note on images in the folders of the listed ones that the table does not list."""
+    listed, others = {os.path.normpath(file) for file in files}, list[str]()
+    for folder in sorted({Path(file).parent for file in listed}):
+        with contextlib.suppress(OSError, ValueError):  # a folder that is missing, as its images are
+            found = [(each.name, each) for each in os.scandir(folder) if not each.name.startswith(".")]
+            others += sorted(
+                name for name, file in found
+                if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES and os.path.normpath(file) not in listed and file.is_file()
+            )  # fmt: skip
+    one, several = (
+        "image beside the listed ones is not in the table",
+        "images beside the listed ones are not in the table",
+    )
+    return [f"{number_of(len(others), one, several)}, for example {others[0]}"] if others else []
 
 
 def _rows(table: Path, where: str) -> tuple[list[str], list[dict[str, str]]]:

@@ -5,8 +5,9 @@ Rules: the development kits' code (VOCinit.m; example_action.m, which counts obj
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -31,6 +32,7 @@ from transferlab.images.sources.voc_home import (
     named,
     odd_values,
 )  # fmt: skip
+from transferlab.text import number_of
 
 ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running", "takingphoto",
@@ -130,7 +132,29 @@ def _listed(home: Home, kind: str, official: tuple[str, ...], notes: list[str]) 
     notes.append(f"labels come from the lists in ImageSets/{kind}")
     used = {e.image.removeprefix(home.image("").removesuffix(".jpg")).removesuffix(".jpg") for e in examples}
     notes += left_out(home, used, f"are in no list of {kind}")
+    if kind == "Main":
+        notes += _against_annotations(home, names, examples)
     return names, examples
+
+
+def _against_annotations(home: Home, names: Sequence[str], examples: Sequence[_Example]) -> list[str]:
+    """A note on images of which the lists say something else than the annotations, if any."""
+    known, annotated, odd = set(names), set(home.names_in("Annotations")), list[str]()
+    for e in examples:
+        image_id = e.image.rpartition("/")[2].removesuffix(".jpg")
+        if f"{image_id}.xml" not in annotated:
+            continue
+        with contextlib.suppress(UserError):  # classification needs no annotation, so a damaged one is no obstacle
+            objects = home.annotation(image_id).objects
+            present = {one.name for one in objects if not one.difficult} & known
+            if present != set(e.present):
+                odd.append(f"{image_id}: {_told(e.present)} in the lists, {_told(present)} in its annotation")
+    what = number_of(len(odd), "image is labelled", "images are labelled")
+    return [f"{what} otherwise by Annotations, and the lists count, for example {odd[0]}"] if odd else []
+
+
+def _told(classes: Collection[str]) -> str:
+    return " and ".join(sorted(classes)) or "no class"
 
 
 def _flags(tree: Tree, name: str, kind: str) -> dict[tuple[str, int], int]:

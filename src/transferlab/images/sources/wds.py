@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from transferlab.identity import digest
 from transferlab.images.format import Format, Request, Text
 from transferlab.images.source import Item, LateClasses, Source
 from transferlab.images.sources import tarstream
-from transferlab.images.sources.box_table import has_area, located, note_on_area, read_tables
+from transferlab.images.sources.box_table import has_area, located, note_on_area, note_on_surplus, read_tables
 from transferlab.images.sources.filetree import visible
 from transferlab.images.sources.folder_or_zip import tree_of
 from transferlab.images.sources.held_out import ONLY, chosen, restricted
@@ -32,8 +33,8 @@ def read(request: Request) -> Source:
     """Labels are UTF-8 text; with ``classes=imagenet-1k`` they are indices of ImageNet-1k's wnids in their usual order.
 
     A word of a shard's name, or of its folder's, gives its split: ``train-000.tar.gz`` and ``imagenet1k-train-0000.tar`` are for training.
-    Members are read one after another and never extracted; links and devices are skipped. With ``boxes`` the source is
-    for localisation.
+    Members are read one after another and never extracted; links and devices are skipped, other files counted. With
+    ``boxes`` the source is for localisation.
 
     Raises:
         UserError: no shards; a damaged shard, an image without a label or the reverse, a repeated key; a label that is
@@ -47,13 +48,15 @@ def read(request: Request) -> Source:
         lambda: settled({named(label, names, str(shard)) for shard in shards for label in _labels(shard)})
     )
     stamp = fingerprint(shards, root if root.is_dir() else root.parent)
+    late: list[str] = []
     plain = Source(
         name=root.name.split(".")[0],
         classes=classes,
         fingerprint=digest("wds", stamp, *(names or ()), *([only] if only else [])),
         has_wnids=names is not None,
-        items=partial(_items, root, shards, names, chosen(only), lambda labels: classes.found(settled(labels))),
+        items=partial(_items, root, shards, names, chosen(only), lambda labels: classes.found(settled(labels)), late),
         notes=notes,
+        late_notes=late,
         stated="by the names of shards and folders" if any(_split(shard, root) for shard in shards) else "",
     )
     splits = {_split(shard, root) for shard in shards}
@@ -65,17 +68,21 @@ def _with_boxes(plain: Source, request: Request, splits: Set[str | None]) -> Sou
     boxes = read_tables(request.options["boxes"], request.where)
     side = int(request.options.get("boxes_px", 0))
     size = (side, side) if side else None
+    late: list[str] = []
     as_test = "test" not in splits and "val" in splits
 
     def items() -> Iterator[Item]:
+        used: set[str] = set()
         for item in plain.items():
             key = item.key.partition("/")[2]
+            used.add(key)
             if key not in boxes or has_area(boxes[key]):
                 split = "test" if as_test and item.split == "val" else item.split
                 yield replace(located(item, boxes.get(key), size, key), split=split)
+        late[:] = [*plain.late_notes, *note_on_surplus(boxes, used)]
 
     return replace(
-        plain, name=f"{plain.name}-localisation", items=items, multi_label=True, metric="mAP",
+        plain, name=f"{plain.name}-localisation", items=items, late_notes=late, multi_label=True, metric="mAP",
         fingerprint=digest(plain.fingerprint, list(boxes.items()), size), notes=(*plain.notes, *note_on_area(boxes.values())),
     )  # fmt: skip
 
@@ -107,14 +114,15 @@ def _shards(root: Path) -> tuple[list[Path], list[str]]:
 
 def _items(
     root: Path, shards: list[Path], names: tuple[str, ...] | None, keeps: Callable[[str], bool],
-    found: Callable[[Set[str]], None],
+    found: Callable[[Set[str]], None], late: list[str],
 ) -> Iterator[Item]:  # fmt: skip
     labels: set[str] = set()
+    others: Counter[str] = Counter()
     for shard in shards:
         split = _split(shard, root)
         stem = _stem(shard, root)
         seen: set[str] = set()
-        for key, image, label in _pairs(shard):
+        for key, image, label in _pairs(shard, others):
             if key in seen:
                 raise UserError(f"the key {key!r} occurs twice", str(shard), "give every image a key of its own")
             seen.add(key)
@@ -126,13 +134,14 @@ def _items(
         if not seen:
             raise UserError("the shard holds no images", str(shard), "get it again, or move it away")
     found(labels)  # saves another pass over the shards
+    late[:] = _note_on_members(others)
 
 
-def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:
-    """Key, image and label of each pair of members."""
+def _pairs(shard: Path, others: Counter[str]) -> Iterator[tuple[str, bytes, str]]:
+    """Key, image and label of each pair of members; counts the others by suffix."""
     image: tuple[str, bytes] | None = None
     label: tuple[str, str] | None = None
-    for key, suffix, content in _members(shard, _WANTED):
+    for key, suffix, content in _members(shard, _WANTED, others):
         if suffix == ".cls":
             _must_be_new(label, image, shard)
             label = key, _text(content, shard, key)
@@ -155,17 +164,27 @@ def _pairs(shard: Path) -> Iterator[tuple[str, bytes, str]]:
             raise _unpaired(leftover[0], shard)
 
 
+def _note_on_members(others: Counter[str]) -> list[str]:
+    """A note on the members that are neither images nor labels, with their number and types."""
+    if not others:
+        return []
+    types = ", ".join(f"{n:,} {suffix or 'without a suffix'}" for suffix, n in others.most_common(5))
+    one, several = "member that is neither an image nor a label was", "members that are neither images nor labels were"
+    return [f"{number_of(others.total(), one, several)} skipped ({types})"]
+
+
 def _labels(shard: Path) -> Iterator[str]:
-    for key, _, content in _members(shard, {".cls"}):
+    for key, _, content in _members(shard, {".cls"}, Counter()):
         yield _text(content, shard, key)
 
 
-def _members(shard: Path, suffixes: Set[str]) -> Iterator[tuple[str, str, bytes]]:
-    """Key, suffix and content of each member with one of these suffixes, in order."""
+def _members(shard: Path, suffixes: Set[str], others: Counter[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Key, suffix and content of each member with one of these suffixes, in order; counts the others by suffix."""
 
     def wanted(name: str, size: int) -> bool:
         suffix = _key_and_suffix(name)[1]
         if suffix not in suffixes:
+            others[suffix if visible(name) else "hidden"] += 1
             return False
         limit = MAX_LABEL_BYTES if suffix == ".cls" else MAX_FILE_BYTES
         if size > limit:
