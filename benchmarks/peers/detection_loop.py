@@ -3,7 +3,7 @@
     python benchmarks/peers/detection_loop.py FOLDER BACKBONE WORKERS SECONDS FROZEN
 
 prints the images a second of whole training steps. FOLDER holds PNG files and ``boxes.npz``, as ``benchmarks/detection.py``
-writes them. The model is the same as the protocol's: backbone, pyramid, heads, and numbers of proposals and regions.
+writes them. The model is the same as the protocol's Faster R-CNN: backbone, pyramid, heads, and numbers of proposals and regions.
 What differs is the loop: ``GeneralizedRCNNTransform`` image by image, a ``DataLoader`` that decodes, no bf16, no channels
 last, torchvision's own anchors and pooling.
 """
@@ -30,11 +30,11 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.transforms import v2
 
 from transferlab.engine.backbones import build
+from transferlab.transfer.detect.faster_rcnn import ANCHORS, CELLS, HIDDEN, PROPOSALS, RATIOS, REGIONS
 from transferlab.transfer.detect.maps import maps_of
-from transferlab.transfer.detect.model import ANCHORS, CELLS, HIDDEN, RATIOS, REGIONS, neck_of
-from transferlab.transfer.protocols import detect
+from transferlab.transfer.detect.model import neck_of
 
-BATCH, PROPOSALS = (int(str(detect().knobs[name])) for name in ("batch", "proposals"))
+BATCH = 4
 BACKBONE_PX = 32
 
 

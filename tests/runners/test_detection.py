@@ -46,7 +46,7 @@ def study_of(classes: str, *targets: str) -> Study:
     return Study(
         source=classes, targets=list(targets), conditions={n: designs.images_per_class(n) for n in (2, 6)}, seeds=3,
         controls=["scratch", "random-features"], contrasts=[compare("6", "2")], recipe=RECIPE, name="mixed",
-        protocols=[probe(), detect(examples=24, proposals=10)],
+        protocols=[probe(), detect(examples=24)],
     )  # fmt: skip
 
 

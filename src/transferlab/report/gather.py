@@ -122,7 +122,9 @@ def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:
     for more in dict.fromkeys(["", *(name for names in further.values() for name in names)]):
         for t in shown:
             record, target = records[t.key], targets[t.cell.target]
-            if record is None or (more and (more not in further.get(t.label, ()) or more not in record["metrics"])):
+            if record is None or more == target.metric:
+                continue
+            if more and (more not in further.get(t.label, ()) or more not in record["metrics"]):
                 continue
             name, metric = f"{t.label}: {more}" if more else t.label, more or target.metric
             if (value := metrics_of(record).get(metric)) is not None:

@@ -21,8 +21,8 @@ from transferlab.transfer.protocols import detect
 from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
-SHORT = detect(examples=32, batch=8, proposals=20)
-LONG = detect(examples=480, lr=2e-3, proposals=40)
+SHORT = detect(examples=32, batch=8)
+LONG = detect(examples=480, lr=2e-3)
 
 
 def problem_on(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Problem:
@@ -107,7 +107,7 @@ def test_detections_are_in_pixels_of_the_originals_and_at_most_100_an_image(make
 
 def test_the_record_says_what_was_trained(make_scenes: MakePack) -> None:
     pack = make_scenes()
-    facts = [fit_predict(problem_on(pack, detect(examples=8, frozen=n, proposals=10))).chosen for n in (0, "all")]
+    facts = [fit_predict(problem_on(pack, detect(examples=8, frozen=n))).chosen for n in (0, "all")]
     assert facts[0]["maps"] == 3
     assert facts[0]["finest stride"] == 4
     assert facts[0]["examples seen"] == 8
@@ -126,7 +126,7 @@ def test_a_target_whose_every_object_is_ignored_is_refused(make_scenes: MakePack
     ("knobs", "told"),
     [
         ({"examples": 0}, "examples"), ({"lr": 0.0}, "lr"), ({"batch": True}, "batch"), ({"frozen": -1}, "frozen"),
-        ({"frozen": "some"}, "frozen"), ({"norms": "kept"}, "norms"), ({"proposals": 5000}, "proposals"),
+        ({"frozen": "some"}, "frozen"), ({"norms": "kept"}, "norms"), ({"head": "yolo"}, "faster-rcnn"),
         ({"exampels": 10}, "exampels"), ({"examples": 10.5}, "examples"),
     ],
 )  # fmt: skip

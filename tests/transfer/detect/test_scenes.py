@@ -12,6 +12,7 @@ import torch
 from transferlab.engine.backbones import build
 from transferlab.errors import UserError
 from transferlab.specs import Pack, Recipe
+from transferlab.transfer.detect.model import Batch
 from transferlab.transfer.detect.scenes import Jitter, Scenes, batch_of, jitter, scenes_of
 from transferlab.transfer.problem import Network
 from transferlab.transfer.targets import view
@@ -44,37 +45,52 @@ def test_images_are_padded_to_one_size_and_normalised_by_the_sources_mean(scenes
         expected = (pixels / 255 - scenes.mean) / scenes.std
         assert np.allclose(batch.images[i, :, :height, :width].permute(1, 2, 0).numpy(), expected, atol=1e-5)
         assert batch.images[i, :, height:].abs().max() < 0.02  # within half a grey level of the mean
-        assert np.array_equal(batch.boxes[i].numpy(), scenes.boxes[i])
+        n = len(scenes.boxes[i])
+        assert np.array_equal(batch.boxes[i, :n].numpy(), scenes.boxes[i])
+        assert batch.labels[i].tolist() == [*scenes.labels[i], *[0] * (batch.labels.shape[1] - n)]
 
 
-def colours_inside(batch: object, i: int) -> list[np.ndarray]:
-    """The mean colour of the inner part of each box."""
-    found = []
-    for x0, y0, x1, y1 in batch.boxes[i].round().int().tolist():
-        found.append(batch.images[i, :, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean((1, 2)).numpy())
-    return found
+def colour_inside(batch: Batch, i: int, at: int) -> np.ndarray:
+    """The mean colour of the inner part of a box."""
+    x0, y0, x1, y1 = batch.boxes[i, at].round().int().tolist()
+    return batch.images[i, :, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean((1, 2)).numpy()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("factor", [0.75, 1.0, 1.3])
-def test_boxes_follow_their_objects(scenes: Scenes, mirrored: bool, factor: float) -> None:
+@pytest.mark.parametrize("place", [0.0, 0.4, 1.0])
+def test_boxes_follow_their_objects(scenes: Scenes, mirrored: bool, factor: float, place: float) -> None:
     plain = batch_of(scenes, range(6), 32, "cpu")
-    changed = batch_of(scenes, range(6), 32, "cpu", Jitter(np.full(6, factor), np.full(6, mirrored)))
+    how = Jitter(np.full(6, factor), np.full(6, mirrored), np.full((6, 2), place))
+    changed = batch_of(scenes, range(6), 32, "cpu", how)
+    assert changed.images.shape == plain.images.shape
+    high, wide = plain.images.shape[2:]
+    compared = 0
     for i in range(6):
-        assert changed.sizes[i] == pytest.approx([side * factor for side in plain.sizes[i]])
-        before, after = colours_inside(plain, i), colours_inside(changed, i)
-        assert np.allclose(before, after, atol=0.15)
-        x0, _, x1, _ = changed.boxes[i].T
-        width = scenes.images.sizes[scenes.rows[i], 1]
-        expected = width - scenes.boxes[i][:, 2] if mirrored else scenes.boxes[i][:, 0]
-        assert np.allclose(x0.numpy(), expected * factor, atol=1e-4)
-        assert (x1 <= changed.sizes[i][1] + 1e-3).all()
+        assert changed.sizes[i] == (high, wide)
+        height, width = scenes.images.sizes[scenes.rows[i]]
+        for at, box in enumerate(scenes.boxes[i]):
+            x0, y0, x1, y1 = box * factor
+            if mirrored:
+                x0, x1 = width * factor - x1, width * factor - x0
+            across, down = place * (width * factor - wide), place * (height * factor - high)
+            expected = np.array([x0 - across, y0 - down, x1 - across, y1 - down])
+            middle = (expected[:2] + expected[2:]) / 2
+            kept = bool(((middle >= 0) & (middle <= [wide, high])).all())
+            assert bool(changed.labels[i, at]) == kept
+            assert np.allclose(changed.boxes[i, at].numpy(), np.clip(expected, 0, [wide, high, wide, high]), atol=1e-3)
+            if kept and (expected[:2] >= 0).all() and (expected[2:] <= [wide, high]).all():
+                assert np.allclose(colour_inside(plain, i, at), colour_inside(changed, i, at), atol=0.15)
+                compared += 1
+    assert compared >= 4
 
 
-def test_an_unchanged_shake_is_no_change(scenes: Scenes) -> None:
+def test_an_image_that_is_neither_scaled_nor_moved_is_unchanged(scenes: Scenes) -> None:
     plain = batch_of(scenes, range(4), 32, "cpu")
-    same = batch_of(scenes, range(4), 32, "cpu", Jitter(np.ones(4), np.zeros(4, bool)))
+    same = batch_of(scenes, range(4), 32, "cpu", Jitter(np.ones(4), np.zeros(4, bool), np.zeros((4, 2))))
     assert torch.allclose(plain.images, same.images, atol=1e-4)
+    assert torch.equal(plain.boxes, same.boxes)
+    assert torch.equal(plain.labels, same.labels)
 
 
 def test_what_a_step_does_follows_from_seed_and_step_alone() -> None:
@@ -86,6 +102,9 @@ def test_what_a_step_does_follows_from_seed_and_step_alone() -> None:
     assert 0.75 <= many.factors.min() < 0.76
     assert 1.32 < many.factors.max() <= 1 / 0.75
     assert abs(many.mirrored.mean() - 0.5) < 0.04
+    assert (np.abs(many.places.mean(0) - 0.5) < 0.04).all()
+    assert many.places.min() >= 0
+    assert many.places.max() <= 1
 
 
 def test_ignored_and_tiny_objects_are_not_learnt(make_scenes: MakePack) -> None:

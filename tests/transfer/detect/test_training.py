@@ -13,7 +13,8 @@ from transferlab.engine.batches import Place
 from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed
 from transferlab.specs import Pack, Protocol, Recipe
 from transferlab.transfer.detect.detector import detector_of
-from transferlab.transfer.detect.model import Detector
+from transferlab.transfer.detect.fcos import Fcos
+from transferlab.transfer.detect.heads import HEADS, Detector
 from transferlab.transfer.detect.scenes import scenes_of
 from transferlab.transfer.detect.training import NORMS, Schedule, train
 from transferlab.transfer.measure import Workspace, problem_of
@@ -23,7 +24,7 @@ from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 CPU = Place("cpu", "fp32")
-SHORT = detect(examples=16, batch=4, proposals=20)
+SHORT = detect(examples=16, batch=4)
 
 
 def problem_on(pack: Pack, protocol: Protocol = SHORT, place: Place = CPU) -> Problem:
@@ -60,7 +61,7 @@ def test_random_features_keep_their_backbone_and_train_what_stands_around_it(mak
 
 
 def test_fixed_parts_stay_and_norms_keep_their_averages_where_a_study_says_so(make_scenes: MakePack) -> None:
-    problem = problem_on(make_scenes(), detect(examples=16, batch=4, proposals=20, frozen=2, norms="frozen"))
+    problem = problem_on(make_scenes(), detect(examples=16, batch=4, frozen=2, norms="frozen"))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, schedule = trained(problem)
     still = set(before) - moved(before, detector.state_dict())
@@ -70,9 +71,13 @@ def test_fixed_parts_stay_and_norms_keep_their_averages_where_a_study_says_so(ma
     assert still == of_norms | {name for name in before if name.startswith(("maps.parts.0.", "maps.parts.1."))}
 
 
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_equal_seeds_give_equal_bits_whatever_the_global_generator_says(make_scenes: MakePack, precision: str) -> None:
-    problem = problem_on(make_scenes(), place=Place("cpu", "bf16" if precision == "bf16" else "fp32"))
+def test_equal_seeds_give_equal_bits_whatever_the_global_generator_says(
+    make_scenes: MakePack, precision: str, head: str
+) -> None:
+    protocol = detect(examples=16, batch=4, head=head)
+    problem = problem_on(make_scenes(), protocol, Place("cpu", "bf16" if precision == "bf16" else "fp32"))
     first, _ = trained(problem)
     torch.manual_seed(99)
     again, _ = trained(problem)
@@ -81,8 +86,9 @@ def test_equal_seeds_give_equal_bits_whatever_the_global_generator_says(make_sce
     assert moved(first.state_dict(), other.state_dict())
 
 
-def test_a_resumed_training_ends_in_the_same_bits(make_scenes: MakePack) -> None:
-    problem = problem_on(make_scenes(), detect.from_scratch(SHORT))
+@pytest.mark.parametrize("head", HEADS)
+def test_a_resumed_training_ends_in_the_same_bits(make_scenes: MakePack, head: str) -> None:
+    problem = problem_on(make_scenes(), detect.from_scratch(detect(examples=16, batch=4, head=head)))
     kept: list[Snapshot] = []
     whole, _ = trained(problem, Hooks(due=lambda step: step == 2, save=kept.append))
     resumed, _ = trained(problem, Hooks(resume=kept[0]))
@@ -100,7 +106,8 @@ def test_a_loss_that_is_not_finite_ends_the_cell(make_scenes: MakePack) -> None:
     problem = problem_on(make_scenes())
     detector, schedule = detector_of(problem)
     with torch.no_grad():
-        detector.rpn.head.head.cls_logits.bias.fill_(float("nan"))
+        assert isinstance(detector, Fcos)
+        detector.scores.bias.fill_(float("nan"))
     scenes = scenes_of(problem.data, problem.data.train.rows, problem.network, problem.data.train.boxes)
     with pytest.raises(TrainingFailed, match="learning rate"):
         train(detector, scenes, replace(schedule, n_steps=1), 0, CPU, Hooks())

@@ -14,9 +14,9 @@ from transferlab.engine.fit import steps_of
 from transferlab.errors import UserError
 from transferlab.identity import torch_seed
 from transferlab.specs import Boxes, Examples
+from transferlab.transfer.detect.heads import HEADS, Detector
 from transferlab.transfer.detect.maps import maps_of
 from transferlab.transfer.detect.metrics import Found, boxes_of
-from transferlab.transfer.detect.model import Detector
 from transferlab.transfer.detect.scenes import Scenes, batch_of, scenes_of
 from transferlab.transfer.detect.training import Schedule, drawing, train
 from transferlab.transfer.problem import Prediction, Problem
@@ -73,7 +73,7 @@ def detector_of(problem: Problem) -> tuple[Detector, Schedule]:
     backbone = copy.deepcopy(network.backbone)
     with drawing(device, "detector", problem.seed):
         maps = maps_of(backbone, network.recipe.image_px, network.recipe.backbone)
-        detector = Detector(maps, problem.n_classes, int(knobs["proposals"]))
+        detector = HEADS[str(knobs["head"])](maps, problem.n_classes)
     recipe = replace(
         network.recipe, length=Examples(int(knobs["examples"])), batch=int(knobs["batch"]), lr=float(knobs["lr"]),
         optimiser="adamw", weight_decay=WEIGHT_DECAY, schedule="cosine", warmup=WARM_UP, ema=None,

@@ -57,22 +57,25 @@ def scenes_of(data: TargetData, rows: NDArray[np.int32], network: Network, annot
     return Scenes(data.images, rows, boxes, labels, network.mean, network.std)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Jitter:
     """The augmentation of a step's images, a function of seed and step only.
 
     Args:
         factors: float64 [b], by which images are scaled. mirrored: bool [b].
+        places: float64 [b, 2] in 0…1, down and across: where the canvas lies on a larger image, or a smaller one on it.
     """
 
     factors: NDArray[np.float64]
     mirrored: NDArray[np.bool_]
+    places: NDArray[np.float64]
 
 
 def jitter(scale: float, batch: int, seed: int, step: int) -> Jitter:
     """Half of the images mirrored, each scaled by a factor from ``scale`` to 1 / ``scale`` with uniform logarithm."""
     random = stream("shake", seed, step)
-    return Jitter(scale ** random.uniform(-1, 1, batch), random.random(batch) < 0.5)
+    factors = scale ** random.uniform(-1, 1, batch)
+    return Jitter(factors, random.random(batch) < 0.5, random.random((batch, 2)))
 
 
 def batch_of(
@@ -80,25 +83,53 @@ def batch_of(
 ) -> Batch:
     """Some of the scenes as one batch, not augmented if ``how`` is None.
 
+    Augmented images are scaled, mirrored and placed on a canvas of the size that they would have without; what lies beyond it
+    is cut off. An object whose centre is cut off is left out, others are clipped.
+
     Args:
         positions: [b], indices into the rows. multiple: height and width are padded to a multiple of it, in pixels.
     """
     images = [scenes.images[scenes.rows[at]] for at in positions]
-    heights, widths = np.array([image.shape[0] for image in images]), np.array([image.shape[1] for image in images])
+    sizes = np.array([image.shape[:2] for image in images], np.float64)
     inputs = _normalised(images, scenes, multiple, device)
-    factors = np.ones(len(images)) if how is None else how.factors
+    boxes, labels = _padded([scenes.boxes[at] for at in positions], [scenes.labels[at] for at in positions])
     if how is not None:
-        side = (_upwards((heights * factors).max(), multiple), _upwards((widths * factors).max(), multiple))
-        inputs = _resampled(inputs, widths, how, side)
-    boxes: list[Tensor] = []
-    for i, at in enumerate(positions):
-        own = scenes.boxes[at]
-        if how is not None and how.mirrored[i]:
-            own = np.stack([widths[i] - own[:, 2], own[:, 1], widths[i] - own[:, 0], own[:, 3]], 1)
-        boxes.append(on_device((own * factors[i]).astype(np.float32), device))
-    labels = [on_device(scenes.labels[at], device) for at in positions]
-    sizes = [(float(h * f), float(w * f)) for h, w, f in zip(heights, widths, factors, strict=True)]
-    return Batch(inputs.contiguous(memory_format=torch.channels_last), sizes, boxes, labels)
+        side = np.array(inputs.shape[2:], np.float64)
+        corners = how.places * (sizes * how.factors[:, None] - side)  # of the canvas in the scaled image; y, x
+        inputs = _resampled(inputs, sizes[:, 1], how, corners)
+        boxes, labels = _moved(boxes, labels, sizes[:, 1], how, corners, side)
+        sizes = np.broadcast_to(side, sizes.shape)
+    return Batch(
+        inputs.contiguous(memory_format=torch.channels_last), [(h, w) for h, w in sizes.tolist()],
+        on_device(boxes.astype(np.float32), device), on_device(labels, device),
+    )  # fmt: skip
+
+
+def _padded(
+    boxes: list[NDArray[np.float32]], labels: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Boxes [b, m, 4] and labels [b, m] of images with up to m objects, 0 behind the last object."""
+    most = max(1, *map(len, labels))
+    all_boxes, all_labels = np.zeros((len(boxes), most, 4)), np.zeros((len(boxes), most), np.int64)
+    for i, (own, of) in enumerate(zip(boxes, labels, strict=True)):
+        all_boxes[i, : len(of)], all_labels[i, : len(of)] = own, of
+    return all_boxes, all_labels
+
+
+def _moved(
+    boxes: NDArray[np.float64], labels: NDArray[np.int64], widths: NDArray[np.float64], how: Jitter,
+    corners: NDArray[np.float64], side: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:  # fmt: skip
+    """Boxes [b, m, 4] where augmentation puts them, clipped to the canvas; labels are 0 where too little is left."""
+    turned = np.stack(
+        [widths[:, None] - boxes[..., 2], boxes[..., 1], widths[:, None] - boxes[..., 0], boxes[..., 3]], -1
+    )
+    boxes = np.where(how.mirrored[:, None, None], turned, boxes) * how.factors[:, None, None]
+    boxes = boxes - corners[:, None, [1, 0, 1, 0]]
+    centres, size = (boxes[..., :2] + boxes[..., 2:]) / 2, side[::-1]
+    clipped = np.clip(boxes, 0, np.tile(size, 2))
+    inside = ((centres >= 0) & (centres <= size)).all(-1) & (clipped[..., 2:] - clipped[..., :2] >= MIN_PX).all(-1)
+    return clipped, np.where(inside, labels, 0)
 
 
 def _upwards(side: float, multiple: int) -> int:
@@ -119,20 +150,20 @@ def _normalised(images: Sequence[NDArray[np.uint8]], scenes: Scenes, multiple: i
     return (pixels - shift) * scale
 
 
-def _resampled(inputs: Tensor, widths: NDArray[np.int64], how: Jitter, side: tuple[int, int]) -> Tensor:
-    """Each image scaled by its factor from its upper left corner, and mirrored within its own width; bilinear.
+def _resampled(inputs: Tensor, widths: NDArray[np.float64], how: Jitter, corners: NDArray[np.float64]) -> Tensor:
+    """Each image scaled by its factor, mirrored within its own width, and cut or placed at its corner; bilinear.
 
-    One gather serves the whole batch: pixel x of the result is at (x + 1/2) / factor in the image, or at that distance from
-    its right edge. Outside an image are its padding, then 0.
+    One gather serves the whole batch: pixel x of the result is at (x + 1/2 + corner) / factor in the image, or at that distance
+    from its right edge. Outside an image are its padding, then 0.
     """
-    device, (high, wide) = inputs.device, side
-    factors = torch.from_numpy(how.factors).float().to(device)[:, None]
-    y = (torch.arange(high, device=device) + 0.5) / factors
-    x = (torch.arange(wide, device=device) + 0.5) / factors
-    own = torch.from_numpy(widths).float().to(device)[:, None]
-    x = torch.where(torch.from_numpy(how.mirrored).to(device)[:, None], own - x, x)
+    device, (high, wide) = inputs.device, inputs.shape[2:]
+    table = np.column_stack([how.factors, corners, widths, how.mirrored]).astype(np.float32)
+    factor, down, across, own, mirrored = on_device(table, str(device)).T[:, :, None]
+    y = (torch.arange(high, device=device) + 0.5 + down) / factor
+    x = (torch.arange(wide, device=device) + 0.5 + across) / factor
+    x = torch.where(mirrored > 0, own - x, x)
     grid = torch.stack([
-        (2 * x / inputs.shape[3] - 1)[:, None, :].expand(-1, high, -1),
-        (2 * y / inputs.shape[2] - 1)[:, :, None].expand(-1, -1, wide),
+        (2 * x / wide - 1)[:, None, :].expand(-1, high, -1),
+        (2 * y / high - 1)[:, :, None].expand(-1, -1, wide),
     ], -1)  # fmt: skip
     return F.grid_sample(inputs, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -15,7 +15,7 @@ from transferlab.engine.fit import Hooks, Progress, Snapshot, TrainingFailed, le
 from transferlab.engine.optimisers.definition import groups
 from transferlab.identity import torch_seed
 from transferlab.specs import Recipe
-from transferlab.transfer.detect.model import Detector
+from transferlab.transfer.detect.heads import Detector
 from transferlab.transfer.detect.scenes import Scenes, batch_of, jitter
 
 MAX_GRADIENT = 10.0  # norm of all gradients together, to which longer ones are clipped

@@ -1,4 +1,4 @@
-"""``detect``: a Faster R-CNN around the backbone, trained on a fixed number of examples of a target with boxes."""
+"""``detect``: a detector around the backbone, trained on a fixed number of examples of a target with boxes."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def _cost(settings: Mapping[str, Any], target: TargetFacts, recipe: Recipe) -> f
 detect = ProtocolDefinition(
     name="detect",
     title="detection",
-    explained="a Faster R-CNN around the backbone, AdamW, training and validation images together",
+    explained="a detector around the backbone, AdamW, training and validation images together",
     parameters={
+        "head": Parameter(means="kind of detector", default="fcos", words=("fcos", "faster-rcnn")),
         "examples": Parameter(means="images seen", default=4_000, low=1, high=10**9, whole=True),
         "lr": Parameter(means="peak learning rate", default=1e-3, low=1e-9, high=10.0),
         "batch": Parameter(means="images a step", default=4, low=1, high=1024, whole=True),
         "frozen": Parameter(means="parts of the backbone that stay fixed, counted from the stem", default=0, low=0, high=1000,
                             whole=True, words=("all",)),
         "norms": Parameter(means="the backbone's batch norms", default="trained", words=("frozen", "trained")),
-        "proposals": Parameter(means="proposals an image", default=100, low=1, high=2000, whole=True),
     },
     run=_run,
     boxes=True,
@@ -61,4 +61,5 @@ detect = ProtocolDefinition(
     frozen=_frozen,
     from_scratch=_from_scratch,
     cost=_cost,
+    beside=("AP", "mAP"),  # whichever is not the target's own
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The detector: anchors where they belong, pooling at true strides, exact heads, gradients for all of it."""
+"""The two-stage detector: anchors where they belong, pooling at true strides, exact heads, gradients for all of it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import pytest
 import torch
 
 from transferlab.engine.backbones import build
+from transferlab.transfer.detect.faster_rcnn import Anchors, FasterRcnn
 from transferlab.transfer.detect.maps import maps_of
-from transferlab.transfer.detect.model import Anchors, Batch, Detector
+from transferlab.transfer.detect.model import Batch
 from transferlab.transfer.detect.training import drawing
 
 
-def detector_of(name: str = "small:8", px: int = 16, n_classes: int = 3, proposals: int = 20) -> Detector:
+def detector_of(name: str = "small:8", px: int = 16, n_classes: int = 3) -> FasterRcnn:
     torch.set_num_threads(1)
     with drawing("cpu", "test"):
-        return Detector(maps_of(build(name, px, 0), px, name), n_classes, proposals)
+        return FasterRcnn(maps_of(build(name, px, 0), px, name), n_classes)
 
 
 def batch(n: int = 2, side: int = 64) -> Batch:
     images = torch.randn(n, 3, side, side, generator=torch.Generator().manual_seed(0))
-    boxes = [torch.tensor([[4.0, 6, 24, 26]]), *[torch.zeros(0, 4)] * (n - 1)]
-    labels = [torch.tensor([1]), *[torch.zeros(0, dtype=torch.int64)] * (n - 1)]
+    boxes, labels = torch.zeros(n, 1, 4), torch.zeros(n, 1, dtype=torch.int64)
+    boxes[0, 0], labels[0, 0] = torch.tensor([4.0, 6, 24, 26]), 1
     return Batch(images, [(side - 3.0, float(side))] * n, boxes, labels)
 
 
