@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/detection.py
 
-Same model, batch and images (the toy world's detection task, 128 px), turn by turn; every figure is the median of its
-rounds, with the smallest and largest. Once with every layer in training, once with the first two parts of the backbone
-fixed on both sides. Raw values go to benchmarks/results/<date>-detection.json.
+Same model (a Faster R-CNN), batch and images (the toy world's detection task, 128 px), and the protocol's one-stage head
+beside them, turn by turn; every figure is the median of its rounds, with the smallest and largest. Once with every layer in
+training, once with the first two parts of the backbone fixed on both sides. Raw values go to
+benchmarks/results/<date>-detection.json.
 """
 
 from __future__ import annotations
@@ -92,9 +93,10 @@ def one_round(folder: str, pack: Path, backbone: str, frozen: int, rates: dict[s
     for workers in (0, 1, 2):
         command = [sys.executable, PEER, folder, backbone, str(workers), str(SECONDS), str(frozen)]
         rates.setdefault(f"reference loop, {workers} workers", []).append(rate_of([command], n_cores))
-    command = [sys.executable, __file__, str(pack), backbone, str(frozen)]
-    rates.setdefault("protocol, one process, all cores", []).append(rate_of([command], n_cores))
-    rates.setdefault("protocol, a one-core process a core", []).append(rate_of([command] * n_cores, 1))
+    for head, way in (("faster-rcnn", "protocol"), ("fcos", "protocol with one stage")):
+        command = [sys.executable, __file__, str(pack), backbone, str(frozen), head]
+        rates.setdefault(f"{way}, one process, all cores", []).append(rate_of([command], n_cores))
+        rates.setdefault(f"{way}, a one-core process a core", []).append(rate_of([command] * n_cores, 1))
 
 
 def rate_of(commands: Sequence[Sequence[str]], n_threads: int) -> float:
@@ -114,16 +116,16 @@ def table(rates: dict[str, list[float]]) -> None:
     )
     for name, values in rates.items():
         ratios = [value / base for value, base in zip(values, rates[best], strict=True)]
-        print(f"  {name:<38} {spread(values, ',.1f')} images/s, {spread(ratios)} times {best}")
+        print(f"  {name:<52} {spread(values, ',.1f')} images/s, {spread(ratios)} times {best}")
 
 
-def engine(path: Path, backbone: str, frozen: int) -> float:
+def engine(path: Path, backbone: str, frozen: int, head: str) -> float:
     """Images a second of the protocol's training steps after a warm-up of five."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     pack, machine = open_pack(path), here("cpu")
     recipe = Recipe(backbone=backbone)
     network = Network(build(backbone, recipe.image_px, 0), recipe, pack.mean, pack.std)
-    protocol = detect(examples=10**9, frozen=frozen, norms="frozen" if frozen else "trained")
+    protocol = detect(examples=10**9, head=head, frozen=frozen, norms="frozen" if frozen else "trained")
     target = view(pack)
     problem = problem_of(network, target, protocol, 0, Workspace(Place("cpu", machine.precision)))
     detector, course = detector_of(problem)
@@ -148,7 +150,7 @@ def engine(path: Path, backbone: str, frozen: int) -> float:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(engine(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+        print(engine(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]))
     else:
         began = time.perf_counter()
         main()
