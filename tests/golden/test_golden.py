@@ -104,7 +104,7 @@ MEASURED: dict[str, tuple[Protocol, dict[str, float]]] = {
     "probe": (probe(), {"top1": 0.713, "negative log-likelihood": 0.712}),
     "probe at 5 shots": (probe(shots=5), {"top1": 0.753, "top5": 0.973, "negative log-likelihood": 0.943}),
     "knn": (knn(), {"top1": 0.713, "mean class accuracy": 0.713}),
-    "finetune": (finetune(examples=320, lr=0.02), {"top1": 0.593, "top5": 1.0, "negative log-likelihood": 0.989}),
+    "finetune": (finetune(examples=320), {"top1": 0.7, "top5": 1.0, "negative log-likelihood": 0.961}),
     "refit": (refit(), {"top1": 0.713, "negative log-likelihood": 0.712}),
     "induction": (
         induction(cut=1),

@@ -20,7 +20,7 @@ from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=32, augmentation=Augmentation(2, flip=False), precision="fp32")
-KINDS = {"probe": probe(), "knn": knn(), "finetune": finetune(examples=1600, lr=0.05), "refit": refit(),
+KINDS = {"probe": probe(), "knn": knn(), "finetune": finetune(examples=800), "refit": refit(),
          "induction": induction(cut=1)}  # fmt: skip
 
 

@@ -28,8 +28,13 @@ def test_scratch_trains_every_layer_at_the_shots_of_each_protocol() -> None:
 
 
 def test_scratch_takes_the_studys_own_fine_tuning_where_there_is_one() -> None:
-    few, all_of_them = finetune(shots=5), finetune()
+    few, all_of_them = finetune(shots=5, examples=70), finetune(examples=700)
     assert measured("scratch", [probe(shots=5), few, all_of_them]) == [few, few, all_of_them]
+
+
+def test_scratch_sees_three_times_as_many_examples_as_fine_tuning_whose_length_follows_the_target() -> None:
+    found = measured("scratch", [finetune(), finetune(times=2.0), probe()])
+    assert [p and p.knobs.get("times") for p in found] == [3.0, 6.0, 3.0]
 
 
 def test_random_features_are_never_trained() -> None:

@@ -8,19 +8,23 @@ from transferlab.origins.definition import Asked, Origin
 from transferlab.specs import Protocol
 from transferlab.transfer.protocols import definition_of, finetune
 
-MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees, since two learning rates are tried
+MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees; the races see half as many again
 
 
 def _measured(asked: Asked) -> Protocol | None:
-    """The protocol if it trains every layer; else fine-tuning at as many shots, the study's own if it has one."""
-    definition = definition_of(asked.protocol)
-    if definition.from_scratch is not None:
-        return definition.from_scratch(asked.protocol)
-    own = [p for p in asked.protocols if (d := definition_of(p)).from_scratch is not None and not d.boxes]
-    if own:
-        return next((p for p in own if p.shots == asked.protocol.shots), own[0])
+    """The protocol from random weights if it trains every layer; else the study's own fine-tuning, or one of this length."""
+    if (own := _from_scratch(asked.protocol)) is not None:
+        return own
+    tuned = [p for p in asked.protocols if not definition_of(p).boxes and _from_scratch(p) is not None]
+    if tuned:
+        return _from_scratch(next((p for p in tuned if p.shots == asked.protocol.shots), tuned[0]))
     examples = min(MOST_EXAMPLES, asked.n_examples // 2)
     return replace(Protocol(finetune.name), shots=asked.protocol.shots, knobs={"examples": examples})
+
+
+def _from_scratch(protocol: Protocol) -> Protocol | None:
+    change = definition_of(protocol).from_scratch
+    return None if change is None else change(protocol)
 
 
 SCRATCH = Origin(

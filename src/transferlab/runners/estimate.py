@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from transferlab.console import duration
 from transferlab.engine import backbones
@@ -19,6 +19,7 @@ from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Recipe
 from transferlab.text import number_of
 from transferlab.transfer.protocols import definition_of
+from transferlab.transfer.targets import shots_for_validation
 
 A_FEW_SECONDS = 4.0  # of a probe
 BYTES_PER_CELL = 12_000  # record and rows of a transfer, about
@@ -127,6 +128,9 @@ def _transfer_seconds(transfer: Transfer, plan: Plan, rate: float) -> float:
     definition, target = definition_of(protocol), next(t for t in plan.targets if t.digest == transfer.cell.target)
     if definition.cost is None:
         return A_FEW_SECONDS
+    if (shots := protocol.shots) is not None:
+        n_val = shots_for_validation(shots)
+        target = replace(target, n_train=(shots - n_val) * target.n_classes, n_val=n_val * target.n_classes)
     return definition.cost(definition.settings(protocol.knobs), target, plan.recipe) / rate
 
 

@@ -162,10 +162,15 @@ def take_shots(target: Target, shots: int, seed: int) -> Target:
         members = np.sort(pool[pack.labels[pool] == label])
         members = members[np.argsort(pack.image_ids[members], kind="stable")]
         order = members[stream("shots", seed, int(label)).permutation(len(members))][:shots]
-        n_val = 0 if shots == 1 else max(1, shots // 5)
+        n_val = shots_for_validation(shots)
         # Validation takes every fifth from the second on, so that fewer shots are a subset of more.
         of_val = np.zeros(shots, bool)
         of_val[1::5][:n_val] = True
         train.append(order[~of_val])
         val.append(order[of_val])
     return replace(target, train=np.sort(np.concatenate(train)), val=np.sort(np.concatenate(val)))
+
+
+def shots_for_validation(shots: int) -> int:
+    """How many of a class's shots are for validation: a fifth, at least one; none at one shot."""
+    return 0 if shots == 1 else max(1, shots // 5)
