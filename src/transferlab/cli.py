@@ -14,7 +14,7 @@ from transferlab.cli_images import COMMANDS, show
 from transferlab.console import Display, duration, say
 from transferlab.endings import DONE, SOME_FAILED, flushed, hold_standard_files, invoked
 from transferlab.engine.backbones import BACKBONES
-from transferlab.errors import ImpossibleQuestion
+from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.text import number_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ RUN_OPTIONS = (
     click.option("--size", type=int, help="Side of the images in pixels (32)."),
     click.option("--backbone", help=f"For example {', '.join(d.example for d in BACKBONES.values())}."),
     click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
+    click.option("--examples", type=int, metavar="N", help="Examples that each network sees in pre-training."),
     click.option("--protocol", metavar="NAME", help="How to measure transfer: probe (the default), knn or finetune."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--skip-bad", is_flag=True, help="Skip and count images that cannot be read."),
@@ -68,6 +69,7 @@ STUDY_OPTIONS = (
     click.argument("study"),
     click.option("--paper", is_flag=True, help="A built-in study at the paper's levels (or shares of the source)."),
     click.option("--epochs", is_flag=True, help="Equal passes over each subset, instead of equal examples seen."),
+    click.option("--budget", metavar="TIME", help="90s, 30min, 1h30min: give up what takes longer; plan says what."),
     *RUN_OPTIONS,
 )
 
@@ -313,6 +315,9 @@ def report(store: Path, out: Path, form: Literal["html", "md", "json"], study: s
 def _requested(study: str, options: dict[str, Any]) -> Request:
     from transferlab.runners.prepare import Request
 
+    if options["epochs"] and options["examples"] is not None:
+        raise UserError("--epochs sets equal passes and --examples equal examples, which contradict each other",
+                        "the command", "leave one of them out")  # fmt: skip
     return Request(study=study, **options)
 
 
@@ -325,7 +330,7 @@ def _run(request: Request, command: str) -> tuple[int, list[str]]:
 
     require_device(here(request.device))
     with Display() as display:
-        prepared = prepare(request, display.packing)
+        prepared = prepare(request, display.packing, display.seconds)
         todo = drive.missing(prepared.plan, prepared.store)
         say(f"{prepared.plan.name}: {number_of(len(todo), 'cell') + ' to do' if todo else 'nothing left to do'}")
         prepared.store.write_note(prepared.plan.identity, {"command": command})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -81,33 +81,61 @@ def make_plan(
     validate(study, source[1].taxonomy, targets)
     if study.recipe.precision != "auto":
         place = replace(place, precision=study.recipe.precision)
-    cells = _Cells(study, source, _apart(study, targets), place)
-    conditions = named_conditions(study)
+    drawn: dict[tuple[str, int], str] = {}
     facts: dict[str, NamedCondition] = {}
     for seed in range(study.seeds):
-        drawn = {twin: designs.Draw(source[1], seed, int(twin)) for twin in (False, True)}  # shared by the conditions
+        draws = {twin: designs.Draw(source[1], seed, int(twin)) for twin in (False, True)}  # shared by the conditions
+        for condition in named_conditions(study):
+            facts.setdefault(condition.name, condition)
+            if condition.design is None:
+                continue
+            subset = designs.take(condition.design, draws[_is_twin(condition)])
+            keep(subset)
+            if not seed:
+                facts[condition.name] = _with_sizes(condition, subset, source[1].taxonomy)
+            drawn[condition.name, seed] = subset.digest
+    return _plan_of(study, source, targets, place, list(facts.values()), drawn)
+
+
+def lesser_plan(plan: Plan, study: Study, source: tuple[SourceFacts, Pack], targets: Sequence[TargetFacts]) -> Plan:
+    """The plan of a study from that of a larger one; draws nothing.
+
+    Args:
+        plan: of the same study with more seeds, conditions or examples, for these images.
+    """
+    drawn = {(t.condition, t.seed): t.cell.subset for t in plan.trainings}
+    names = {*map(str, study.conditions), *study.controls}
+    conditions = [c for c in plan.conditions if c.name in names]
+    return _plan_of(study, source, targets, Place(plan.device, plan.precision), conditions, drawn)
+
+
+def _plan_of(
+    study: Study, source: tuple[SourceFacts, Pack], targets: Sequence[TargetFacts], place: Place,
+    conditions: Sequence[NamedCondition], drawn: Mapping[tuple[str, int], str],
+) -> Plan:  # fmt: skip
+    """The plan, given the digest of each subset by its condition and seed."""
+    cells = _Cells(study, source, _apart(study, targets), place)
+    for seed in range(study.seeds):
         for condition in conditions:
-            twin = condition.is_control and ORIGINS[condition.name].twin
             if condition.design is None:
                 cells.add_untrained(condition, seed)
-                facts[condition.name] = condition
-                continue
-            subset = designs.take(condition.design, drawn[twin])
-            keep(subset)
-            facts.setdefault(condition.name, _with_sizes(condition, subset, source[1].taxonomy))
-            cells.add_trained(condition, subset.digest, seed, twin)
-    names = [c.name for c in conditions if not c.is_control]
-    contrasts = resolve(study.contrasts, names, study.controls)
+            else:
+                cells.add_trained(condition, drawn[condition.name, seed], seed, _is_twin(condition))
+    contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control], study.controls)
     _must_be_measured(contrasts, cells.transfers)
     plan = Plan(
         identity="", name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
-        conditions=tuple(facts[c.name] for c in conditions), contrasts=contrasts,
+        conditions=tuple(conditions), contrasts=contrasts,
         reference=reference_of(study), seeds=study.seeds, unit=study.unit, recipe=study.recipe,
         protocols=tuple(_planned(p) for p in study.protocols), device=place.device, precision=place.precision,
         trainings=tuple(cells.trainings), transfers=tuple(cells.transfers), code=(DESIGN, ENGINE, TRANSFER),
         notes=tuple(study.notes), brought=tuple(_brought(study, conditions)),
     )  # fmt: skip
     return replace(plan, identity=identity_of(plan, study.metric))
+
+
+def _is_twin(condition: NamedCondition) -> bool:
+    return condition.is_control and ORIGINS[condition.name].twin
 
 
 def identity_of(plan: Plan, metric: str) -> str:

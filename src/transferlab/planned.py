@@ -25,7 +25,11 @@ from transferlab.specs import (
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """A source in a plan: its SPEC, its pack's digest, its name, and remarks on its images."""
+    """A source in a plan: its SPEC, its pack's digest, its name, numbers of images, and remarks on them.
+
+    Args:
+        n_held_out: of the images on which networks are measured by their own task.
+    """
 
     TAG: ClassVar[str] = "SourceFacts"
 
@@ -34,6 +38,7 @@ class SourceFacts:
     name: str
     n_train: int = 0
     notes: tuple[str, ...] = ()
+    n_held_out: int = 0
 
 
 @dataclass(frozen=True)

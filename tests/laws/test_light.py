@@ -6,16 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from transferlab.identity import ENGINE, TRANSFER, digest, plain
+from transferlab.identity import ENGINE, TRANSFER
 from transferlab.outcomes.arrays import npz_bytes
 from transferlab.plan import cohorts
 from transferlab.runners.prepare import Request, prepare
-from transferlab.runners.shares import possible
+from transferlab.runners.shares import Rates, calibration, possible
 
 STUDY = """
 from transferlab import Study, compare, designs
@@ -70,9 +71,7 @@ def lab(tmp_path: Path) -> Path:
                 t.key, ("transfer", TRANSFER, ENGINE, t.cell), record, {"rows.npz": npz_bytes({"right": right})}
             )
     for cores in possible(len(cohorts(plan)), machine):
-        rate = digest("calibration", machine.name, plain(plan.recipe, identity_only=True), plan.device, plan.precision,
-                      cores.n_workers, cores.n_threads)  # fmt: skip
-        store.write_pack_index(f"calibration-{rate}", {"images_per_second": 1000.0})
+        store.write_pack_index(calibration(plan, machine, cores), asdict(Rates(1000.0, 3000.0, 1e9, 64, 1.0)))
     (tmp_path / "voc" / "Annotations").mkdir(parents=True)
     (tmp_path / "voc" / "Annotations" / "1.xml").write_text("<annotation/>")
     (tmp_path / "comp4_det_test_cat.txt").write_text("1 0.5 1 1 9 9")
@@ -100,5 +99,5 @@ def test_commands_that_train_nothing_load_no_torch_and_no_more_than_they_need(la
         " ".join(["ended with 0", *loaded]) for _, loaded in commands
     ], done.stderr
     kept = [json.loads(file.read_text()) for file in (lab / "lab").glob("packs/index/calibration-*")]
-    assert {rate["images_per_second"] for rate in kept} == {1000.0}, "speed was measured again"
+    assert {rate["trained"] for rate in kept} == {1000.0}, "speed was measured again"
     assert (lab / "report.html").stat().st_size > 1000

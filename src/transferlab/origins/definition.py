@@ -55,6 +55,7 @@ class Origin(Definition):
         prepare: changes a freshly initialised network in place, given the network and a 63-bit seed; only for networks that are
             not pre-trained.
         measured: from a protocol of the study to the one by which they are measured; None: they are not measured by it.
+        tells: what it tells about a study, a phrase that ``plan`` shows beside its cost; "" shows ``explained``.
         is_floor: whether scores are also reported as gains over this control.
         check: the control's check of the study; an alarm opens the report.
         colour, dash: its line in figures: a hexadecimal colour, chosen for readers without colour vision, and a dash pattern.
@@ -64,6 +65,7 @@ class Origin(Definition):
     twin: bool = False
     prepare: Callable[[Any, int], None] | None = None
     measured: Callable[[Asked], Protocol | None] = as_asked
+    tells: str = ""
     is_floor: bool = False
     check: Callable[[Comparison], Check] | None = None
     colour: str = "#5f6368"

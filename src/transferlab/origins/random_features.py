@@ -16,6 +16,7 @@ RANDOM_FEATURES = Origin(
     name="random-features",
     title="random features",
     explained="an untrained network under the same protocol",
+    tells="what a network scores without any training",
     measured=_measured,
     is_floor=True,
     colour="#0072B2",

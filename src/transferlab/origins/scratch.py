@@ -31,6 +31,7 @@ SCRATCH = Origin(
     name="scratch",
     title="from scratch",
     explained="all layers trained on the target alone",
+    tells="what pre-training gains over the target alone",
     measured=_measured,
     colour="#D55E00",
     dash=(6, 2),

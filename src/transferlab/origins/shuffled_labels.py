@@ -25,6 +25,7 @@ SHUFFLED_LABELS = Origin(
     name="shuffled-labels",
     title="shuffled labels",
     explained="the reference condition's images with their labels permuted",
+    tells="what images give without true labels",
     design=designs.shuffled,
     check=_check,
     colour="#CC79A7",

@@ -20,6 +20,7 @@ TWIN = Origin(
     name="a/a",
     title="A/A",
     explained="the reference condition, drawn and trained a second time",
+    tells="how large differences between equal conditions are",
     design=lambda design: design,
     twin=True,
     check=_check,

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from transferlab.console import duration
 from transferlab.engine import backbones
-from transferlab.identity import canonical
 from transferlab.outcomes.store import Store
-from transferlab.plan import most_seen, networks_of_cells, source_key
-from transferlab.planned import Plan, Transfer
+from transferlab.plan import networks_of_cells, source_key
+from transferlab.planned import Plan
+from transferlab.runners.budget import in_words
+from transferlab.runners.costs import Part, expected_parts, expected_seconds
 from transferlab.runners.drive import failures, missing
 from transferlab.runners.plans import plans
 from transferlab.runners.prepare import Prepared
-from transferlab.runners.shares import images_per_second, share
 from transferlab.specs import Recipe
 from transferlab.text import number_of
-from transferlab.transfer.protocols import definition_of
-from transferlab.transfer.targets import shots_for_validation
 
-A_FEW_SECONDS = 4.0  # of a probe
 BYTES_PER_CELL = 12_000  # record and rows of a transfer, about
 MAX_NOTE = 400  # characters of a note; reports show it whole
 
@@ -69,10 +66,21 @@ def describe(prepared: Prepared) -> Iterator[str]:
         if not prepared.machine.is_here:
             yield f"  time           unknown {where}: no GPU is visible here to measure it on"
         else:
-            yield f"  time           about {duration(expected_seconds(prepared, todo))} {where}"
+            parts = expected_parts(plan, store, prepared.machine, prepared.study_file)
+            limit = "" if prepared.budget is None else f" of the {in_words(prepared.budget)} that you allow,"
+            yield f"  time           about {duration(expected_seconds(parts))}{limit} {where}"
+            yield from _parts(parts)
         yield "  next           the same command with run in place of plan"
     else:
         yield f"  next           transferlab report {shlex.quote(str(store.path))} --out report.html"
+
+
+def _parts(parts: Sequence[Part]) -> Iterator[str]:
+    """A line for each part of the time: how long it takes, its share, what it is and what it is for."""
+    whole, width = expected_seconds(parts), max(len(part.name) for part in parts)
+    for part in parts:
+        share = f"{part.seconds / whole:.0%}" if part.seconds >= whole / 200 else "<1%"
+        yield f"    {duration(part.seconds):>12} {share.replace('%', ' %'):>5}  {part.name:<{width}}  {part.buys}"
 
 
 def _cut(note: str) -> str:
@@ -106,37 +114,6 @@ def why(plan: Plan, earlier: Sequence[Plan]) -> str:
     if [p.protocol for p in before.protocols] != [p.protocol for p in plan.protocols]:
         changes.append("other protocols")
     return f"since it was last planned: {'; '.join(changes)}" if changes else "planned before and not done yet"
-
-
-def expected_seconds(prepared: Prepared, todo: set[str]) -> float:
-    """Time for the missing cells: trainings at the measured rate, transfers like finished ones of their kind."""
-    plan, store = prepared.plan, prepared.store
-    cores = share(plan, store, prepared.machine, prepared.study_file)
-    rate = images_per_second(plan, store, prepared.machine, cores, prepared.study_file) / cores.n_workers
-    seen = {t.key: most_seen(plan.recipe, prepared.subsets[t.cell.subset].n_images) for t in plan.trainings}
-    seconds = sum(n for key, n in seen.items() if key in todo) / rate
-    done = {_kind(t): t.key for t in plan.transfers if t.key not in todo}
-    for t in {t.key: t for t in plan.transfers if t.key in todo}.values():
-        record = store.record(done[_kind(t)]) if _kind(t) in done else None
-        seconds += float(record["seconds"]) if record else _transfer_seconds(t, plan, rate)
-    return seconds / cores.n_workers
-
-
-def _transfer_seconds(transfer: Transfer, plan: Plan, rate: float) -> float:
-    """Estimated time of a transfer whose kind has not been done yet, from the rate of pre-training in images/s."""
-    protocol = transfer.cell.protocol
-    definition, target = definition_of(protocol), next(t for t in plan.targets if t.digest == transfer.cell.target)
-    if definition.cost is None:
-        return A_FEW_SECONDS
-    if (shots := protocol.shots) is not None:
-        n_val = shots_for_validation(shots)
-        target = replace(target, n_train=(shots - n_val) * target.n_classes, n_val=n_val * target.n_classes)
-    return definition.cost(definition.settings(protocol.knobs), target, plan.recipe) / rate
-
-
-def _kind(transfer: Transfer) -> tuple[str, str]:
-    """Target and protocol; transfers of one kind take about equally long."""
-    return transfer.cell.target, canonical(transfer.cell.protocol)
 
 
 def status_text(store: Store) -> str:

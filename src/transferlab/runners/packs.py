@@ -23,7 +23,7 @@ from transferlab.outcomes.files import explain_disk_errors, sync
 from transferlab.outcomes.store import Store
 from transferlab.outcomes.verify import Problem, unread
 from transferlab.planned import SourceFacts
-from transferlab.specs import TRAIN, Pack, TargetFacts
+from transferlab.specs import TEST, TRAIN, VAL, Pack, TargetFacts
 
 
 def obtain(
@@ -64,7 +64,8 @@ def obtain(
 
 
 def _named(text: str, pack: Pack) -> SourceFacts:
-    return SourceFacts(text, pack.digest, pack.name, len(pack.rows(TRAIN)), tuple(remarks(pack)))
+    n_held_out = len(pack.rows(VAL)) or len(pack.rows(TEST))
+    return SourceFacts(text, pack.digest, pack.name, len(pack.rows(TRAIN)), tuple(remarks(pack)), n_held_out)
 
 
 def detection_px(size_px: int) -> int:

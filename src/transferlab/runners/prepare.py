@@ -19,9 +19,10 @@ from transferlab.identity import plain
 from transferlab.images.pack import described, remarks
 from transferlab.outcomes.arrays import labels_digest
 from transferlab.outcomes.store import Store
-from transferlab.plan import Place, make_plan
+from transferlab.plan import Place, lesser_plan, make_plan
 from transferlab.planned import Plan
 from transferlab.runners import packs
+from transferlab.runners.limit import Limit, within
 from transferlab.runners.machine import Machine, here
 from transferlab.runners.plans import plans
 from transferlab.runners.request import Request, read, study_of
@@ -40,6 +41,7 @@ class Prepared:
         study_file: the full path of the study file, if the study is one.
         subsets: sizes of the plan's subsets by digest.
         earlier: the store's plans of the same name.
+        budget: seconds that it may take, where the user limits them.
         images: what the source and the targets hold, in lines, by their spec.
     """
 
@@ -50,13 +52,17 @@ class Prepared:
     subsets: Mapping[str, SubsetFacts]
     earlier: Sequence[Plan] = ()
     images: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
+    budget: float | None = None
 
 
-def prepare(request: Request, progress: Callable[[str, int, int | None], None]) -> Prepared:
+def prepare(
+    request: Request, progress: Callable[[str, int, int | None], None], spent: Callable[[], float] = lambda: 0.0
+) -> Prepared:
     """Check a request, make or find its packs, draw its subsets, and store its plan.
 
     Args:
         progress: receives the spec being packed, images done, and all images (None where unknown).
+        spent: seconds of the budget that have passed.
 
     Raises:
         UserError: anything that the user can get wrong.
@@ -88,10 +94,20 @@ def prepare(request: Request, progress: Callable[[str, int, int | None], None]) 
                 keep(subset)
 
         plan = make_plan(study, (known, source), targets, Place(machine.device, machine.precision), kept)
+        if wording.budget is not None:
+            lesser = partial(lesser_plan, plan, source=(known, source), targets=targets)
+            limit = Limit(wording.budget, spent, fixed_by(request), store, machine, study_file)
+            plan = within(limit, study, plan, lesser)
     earlier = _earlier(store, plan.name)
     store.write_study(plan.identity, plain(plan))
     images = {known.spec: described(source), **{spec: described(pack) for spec, pack in obtained if pack is not source}}
-    return Prepared(plan, store, machine, study_file, sizes, earlier, images)
+    return Prepared(plan, store, machine, study_file, sizes, earlier, images, wording.budget)
+
+
+def fixed_by(request: Request) -> frozenset[str]:
+    """What the user has fixed in so many words, which no budget changes."""
+    fixed = {"seeds": request.seeds, "length": request.examples}
+    return frozenset(name for name, value in fixed.items() if value is not None)
 
 
 def _check_source(source: Pack, text: str) -> None:

@@ -15,9 +15,12 @@ from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.images.spec import parse_spec
 from transferlab.plan import most_seen
 from transferlab.questions import QUESTIONS, Question, load
+from transferlab.runners.budget import seconds_of
 from transferlab.specs import TRAIN, Epochs, Examples, Pack, Protocol, Recipe, Study
 from transferlab.transfer.protocols import PROTOCOLS, definition_of, detect
 from transferlab.validate import SOURCE_ITSELF, check_seeds, check_size, validate
+
+MOST_EXAMPLES = 10**12
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Request:
         protocol: replaces the study's own protocols, except those that measure the source's own classes.
         paper: a built-in question at the levels of its paper.
         epochs: a fixed number of passes over each subset instead of a fixed number of examples seen.
+        examples: length of each pre-training in examples seen; with ``epochs``, over the whole source.
+        budget: the time that the study may take, as "30min"; what does not fit is given up.
     """
 
     study: str | Study
@@ -44,6 +49,8 @@ class Request:
     protocol: str | None = None
     paper: bool = False
     epochs: bool = False
+    examples: int | None = None
+    budget: str | None = None
 
     @property
     def study_file(self) -> str | None:
@@ -60,12 +67,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Wording:
-    """A request whose words are checked: the question or study, image size in pixels, and the specs of its images."""
+    """A request whose words are checked: the question or study, image size in pixels, specs of images, budget in seconds."""
 
     found: Question | Study
     size_px: int
     source: str
     targets: Sequence[str]
+    budget: float | None = None
 
 
 def read(request: Request) -> Wording:
@@ -92,13 +100,16 @@ def read(request: Request) -> Wording:
         raise UserError("the study has no target", request.title, "name one, for example --target digits")
     if request.seeds is not None:
         check_seeds(request.seeds, request.title)
+    if request.examples is not None:
+        _check_examples(request.examples)
+    budget = None if request.budget is None else seconds_of(request.budget)
     if request.protocol is not None:
         _check_protocol(request.protocol)
     _check_backbone(request.backbone or own.backbone, size_px)
     for text in dict.fromkeys([source, *targets]):
         if text != SOURCE_ITSELF:
             parse_spec(text).check_there()
-    return Wording(found, size_px, source, targets)
+    return Wording(found, size_px, source, targets, budget)
 
 
 def study_of(wording: Wording, request: Request, source: Pack, targets: Sequence[tuple[str, Pack]]) -> Study:
@@ -125,6 +136,12 @@ def study_of(wording: Wording, request: Request, source: Pack, targets: Sequence
             *(spec for spec, _ in targets),
         ),
     )
+
+
+def _check_examples(n: int) -> None:
+    if not 1 <= n <= MOST_EXAMPLES:
+        raise UserError(f"networks cannot see {n:,} examples", "--examples",
+                        f"choose from 1 to {MOST_EXAMPLES:,}; 24,000 is a first look, 250,000 a useful length")  # fmt: skip
 
 
 def _check_protocol(name: str) -> None:
@@ -177,11 +194,13 @@ def _protocols(study: Study, request: Request, targets: Sequence[Pack]) -> Seque
 
 
 def _recipe(declared: Recipe, request: Request, size_px: int, source: Pack, *, built_in: bool) -> Recipe:
-    """The requested recipe, else the study's; built-in studies see fewer examples of small sources."""
-    if request.recipe is not None:
-        return named_recipe(request.recipe, backbone=request.backbone, image_px=size_px)
+    """The requested recipe and length, else the study's; built-in studies see fewer examples of small sources."""
     chosen = replace(declared, image_px=size_px, backbone=request.backbone or declared.backbone)
-    if not built_in:
+    if request.recipe is not None:
+        chosen = named_recipe(request.recipe, backbone=request.backbone, image_px=size_px)
+    if request.examples is not None:
+        return replace(chosen, length=Examples(request.examples))
+    if request.recipe is not None or not built_in:
         return chosen
     n_train = len(source.rows(TRAIN))
     return replace(chosen, length=Examples(min(most_seen(SMALL, n_train), max(25_000, 100 * n_train))))

@@ -7,7 +7,8 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, fields, replace
 
 from transferlab.engine.backbones import BACKBONES
 from transferlab.engine.optimisers import OPTIMISERS
@@ -17,7 +18,7 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import cohorts, most_seen
 from transferlab.planned import Plan
 from transferlab.runners.machine import Machine
-from transferlab.specs import Epochs
+from transferlab.specs import Examples
 
 # With these, glibc keeps pages instead of returning them to the kernel: 1.2 times the images/s on two cores.
 WORKER_ENVIRONMENT = {
@@ -40,6 +41,24 @@ class Share:
     n_threads: int
 
 
+@dataclass(frozen=True)
+class Rates:
+    """How fast one worker is while all of them work.
+
+    Args:
+        trained, passed: images a second of pre-training, and of forward passes.
+        fitted: multiply-adds a second of the probe's passes over features.
+        n_features: length of the backbone's feature vector.
+        start_seconds: until a worker that is started begins to work.
+    """
+
+    trained: float
+    passed: float
+    fitted: float
+    n_features: float
+    start_seconds: float
+
+
 def share(plan: Plan, store: Store, machine: Machine, study_file: str | None = None) -> Share:
     """The share that finishes the plan's networks first, by measurement where there is a choice.
 
@@ -51,20 +70,15 @@ def share(plan: Plan, store: Store, machine: Machine, study_file: str | None = N
     """
     n_networks = max(1, len(cohorts(plan)))
     choices = possible(n_networks, machine)
-    if len(choices) == 1 or not _is_worth_measuring(plan, store):
+    if len(choices) == 1 or not _is_worth_measuring(plan):
         return choices[0]
     return fastest(n_networks, {c: images_per_second(plan, store, machine, c, study_file) for c in choices})
 
 
-def _is_worth_measuring(plan: Plan, store: Store) -> bool:
-    """Whether the plan's trainings see enough examples; reads as few subsets as possible."""
-    by_epochs = isinstance(plan.recipe.length, Epochs)
-    seen = 0
-    for training in plan.trainings:
-        seen += most_seen(plan.recipe, len(store.read_subset(training.cell.subset).rows) if by_epochs else 0)
-        if seen >= WORTH_MEASURING:
-            return True
-    return False
+def _is_worth_measuring(plan: Plan) -> bool:
+    """Whether the plan's trainings see enough examples."""
+    sizes = {condition.name: condition.n_images for condition in plan.conditions}
+    return sum(most_seen(plan.recipe, sizes[t.condition]) for t in plan.trainings) >= WORTH_MEASURING
 
 
 def possible(n_networks: int, machine: Machine) -> list[Share]:
@@ -89,30 +103,55 @@ def fastest(n_networks: int, rates: dict[Share, float]) -> Share:
 
 
 def images_per_second(plan: Plan, store: Store, machine: Machine, at: Share, study_file: str | None = None) -> float:
-    """Training speed of the plan's recipe, all workers together; measured in seconds once, then read from the store.
+    """Training speed of the plan's recipe, all workers together; raises UserError as ``rates``."""
+    return rates(plan, store, machine, at, study_file).trained * at.n_workers
+
+
+def rates(plan: Plan, store: Store, machine: Machine, at: Share, study_file: str | None = None) -> Rates:
+    """The speed of the plan's recipe; measured in seconds once, then read from the store.
 
     Raises:
         UserError: a definition from outside the package fails, with its file and line.
     """
-    recipe = plain(plan.recipe, identity_only=True)
+    name = calibration(plan, machine, at)
+    kept = store.pack_index(name)
+    if kept is None:
+        kept = _measured(plan, at, study_file)
+        store.write_pack_index(name, kept)
+    return Rates(**{field.name: kept[field.name] for field in fields(Rates)})
+
+
+def calibration(plan: Plan, machine: Machine, at: Share) -> str:
+    """The name under which a store keeps the speed; the length of trainings does not matter to it."""
+    recipe = plain(replace(plan.recipe, length=Examples(0)), identity_only=True)
     codes = [brought.code for brought in plan.brought if brought.kind in (BACKBONES.kind, OPTIMISERS.kind)]
-    key = digest("calibration", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads, *codes)
-    kept = store.pack_index(f"calibration-{key}")
-    if kept is not None:
-        return float(kept["images_per_second"])
-    words = [json.dumps(recipe), plan.device, plan.precision, str(SECONDS), *([study_file] if study_file else [])]
+    key = digest("speed", machine.name, recipe, plan.device, plan.precision, at.n_workers, at.n_threads, *codes)
+    return f"calibration-{key}"
+
+
+def _measured(plan: Plan, at: Share, study_file: str | None) -> dict[str, float]:
+    """The fields of ``Rates``, from as many processes side by side as there are workers."""
+    recipe = json.dumps(plain(plan.recipe, identity_only=True))
+    words = [recipe, plan.device, plan.precision, str(SECONDS), *([study_file] if study_file else [])]
     command = [sys.executable, "-m", "transferlab.runners.calibrate", *words]
     environment = {**os.environ, **WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(at.n_threads)}
+    begun = time.monotonic()
     side_by_side = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(at.n_workers)
     ]
     printed = [process.communicate()[0] for process in side_by_side]
+    elapsed = time.monotonic() - begun
     failed = [process.returncode for process in side_by_side if process.returncode]
     if failed:
         raise RuntimeError(f"measuring the speed of {plan.recipe.backbone} ended with exit code {failed[0]}")
     answers = [json.loads(text) for text in printed]
     if faults := [answer["fault"] for answer in answers if "fault" in answer]:
         raise UserError(*faults[0])
-    rate = sum(float(answer["images_per_second"]) for answer in answers)
-    store.write_pack_index(f"calibration-{key}", {"images_per_second": rate})
-    return rate
+    means = {
+        name: sum(float(answer[told]) for answer in answers) / len(answers)
+        for name, told in (
+            ("trained", "images_per_second"), ("passed", "passed_per_second"), ("fitted", "products_per_second"),
+            ("n_features", "n_features"),
+        )
+    }  # fmt: skip
+    return {**means, "start_seconds": max(0.0, elapsed - max(float(answer["seconds"]) for answer in answers))}
