@@ -69,7 +69,9 @@ STUDY_OPTIONS = (
     click.argument("study"),
     click.option("--paper", is_flag=True, help="A built-in study at the paper's levels (or shares of the source)."),
     click.option("--epochs", is_flag=True, help="Equal passes over each subset, instead of equal examples seen."),
-    click.option("--budget", metavar="TIME", help="90s, 30min, 1h30min: give up what takes longer; plan says what."),
+    click.option(
+        "--budget", metavar="TIME", help="Time that may be used: 90s, 30min, 1h30min; what does not fit is given up."
+    ),
     *RUN_OPTIONS,
 )
 

@@ -96,3 +96,17 @@ def test_equal_passes_are_as_many_as_the_length_is_over_the_whole_source(wanted:
     plan = prepare(replace(wanted, study=short, epochs=True), lambda *_: None).plan
     assert (plan.name, plan.recipe.length) == ("study-epochs", Epochs(2.381))  # of 21 training images
     assert [most_seen(plan.recipe, n) for n in (6, 21)] == [14, 50]
+
+
+def test_a_number_of_examples_takes_the_place_of_any_length(wanted: Request) -> None:
+    assert isinstance(wanted.study, Study)
+    by_passes = replace(wanted.study, recipe=replace(wanted.study.recipe, length=Epochs(3)))
+    built_in = Request(
+        "images-per-class", wanted.study.source, wanted.study.targets, wanted.store, device="cpu", size=16
+    )
+    for asked in (wanted, replace(wanted, study=by_passes), built_in, replace(built_in, recipe="long")):
+        plain = prepare(asked, lambda *_: None).plan.recipe
+        recipe = prepare(replace(asked, examples=420), lambda *_: None).plan.recipe
+        assert recipe == replace(plain, length=Examples(420))
+    passes = prepare(replace(built_in, examples=420, epochs=True), lambda *_: None).plan.recipe.length
+    assert passes == Epochs(20.0)  # of 21 training images, as `paper` asks for them

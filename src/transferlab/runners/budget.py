@@ -99,22 +99,31 @@ def sizes(study: Study, n_images: int, keep: Collection[str] = ()) -> Iterator[S
             size = smaller
 
 
-def choose(choices: Iterable[Size], cost: Callable[[Size], float], seconds: float) -> Size:
-    """The first size that costs at most so many seconds, a reserve aside.
+def choose(
+    choices: Iterable[Size], cost: Callable[[Size], float], seconds: float, spent: Callable[[], float] = lambda: 0.0
+) -> Size:
+    """The first size that fits into the budget, a reserve aside.
+
+    Args:
+        cost: seconds that a size takes.
+        spent: seconds of the budget that have passed.
 
     Raises:
-        UserError: not even the cheapest does.
+        UserError: not even the cheapest fits.
     """
     costs: list[float] = []
     for size in choices:
         costs.append(cost(size))
-        if costs[-1] <= seconds * (1 - RESERVE):
+        if costs[-1] <= (seconds - spent()) * (1 - RESERVE):  # asked now, since the first cost may be measured
             return size
     least = min(costs) / (1 - RESERVE)
-    least = in_words(60 * math.ceil(least / 60) if least > 60 else least)
+    enough = in_words(60 * math.ceil(least / 60) if least > 60 else least)
+    gone = f", and preparing it has taken {in_words(spent())} already" if least <= seconds else ""
     raise UserError(
-        f"{in_words(seconds)} is too short: the least of this study that can be answered takes {least}", "--budget",
-        f"write --budget {least.replace(' ', '')}, leave out a target, or take a smaller --size or --backbone",
+        f"{in_words(seconds)} is too short: the least of this study that can be answered takes {enough}{gone}",
+        "--budget",
+        "repeat the command, since the next run need not prepare it again" if gone else
+        f"write --budget {enough.replace(' ', '')}, leave out a target, or take a smaller --size or --backbone",
     )  # fmt: skip
 
 

@@ -59,11 +59,10 @@ def within(limit: Limit, study: Study, whole: Plan, lesser: Callable[[Study], Pl
 def _chosen(limit: Limit, study: Study, whole: Plan, lesser: Callable[[Study], Plan]) -> Size:
     def cost(size: Size) -> float:
         plan = lesser(budget.resized(study, size))
-        seconds = expected_seconds(expected_parts(plan, limit.store, limit.machine, limit.study_file))
-        return seconds + limit.spent()  # the first call measures the speed, which takes time too
+        return expected_seconds(expected_parts(plan, limit.store, limit.machine, limit.study_file))
 
     n_images = max(condition.n_images for condition in whole.conditions)
-    chosen = budget.choose(budget.sizes(study, n_images, limit.fixed), cost, limit.seconds)
+    chosen = budget.choose(budget.sizes(study, n_images, limit.fixed), cost, limit.seconds, limit.spent)
     limit.store.write_pack_index(_name(limit, whole), asdict(chosen))
     return chosen
 
