@@ -61,6 +61,9 @@ RUN_OPTIONS = (
     click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
     click.option("--examples", type=int, metavar="N", help="Examples that each network sees in pre-training."),
     click.option("--protocol", metavar="NAME", help="How to measure transfer: probe (the default), knn or finetune."),
+    click.option(
+        "--control", "controls", metavar="NAME", multiple=True, help="A further control, e.g. recipe; repeatable."
+    ),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--skip-bad", is_flag=True, help="Skip and count images that cannot be read."),
     STORE,

@@ -17,7 +17,7 @@ from transferlab.errors import UserError
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
 from transferlab.images.sources import SOURCES
 from transferlab.origins import ORIGINS
-from transferlab.origins.definition import Asked
+from transferlab.origins.definition import Asked, repeated_name
 from transferlab.planned import (
     BroughtDefinition,
     NamedCondition,
@@ -30,6 +30,7 @@ from transferlab.planned import (
 )
 from transferlab.specs import (
     TRAIN,
+    VAL,
     Contrast,
     Epochs,
     Examples,
@@ -76,18 +77,22 @@ def make_plan(
         keep: is called with every subset drawn, for example to store it.
 
     Raises:
-        UserError: as ``validate``; a level that the source does not allow.
+        UserError: as ``validate``; a level that the source does not allow; a control that the source does not allow.
     """
     validate(study, source[1].taxonomy, targets)
     if study.recipe.precision != "auto":
         place = replace(place, precision=study.recipe.precision)
     drawn: dict[tuple[str, int], str] = {}
+    conditions = named_conditions(study)
+    _can_choose(conditions, source[1])
     facts: dict[str, NamedCondition] = {}
     for seed in range(study.seeds):
         draws = {twin: designs.Draw(source[1], seed, int(twin)) for twin in (False, True)}  # shared by the conditions
-        for condition in named_conditions(study):
+        for condition in conditions:
             facts.setdefault(condition.name, condition)
-            if condition.design is None:
+            if condition.repeats:
+                facts[condition.name] = _with_sizes_of(facts[condition.repeats], condition)
+            if condition.repeats or condition.design is None:
                 continue
             subset = designs.take(condition.design, draws[_is_twin(condition)])
             keep(subset)
@@ -104,8 +109,10 @@ def lesser_plan(plan: Plan, study: Study, source: tuple[SourceFacts, Pack], targ
         plan: of the same study with more seeds, conditions or examples, for these images.
     """
     drawn = {(t.condition, t.seed): t.cell.subset for t in plan.trainings}
-    names = {*map(str, study.conditions), *study.controls}
-    conditions = [c for c in plan.conditions if c.name in names]
+    levels = {*map(str, study.conditions)}
+    conditions = [
+        c for c in plan.conditions if c.name in levels or (c.is_control and (not c.repeats or c.repeats in levels))
+    ]
     return _plan_of(study, source, targets, Place(plan.device, plan.precision), conditions, drawn)
 
 
@@ -117,11 +124,14 @@ def _plan_of(
     cells = _Cells(study, source, _apart(study, targets), place)
     for seed in range(study.seeds):
         for condition in conditions:
-            if condition.design is None:
+            if condition.repeats:
+                cells.repeat(condition, seed)
+            elif condition.design is None:
                 cells.add_untrained(condition, seed)
             else:
                 cells.add_trained(condition, drawn[condition.name, seed], seed, _is_twin(condition))
-    contrasts = resolve(study.contrasts, [c.name for c in conditions if not c.is_control], study.controls)
+    names = [c.name for c in conditions if not c.is_control]
+    contrasts = resolve(study.contrasts, names, [c.name for c in conditions if c.is_control and not c.repeats])
     _must_be_measured(contrasts, cells.transfers)
     plan = Plan(
         identity="", name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
@@ -144,6 +154,15 @@ def identity_of(plan: Plan, metric: str) -> str:
         "study", plan.name, plan.source.digest, [t.digest for t in plan.targets], list(plan.conditions), plan.recipe,
         [p.protocol for p in plan.protocols], plan.device, plan.precision, *([metric] if metric else []),
     )  # fmt: skip
+
+
+def _can_choose(conditions: Sequence[NamedCondition], source: Pack) -> None:
+    """Refuse a control that chooses among networks by the source's validation images if the source has none."""
+    if (repeated := next((c for c in conditions if c.repeats), None)) is not None and not len(source.rows(VAL)):
+        raise UserError(
+            f"the control {repeated.control} chooses learning rates by the source's validation images, and the source has none",
+            source.name, "add a val split or ?resplit=yes to the source, or leave the control out",
+        )  # fmt: skip
 
 
 def _must_be_measured(contrasts: Sequence[Contrast], transfers: Sequence[Transfer]) -> None:
@@ -172,6 +191,15 @@ class _Cells:
         """One pre-training and its transfers."""
         own_seed, place, recipe = seed + (REPLICATE_SEED if twin else 0), self.place, self.study.recipe
         cell = PretrainCell(subset, recipe, own_seed, place.device, place.precision, _codes(_of_recipe(recipe)))
+        self._train(condition, seed, cell)
+
+    def repeat(self, condition: NamedCondition, seed: int) -> None:
+        """The pre-training of the condition that this one repeats, at another learning rate, and its transfers."""
+        first = next(t.cell for t in reversed(self.trainings) if (t.condition, t.seed) == (condition.repeats, seed))
+        lr = first.recipe.lr / (ORIGINS[condition.control].divides_lr or 1.0)
+        self._train(condition, seed, replace(first, recipe=replace(first.recipe, lr=lr)))
+
+    def _train(self, condition: NamedCondition, seed: int, cell: PretrainCell) -> None:
         training = Training(digest("pretrain", ENGINE, cell), condition.name, seed, cell)
         self.trainings.append(training)
         self._transfer(condition, training.key, seed, None)
@@ -190,6 +218,10 @@ class _Cells:
             first = first_of(self.study.protocols, target)
             compared = next(own for asked, own in measured if asked == first)
             for protocol in _distinct([own for _, own in measured if own is not None and suits(own, target)]):
+                if (
+                    condition.repeats and protocol != compared
+                ):  # only contrasts need it, and they compare by one protocol
+                    continue
                 metric = target.metric if target.asked else ""
                 codes = _codes([(PROTOCOLS, protocol.kind), *([(METRICS, metric)] if metric else [])])
                 cell = TransferCell(network, target.digest, protocol, seed, metric, codes)
@@ -201,7 +233,7 @@ class _Cells:
         if not condition.is_control:
             return asked
         n_examples = most_seen(self.study.recipe, len(self.source[1].rows(TRAIN)))
-        return ORIGINS[condition.name].measured(Asked(asked, self.study.protocols, n_examples))
+        return ORIGINS[condition.control].measured(Asked(asked, self.study.protocols, n_examples))
 
 
 def suits(protocol: Protocol, target: TargetFacts) -> bool:
@@ -250,7 +282,7 @@ def _of_recipe(recipe: Recipe) -> list[Used]:
 def _brought(study: Study, conditions: Sequence[NamedCondition]) -> Iterator[BroughtDefinition]:
     """All definitions from outside the package that a study uses."""
     used: list[Used] = [(PROTOCOLS, p.kind) for p in study.protocols]
-    used += [(ORIGINS, c.name) for c in conditions if c.is_control]
+    used += [(ORIGINS, c.control) for c in conditions if c.is_control]
     used += [(designs.DESIGNS, designs.check(c.design)[0].name) for c in conditions if c.design is not None]
     used += [(METRICS, study.metric)] if study.metric else []
     used += [(SOURCES, spec.partition("?")[0].partition(":")[0]) for spec in (study.source, *study.targets)]
@@ -270,8 +302,15 @@ def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
         NamedCondition(str(level), design, False, None if isinstance(level, str) else float(level), str(level))
         for level, design in study.conditions.items()
     ]
-    at_reference = next(c.design for c in named if c.name == reference_of(study))
+    asked, at_reference = tuple(named), next(c.design for c in named if c.name == reference_of(study))
     for origin in (ORIGINS[name] for name in study.controls):
+        if origin.divides_lr is not None:
+            named += [
+                NamedCondition(name, c.design, True, title=name, colour=origin.colour, dash=tuple(origin.dash),
+                               origin=origin.name, repeats=c.name)
+                for c in asked for name in [repeated_name(c.name, origin)]
+            ]  # fmt: skip
+            continue
         design = None if origin.design is None or at_reference is None else origin.design(at_reference)
         named.append(NamedCondition(
             origin.name, design, True, None, origin.title or origin.name, origin.explained, origin.colour, tuple(origin.dash), origin.is_floor,
@@ -290,6 +329,14 @@ def _with_sizes(condition: NamedCondition, subset: Subset, taxonomy: Taxonomy) -
     return replace(
         condition, n_images=facts.n_images, n_labels=facts.n_labels, effective_labels=facts.effective_labels,
         largest_share=facts.largest_share, shares=shares,
+    )  # fmt: skip
+
+
+def _with_sizes_of(known: NamedCondition, condition: NamedCondition) -> NamedCondition:
+    """The condition with the sizes of the one whose subsets it has."""
+    return replace(
+        condition, n_images=known.n_images, n_labels=known.n_labels, effective_labels=known.effective_labels,
+        largest_share=known.largest_share,
     )  # fmt: skip
 
 
@@ -313,14 +360,16 @@ def networks_of_cells(plan: Plan) -> dict[str, str]:
 def cohorts(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """Network keys in groups that are claimed and trained together; they depend on the plan alone.
 
-    All networks of a plan have its recipe, so any may be trained together: they are taken in order, in groups whose size
-    depends on the kind of device. Untrained networks are groups of one.
+    Any networks of one recipe may be trained together: they are taken in order, in groups whose size depends on the kind of
+    device. Untrained networks are groups of one.
     """
     order = {key: i for i, key in enumerate(dict.fromkeys(t.cell.network for t in plan.transfers))}
     trained = sorted(dict.fromkeys(t.key for t in plan.trainings), key=lambda key: order.get(key, len(order)))
-    size, known = COHORT[plan.device], set(trained)
-    untrained = [key for key in order if key not in known]
-    groups = [tuple(trained[i : i + size]) for i in range(0, len(trained), size)] + [(key,) for key in untrained]
+    size, recipes = COHORT[plan.device], {t.key: t.cell.recipe for t in plan.trainings}
+    alike = [[key for key in trained if recipes[key] == recipe] for recipe in dict.fromkeys(recipes.values())]
+    untrained = [key for key in order if key not in recipes]
+    groups = [tuple(keys[i : i + size]) for keys in alike for i in range(0, len(keys), size)]
+    groups += [(key,) for key in untrained]
     return tuple(sorted(groups, key=lambda group: order.get(group[0], len(order))))
 
 

@@ -104,6 +104,8 @@ class NamedCondition:
     Args:
         design: None for controls without pre-training. factor: its place on a numeric axis, if it has one.
         title, explained, colour, dash: for reports. is_floor: whether scores are also reported as gains over it.
+        origin: the control that it belongs to, if that has several conditions. repeats: the condition that it is, trained at
+            another learning rate; "" if it is none.
         n_images, n_labels, effective_labels, largest_share: of its first seed's subset; 0 without pre-training.
         shares: for labels that merge classes, each label's name and share of the images, 0…1, the largest first.
     """
@@ -112,6 +114,7 @@ class NamedCondition:
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({
         "title", "explained", "colour", "dash", "is_floor", "n_images", "n_labels", "effective_labels", "largest_share", "shares",
     })  # fmt: skip
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"origin", "repeats"})
 
     name: str
     design: Design | None
@@ -127,6 +130,13 @@ class NamedCondition:
     effective_labels: float = 0.0
     largest_share: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()
+    origin: str = ""
+    repeats: str = ""
+
+    @property
+    def control(self) -> str:
+        """The name of the control that it belongs to; "" if it is a condition of the question."""
+        return (self.origin or self.name) if self.is_control else ""
 
 
 @dataclass(frozen=True)

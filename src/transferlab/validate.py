@@ -11,6 +11,7 @@ from transferlab.engine import backbones
 from transferlab.engine.optimisers import OPTIMISERS
 from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
+from transferlab.origins.definition import repeated_name
 from transferlab.specs import LEAST_PX, MOST_PX, Epochs, Protocol, Recipe, Study, TargetFacts
 from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.metrics import METRICS
@@ -87,6 +88,7 @@ def _conditions(study: Study, where: str) -> None:
         ORIGINS.find(name, where)
     if twice := [name for name in study.controls if study.controls.count(name) > 1]:
         raise UserError(f"the control {twice[0]!r} is named twice", where, "name it once")
+    _repeated(study, levels, where)
     if "type" in levels:  # stored data name their types by it
         raise UserError("a condition may not be called 'type'", where, "rename it")
     if clash := [name for name in levels if name in ORIGINS]:
@@ -97,7 +99,24 @@ def _conditions(study: Study, where: str) -> None:
         )
     for design in study.conditions.values():
         designs.check(design)
-    resolve(study.contrasts, levels, study.controls)
+    resolve(study.contrasts, levels, [name for name in study.controls if ORIGINS[name].divides_lr is None])
+
+
+def _repeated(study: Study, levels: Sequence[str], where: str) -> None:
+    """Check a control that repeats every condition: there is one at most, and its names are free."""
+    again = [ORIGINS[name] for name in study.controls if ORIGINS[name].divides_lr is not None]
+    if len(again) > 1:
+        raise UserError(
+            f"the controls {again[0].name!r} and {again[1].name!r} both repeat every condition at another learning rate", where,
+            "name one of them",
+        )  # fmt: skip
+    names = {repeated_name(level, origin) for level in levels for origin in again}
+    if clash := [level for level in levels if level in names]:
+        raise UserError(
+            f"a condition may not be called {clash[0]!r}, a name that the control {again[0].name!r} gives",
+            where,
+            "rename it",
+        )
 
 
 def _protocols(study: Study, where: str) -> None:

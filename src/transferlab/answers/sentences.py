@@ -1,4 +1,4 @@
-"""Estimates, forecasts, divisions of a budget and near duplicates in words."""
+"""Estimates, forecasts, divisions of a budget, near duplicates and learning rates in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from transferlab.answers.division import Division
 from transferlab.answers.estimate import MEAN, Estimate, Wording
 from transferlab.answers.leakage import Found, Leakage
 from transferlab.answers.points import points
+from transferlab.answers.rates import Pair, Rates
 from transferlab.answers.scaling import Forecast
 from transferlab.specs import Contrast
 
@@ -156,6 +157,82 @@ def _alike(found: Found, what: str) -> str:
     n, exact = len(found.rows), sum(found.exact)
     share = f" ({100 * n / found.n:.1f} %; {exact:,} exact)" if n else ""
     return f"{n:,} of {found.n:,} {what}{share}"
+
+
+BETTER_RATE = "each condition is trained at the better of its two learning rates"
+
+
+def rates_in_short(rates: Rates) -> str:
+    """How many verdicts change at another learning rate."""
+    parts = [_in_short(pairs, clause) for clause, pairs in _settings(rates)]
+    if len(parts) == 1:
+        rate = rates.title if rates.preferences[0].takes_other else "at the study's rate"
+        parts.append(f"every condition does better {rate}")
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def rates_in_words(rates: Rates, unit: str = "", titles: Mapping[str, str] = NO_TITLES) -> list[str]:
+    """Each verdict that changes at another learning rate, with the difference then and the change."""
+    return [
+        _changed(pair, clause, unit, titles) for clause, pairs in _settings(rates) for pair in pairs if pair.changes
+    ]
+
+
+def preferences_in_words(rates: Rates) -> list[str]:
+    """The rate at which each condition does better on the source's validation images."""
+    lines: list[str] = []
+    groups = {f"at the study's learning rate, {rates.lr:g}": [p.condition for p in rates.preferences if p.chosen == p.condition],
+              f"at {rates.other_lr:g}": [p.condition for p in rates.preferences if p.chosen == p.again]}  # fmt: skip
+    parts = [
+        f"{_and(names)} {'does' if len(names) == 1 else 'do'} better {where}"
+        for where, names in groups.items()
+        if names
+    ]
+    if parts:
+        lines.append(f"By accuracy on the source's validation images, {', and '.join(parts)}.")
+    if unknown := [p.condition for p in rates.preferences if not p.chosen]:
+        lines.append(f"No rate is chosen for {_and(unknown)}: no seed has validation accuracies at both rates.")
+    return lines
+
+
+def _settings(rates: Rates) -> list[tuple[str, tuple[Pair, ...]]]:
+    """The other ways to set the rates, each as a clause that follows "if", and its contrasts; one if all do better at one rate."""
+    alike = all(p.chosen for p in rates.preferences) and len({p.takes_other for p in rates.preferences}) == 1
+    found = [(f"every condition is trained {rates.title}", rates.other), (BETTER_RATE, rates.better)]
+    return found[:1] if alike else found
+
+
+def _in_short(pairs: Sequence[Pair], clause: str) -> str:
+    known, n_changed = [pair for pair in pairs if pair.known], sum(pair.changes for pair in pairs)
+    if not known:
+        return f"whether a verdict changes if {clause} needs at least three seeds with all networks"
+    some = len(known) < len(pairs)
+    among = f" among the {len(known)} of {len(pairs)} that can be compared" if some else ""
+    if n_changed:
+        among = among or f" of {len(pairs)}"
+    if not n_changed:
+        return f"no verdict{among} changes if {clause}"
+    return f"{n_changed} verdict{'s' if n_changed > 1 else ''}{among} change{'s' if n_changed == 1 else ''} if {clause}"
+
+
+def _changed(pair: Pair, clause: str, unit: str, titles: Mapping[str, str]) -> str:
+    planned, then, change = pair
+    subject, base = sides(planned.contrast, unit, titles)
+    said = (
+        f"The verdict on {subject} against {base} {_where(planned.target)} changes from {planned.verdict} to {then.verdict} if "
+        f"{clause}: the difference is {points(planned.value, signed=True)} points as planned, {points(then.value, signed=True)} then"
+    )
+    if change is None:
+        return f"{said}, of the same networks; only Holm's adjustment differs."
+    if change.low is None or change.high is None:
+        return f"{said}."
+    between = f"{points(change.low, signed=True)} to {points(change.high, signed=True)}"
+    return f"{said}, a change of {points(change.value, signed=True)} (95 % interval {between}, {change.n_seeds} seeds)."
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _way(classes: float, images: float) -> str:

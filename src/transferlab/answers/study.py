@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from transferlab.answers.division import Division
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Leakage
+from transferlab.answers.rates import Rates
 from transferlab.answers.scaling import Forecast
 from transferlab.planned import NamedCondition
 from transferlab.specs import TargetFacts
@@ -89,6 +90,7 @@ class StudyAnswers:
         divisions: the best ratio of classes to images, if the conditions divide budgets of images.
         leakage: what ``transferlab leakage`` found between the source and the targets.
         without: ``estimates`` without the test images that are in the source; empty if there are none.
+        rates: the declared contrasts at another learning rate, if a control trained every condition at one; at most one.
         with_copies: targets whose results cannot be computed again without such images.
         scenes: for targets with boxes, what a network of the reference condition found and missed.
         identity: of its plan, since several studies may have one name.
@@ -115,6 +117,7 @@ class StudyAnswers:
     divisions: tuple[Division, ...] = ()
     leakage: tuple[Leakage, ...] = ()
     without: tuple[Estimate, ...] = ()
+    rates: tuple[Rates, ...] = ()
     with_copies: tuple[str, ...] = ()
     scenes: tuple[Scenes, ...] = ()
     failed: Mapping[str, Exception] = field(default_factory=dict[str, Exception])

@@ -9,8 +9,9 @@ from __future__ import annotations
 from transferlab.definitions import Table
 from transferlab.origins.definition import Origin
 from transferlab.origins.random_features import RANDOM_FEATURES
+from transferlab.origins.recipe import RECIPE
 from transferlab.origins.scratch import SCRATCH
 from transferlab.origins.shuffled_labels import SHUFFLED_LABELS
 from transferlab.origins.twin import TWIN
 
-ORIGINS = Table("control", Origin, [SCRATCH, RANDOM_FEATURES, TWIN, SHUFFLED_LABELS])
+ORIGINS = Table("control", Origin, [SCRATCH, RANDOM_FEATURES, TWIN, SHUFFLED_LABELS, RECIPE])

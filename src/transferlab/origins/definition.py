@@ -10,6 +10,7 @@ from typing import Any
 
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.points import points
+from transferlab.answers.rates import Rates
 from transferlab.answers.study import Check
 from transferlab.definitions import Definition
 from transferlab.errors import UserError
@@ -33,11 +34,13 @@ class Comparison:
     Args:
         reference: name of the condition that controls are built from. floor: the control that is the floor, if there is one.
         between: the estimates of one condition against another, on the mean over targets and on each; empty if no seed has both.
+        rates: the declared contrasts at another learning rate, if the study has a control for it.
     """
 
     reference: str
     floor: NamedCondition | None
     between: Callable[[str, str], Sequence[Estimate]]
+    rates: Rates | None = None
 
 
 def as_asked(asked: Asked) -> Protocol | None:
@@ -52,6 +55,8 @@ class Origin(Definition):
     Args:
         design: from the reference condition's design to the one that they are pre-trained on; None: they are not pre-trained.
         twin: whether they are drawn and trained independently of the reference condition's networks.
+        divides_lr: every condition is trained once more, its learning rate divided by this, as a condition of its own, called by
+            the condition's name and ``title``; None: the control has networks of the reference condition only.
         prepare: changes a freshly initialised network in place, given the network and a 63-bit seed; only for networks that are
             not pre-trained.
         measured: from a protocol of the study to the one by which they are measured; None: they are not measured by it.
@@ -63,6 +68,7 @@ class Origin(Definition):
 
     design: Callable[[Design], Design] | None = None
     twin: bool = False
+    divides_lr: float | None = None
     prepare: Callable[[Any, int], None] | None = None
     measured: Callable[[Asked], Protocol | None] = as_asked
     tells: str = ""
@@ -72,6 +78,17 @@ class Origin(Definition):
     dash: tuple[float, ...] = (4, 3)
 
     def __post_init__(self) -> None:
+        rate = self.divides_lr
+        if rate is not None and not (0 < rate < math.inf and rate != 1 and self.title):
+            raise UserError(
+                f"divides_lr = {rate!r:.40} is not possible", f"control {self.name!r}",
+                'give a number above 0 that is not 1, and a title such as "at half the rate"',
+            )  # fmt: skip
+        if rate is not None and (self.design or self.twin or self.prepare or self.is_floor):
+            raise UserError(
+                "a control that repeats every condition has no design, twin, prepare or is_floor", f"control {self.name!r}",
+                "leave them out, or leave out divides_lr",
+            )  # fmt: skip
         if not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
             raise UserError(
                 f"colour = {self.colour!r:.40} is not possible", f"control {self.name!r}", 'write for example "#5f6368"'
@@ -80,6 +97,11 @@ class Origin(Definition):
             raise UserError(
                 f"dash = {self.dash!r:.40} is not possible", f"control {self.name!r}", "write for example (4, 3)"
             )
+
+
+def repeated_name(condition: str, origin: Origin) -> str:
+    """The name of a condition that a control repeats at another learning rate."""
+    return f"{condition} {origin.title}"
 
 
 def span(estimate: Estimate) -> str:

@@ -1,4 +1,4 @@
-"""Analyses beyond the declared contrasts: how many more images, what to collect next, leakage, detections."""
+"""Analyses beyond the declared contrasts: how many more images, what to collect next, learning rates, leakage, detections."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from transferlab.answers.contrast import Results, estimates
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
 from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.leakage import Found, Leakage, from_findings, without
+from transferlab.answers.rates import Declared, Rates, at_rates, prefer
 from transferlab.answers.scaling import Forecast, forecast
 from transferlab.answers.study import Scenes
 from transferlab.designs import DesignDefinition
 from transferlab.images.decode import decode
 from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
+from transferlab.plan import source_key
 from transferlab.planned import Plan
-from transferlab.report.results import of_plan, pack_of
+from transferlab.report.results import metrics_of, of_plan, pack_of
 from transferlab.report.scenes import scenes_of
 from transferlab.specs import TargetFacts
 from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.metrics.top1 import TOP1
 from transferlab.transfer.targets import view
 
 N_PAIRS, PAIR_PX = 16, 48
@@ -37,12 +40,14 @@ class Measured:
 
     Args:
         results: of the targets that enter means. apart: of those with a protocol of their own.
+        planned: the estimates of the declared contrasts.
     """
 
     store: Store
     plan: Plan
     results: Sequence[Results]
     apart: Sequence[Results]
+    planned: Sequence[Estimate]
 
 
 def analyses(study: Measured) -> dict[str, Any]:
@@ -61,6 +66,7 @@ def analyses(study: Measured) -> dict[str, Any]:
     return {
         "forecasts": tried("forecasts", lambda: _forecasts(study)),
         "divisions": tried("divisions", lambda: _divisions(study)),
+        "rates": tried("rates", lambda: _rates(study)),
         "leakage": tuple(each for each, _ in found),
         "without": without,
         "with_copies": lacking,
@@ -102,6 +108,25 @@ def _divisions(study: Measured) -> tuple[Division, ...]:
                 verified = verify(found[target], [ways[name] for name in large[-1]], scores)
                 found[target] = replace(found[target], verified=verified)
     return tuple(found.values())
+
+
+def _rates(study: Measured) -> tuple[Rates, ...]:
+    """Where a control trained every condition at another learning rate, the contrasts at the two rates."""
+    plan = study.plan
+    again = {c.repeats: c.name for c in plan.conditions if c.repeats}
+    if not again:
+        return ()
+    accuracies: dict[str, dict[int, float]] = {name: {} for name in (*again, *again.values())}
+    for training in (t for t in plan.trainings if t.condition in accuracies):
+        value = metrics_of(study.store.record(source_key(training.key))).get(TOP1.name)
+        if value is not None:
+            accuracies[training.condition][training.seed] = value
+    preferences = [prefer(name, other, accuracies[name], accuracies[other]) for name, other in again.items()]
+    first = next(iter(again.values()))
+    other_lr = next(t.cell.recipe.lr for t in plan.trainings if t.condition == first)
+    declared = Declared(plan.contrasts, study.results, study.apart, study.planned)
+    title = first.removeprefix(next(iter(again))).strip()
+    return (at_rates(declared, preferences, (plan.recipe.lr, other_lr), title),)
 
 
 def _scenes(study: Measured) -> tuple[Scenes, ...]:

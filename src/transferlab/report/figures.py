@@ -126,7 +126,7 @@ def with_shares(study: StudyAnswers) -> list[NamedCondition]:
 def describe(study: StudyAnswers, target: TargetFacts, protocol: str) -> str:
     """The numbers of a target's scores figure in words, for readers who cannot see it."""
     parts: list[str] = []
-    for condition in study.conditions:
+    for condition in (c for c in study.conditions if not c.repeats):
         values = _values(study, condition.name, target.name, protocol)
         if values:
             parts.append(f"{condition.title} {points(float(np.mean(values)))}")
@@ -140,7 +140,7 @@ def guessing(chance: float | None) -> str:
 
 def _draw_controls(axes: Any, study: StudyAnswers, target: TargetFacts, protocol: str) -> None:
     lines: list[tuple[float, str, str]] = []
-    for control in (c for c in study.conditions if c.is_control):
+    for control in (c for c in study.conditions if c.is_control and not c.repeats):  # those are no levels
         values = _values(study, control.name, target.name, protocol)
         if values:
             level, colour = 100 * float(np.mean(values)), control.colour or GREY

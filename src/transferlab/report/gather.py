@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from transferlab.answers.contrast import estimates
 from transferlab.answers.estimate import MEAN, Estimate
-from transferlab.answers.sentences import sentence, summary
+from transferlab.answers.rates import Rates
+from transferlab.answers.sentences import rates_in_short, sentence, summary
 from transferlab.answers.study import OWN, OWN_HEAD, Check, Missing, Score, StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
@@ -71,16 +72,18 @@ def answers_of(store: Store, plan: Plan) -> StudyAnswers:
     explored: tuple[Estimate, ...] = ()
     if plan.floor is not None and any(each.scores.get(plan.floor.name) for each in (*together, *apart)):
         explored = estimates([compare(plan.reference, plan.floor.name, 0.0)], together, apart)
+    planned = estimates(plan.contrasts, together, apart)
+    further = analyses(Measured(store, plan, together, apart, planned))
     samples, remarks = _samples(store, plan)
     notes = [*plan.notes, *remarks, *plan.source.notes, *_from_outside(plan)]
     subsets = {c.name: tuple(t.cell.subset for t in plan.trainings if t.condition == c.name) for c in plan.conditions}
     return StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
-        estimates=estimates(plan.contrasts, together, apart), exploratory=explored,
-        checks=tuple(_checks(plan, together)), missing=tuple(_missing(store, plan, records)), samples=samples,
+        estimates=planned, exploratory=explored, checks=tuple(_checks(plan, together, next(iter(further["rates"]), None))),
+        missing=tuple(_missing(store, plan, records)), samples=samples,
         identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
-        **analyses(Measured(store, plan, together, apart)),
+        **further,
     )  # fmt: skip
 
 
@@ -131,17 +134,17 @@ def _scores(store: Store, plan: Plan, records: Records) -> Iterator[Score]:
                 yield Score(t.condition, t.seed, target.name, name, metric, value, t.key, beside[t.key])
 
 
-def _checks(plan: Plan, results: Sequence[Results]) -> Iterator[Check]:
+def _checks(plan: Plan, results: Sequence[Results], rates: Rates | None) -> Iterator[Check]:
     """The controls' checks of the study."""
 
     def between(condition: str, base: str) -> Sequence[Estimate]:
         return [e for e in estimates([compare(condition, base, 0.0)], results) if e.n_seeds]
 
-    controls = {c.name for c in plan.conditions if c.is_control}
+    controls = {c.control for c in plan.conditions if c.is_control}
     for origin in (of_plan(plan, ORIGINS, name) for name in ORIGINS if name in controls):
         if origin is not None and origin.check is not None:
             try:
-                check = origin.check(Comparison(plan.reference, plan.floor, between))
+                check = origin.check(Comparison(plan.reference, plan.floor, between, rates))
                 if not isinstance(check, Check):  # pyright: ignore[reportUnnecessaryIsInstance]
                     raise TypeError(f"{check!r:.40} is no Check")
                 yield check
@@ -224,7 +227,12 @@ def headline(study: StudyAnswers) -> list[str]:
 
 
 def answer(study: StudyAnswers) -> list[str]:
-    """The declared contrasts in words, on the mean over targets or the only target, and settled ones on each target.
+    """The declared contrasts in words, then whether they depend on the learning rate, if a control says so."""
+    return [*_contrasts_in_words(study), *map(rates_in_short, study.rates if study.estimates else ())]
+
+
+def _contrasts_in_words(study: StudyAnswers) -> list[str]:
+    """The declared contrasts, on the mean over targets or the only target, and settled ones on each target.
 
     Targets that lead come first, for example the source's own classes if the question is about them.
     """

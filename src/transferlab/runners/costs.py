@@ -146,7 +146,10 @@ def _parts_of_cells(plan: Plan) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for cell in (*plan.trainings, *plan.transfers):
         if control := controls.get(cell.condition):
-            part = (f"control {control.title}", ORIGINS[control.name].tells or control.explained)
+            part = (
+                f"control {control.control if control.repeats else control.title}",
+                ORIGINS[control.control].tells or control.explained,
+            )
         elif isinstance(cell, Transfer):
             part = (f"{cell.label} on {targets[cell.cell.target]}", definition_of(cell.cell.protocol).explained)
         else:

@@ -84,7 +84,7 @@ def _train(keys: Sequence[str], bench: Bench, emit: Emit) -> None:
         except Exception as failure:  # noqa: BLE001
             emit(_failed(key, words[key], failure, bench.trainings[key].cell.brought))
     begun, names, stopped = time.monotonic(), list(members), False
-    for number, ended in fit_cohort(list(members.values()), bench.plan.recipe, bench.place):
+    for number, ended in fit_cohort(list(members.values()), bench.trainings[keys[0]].cell.recipe, bench.place):
         key = names[number]
         if isinstance(ended, Fitted):
             networks.keep(bench, key, networks.trained(bench.trainings[key].cell, ended, len(members)), begun)

@@ -139,7 +139,7 @@ def source_accuracy(bench: Bench, key: str, network: Network, hooks: Hooks) -> N
 
 def opened(bench: Bench, key: str, untrained: RandomNetwork | None) -> Network:
     """A network with its stored weights, or with those that ``untrained`` draws."""
-    recipe, source = bench.plan.recipe, bench.source
+    recipe, source = untrained.recipe if untrained else bench.trainings[key].cell.recipe, bench.source
     seed = torch_seed("initialisation", untrained.seed if untrained else 0)
     backbone = build(recipe.backbone, recipe.image_px, seed)
     if untrained is None:

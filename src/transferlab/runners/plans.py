@@ -113,7 +113,7 @@ def _impossible(plan: Plan, identity: str) -> Iterator[str]:
     yield from (f"seed {seed} of {plan.seeds}" for seed in seeds if not 0 <= seed < plan.seeds)
     conditions = {c.name for c in plan.conditions}
     named = {plan.reference, *(t.condition for t in plan.trainings), *(t.condition for t in plan.transfers),
-             *(name for c in plan.contrasts for name in c.weights)}  # fmt: skip
+             *(name for c in plan.contrasts for name in c.weights), *(c.repeats for c in plan.conditions if c.repeats)}  # fmt: skip
     yield from (f"a condition {name[:40]!r} that it does not have" for name in named - conditions)
     if {c.target for c in cells} - {t.digest for t in plan.targets}:
         yield "a target that it does not have"

@@ -13,6 +13,7 @@ from transferlab.engine.recipes import SMALL
 from transferlab.engine.recipes import recipe as named_recipe
 from transferlab.errors import ImpossibleQuestion, UserError
 from transferlab.images.spec import parse_spec
+from transferlab.origins import ORIGINS
 from transferlab.plan import most_seen
 from transferlab.questions import QUESTIONS, Question, load
 from transferlab.runners.budget import seconds_of
@@ -34,6 +35,7 @@ class Request:
         epochs: a fixed number of passes over each subset instead of a fixed number of examples seen.
         examples: length of each pre-training in examples seen; with ``epochs``, over the whole source.
         budget: the time that the study may take, as "30min"; what does not fit is given up.
+        controls: names of controls beside the study's own.
     """
 
     study: str | Study
@@ -51,6 +53,7 @@ class Request:
     epochs: bool = False
     examples: int | None = None
     budget: str | None = None
+    controls: Sequence[str] = ()
 
     @property
     def study_file(self) -> str | None:
@@ -105,6 +108,8 @@ def read(request: Request) -> Wording:
     budget = None if request.budget is None else seconds_of(request.budget)
     if request.protocol is not None:
         _check_protocol(request.protocol)
+    for name in request.controls:
+        ORIGINS.find(name, "--control")
     _check_backbone(request.backbone or own.backbone, size_px)
     for text in dict.fromkeys([source, *targets]):
         if text != SOURCE_ITSELF:
@@ -131,6 +136,7 @@ def study_of(wording: Wording, request: Request, source: Pack, targets: Sequence
         seeds=study.seeds if request.seeds is None else request.seeds,
         recipe=_at_fixed_epochs(recipe, source) if request.epochs else recipe,
         protocols=_protocols(study, request, packs),
+        controls=tuple(dict.fromkeys((*study.controls, *request.controls))),
         targets=(
             *([SOURCE_ITSELF] if SOURCE_ITSELF in (*study.targets, *wording.targets) else ()),
             *(spec for spec, _ in targets),

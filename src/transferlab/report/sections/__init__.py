@@ -20,6 +20,7 @@ from transferlab.report.sections.leakage import LEAKAGE
 from transferlab.report.sections.method import METHOD
 from transferlab.report.sections.missing import MISSING
 from transferlab.report.sections.provenance import PROVENANCE
+from transferlab.report.sections.rates import RATES
 from transferlab.report.sections.scenes import SCENES
 from transferlab.report.sections.scores import SCORES
 from transferlab.report.sections.subsets import SUBSETS
@@ -28,5 +29,5 @@ from transferlab.report.sections.targets import TARGETS
 OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (FINDINGS,)
 SECTIONS: Table[SectionDefinition[StudyAnswers]] = Table(
     "report section", SectionDefinition[StudyAnswers],
-    [ANSWER, SCORES, CONTRASTS, FORECAST, DIVISION, LEAKAGE, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],
+    [ANSWER, SCORES, CONTRASTS, RATES, FORECAST, DIVISION, LEAKAGE, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],
 )  # fmt: skip

@@ -24,7 +24,11 @@ def _content(study: StudyAnswers) -> Content:
     shown = [(t, next((p for p in protocols if (t.name, p) in measured), protocols[0])) for t in study.targets]
     figures = [svg_picture(scores_figure(study, t, p), describe(study, t, p), t.name) for t, p in shown]
     note = "Thin lines join the networks of one seed; diamonds are their means."
-    controls = [f"{c.title} ({c.explained})" if c.explained else c.title for c in study.conditions if c.is_control]
+    controls = [
+        f"{c.title} ({c.explained})" if c.explained else c.title
+        for c in study.conditions
+        if c.is_control and not c.repeats
+    ]
     if controls:
         note += f" Dashed lines are controls: {', '.join(controls)}."
     first, *others = protocols

@@ -17,7 +17,7 @@ CAPTION = "Subsets of the first seed; the effective number of labels is exp(entr
 
 
 def _content(study: StudyAnswers) -> Content:
-    trained = [c for c in study.conditions if c.n_images]
+    trained = [c for c in study.conditions if c.n_images and not c.repeats]
     blocks: list[Block] = [Table(CAPTION, HEAD, tuple(_row(c, study.subsets[c.name]) for c in trained))]
     if any(c.shares for c in study.conditions):
         caption = f"Each label's share of the images; labels with less than {100 * LEAST_SHARE:g} % are drawn together in grey"
