@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from transferlab import (
     Epochs,
     Examples,
+    Origin,
     Study,
     UntilFlat,
     UserError,
@@ -20,13 +23,16 @@ from transferlab import (
     detect,
     finetune,
     induction,
+    knn,
     probe,
     refit,
 )
 from transferlab.engine.recipes import RECIPES
-from transferlab.plan import Place, make_plan
-from transferlab.planned import Plan, SourceFacts
-from transferlab.specs import Augmentation, Pack, Protocol, Recipe, Subset, TargetFacts
+from transferlab.identity import plain as as_data
+from transferlab.origins import ORIGINS
+from transferlab.plan import Place, cohorts, make_plan
+from transferlab.planned import Plan, SourceFacts, restored
+from transferlab.specs import TEST, VAL, Augmentation, Pack, Protocol, Recipe, Subset, TargetFacts
 from transferlab.validate import check_recipe
 
 
@@ -155,3 +161,67 @@ def test_a_protocol_of_the_source_needs_the_source_as_target_and_another_before_
     with pytest.raises(UserError, match="first protocol"):
         planned(pack, [own, foreign], [protocol, probe()])
     assert planned(pack, [own], [protocol]).transfers
+
+
+SLOW = "at a tenth of the rate"
+
+
+def repeated(pack: Pack, place: str = "cpu", **changes: Any) -> Plan:
+    """A plan of two conditions with, by default, the control that trains each at a tenth of the rate."""
+    study = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)}, seeds=2,
+                  contrasts=[compare("4", "2")], controls=["random-features", "a/a", "recipe"], protocols=[probe(), knn()])  # fmt: skip
+    target = TargetFacts("t", pack.digest, "t")
+    place_of = Place("cuda" if place == "cuda" else "cpu", "fp32")
+    return make_plan(
+        replace(study, **changes), (SourceFacts("s", pack.digest, "s"), pack), [target], place_of, lambda _: None
+    )
+
+
+def test_the_control_recipe_trains_every_condition_once_more_at_a_tenth_of_the_rate(
+    make_pack: Callable[..., Pack],
+) -> None:
+    pack = make_pack()
+    plan, plain = repeated(pack), repeated(pack, controls=["random-features", "a/a"])
+    again = [t for t in plan.trainings if SLOW in t.condition]
+    assert {(t.condition, t.seed) for t in again} == {(f"{n} {SLOW}", seed) for n in (2, 4) for seed in (0, 1)}
+    # As if the whole study had that rate; and nothing else of the study is another cell.
+    slower = repeated(pack, controls=[], recipe=replace(Recipe(), lr=Recipe().lr / 10))
+    assert {(t.condition.removesuffix(f" {SLOW}"), t.seed, t.key) for t in again} == {
+        (t.condition, t.seed, t.key) for t in slower.trainings
+    }
+    assert [t for t in plan.trainings if t not in again] == list(plain.trainings)
+    assert [t for t in plan.transfers if SLOW not in t.condition] == list(plain.transfers)
+    added = [t for t in plan.transfers if SLOW in t.condition]
+    assert len(added) == 4 and all(t.compared and t.cell.protocol == probe() for t in added)
+    assert restored(json.loads(json.dumps(as_data(plan)))) == plan and plan.identity != plain.identity
+    of = {c.name: c for c in plan.conditions}
+    assert of[f"4 {SLOW}"].n_images == of["4"].n_images and of[f"4 {SLOW}"].control == "recipe"
+
+
+def test_networks_of_two_recipes_are_never_trained_together(make_pack: Callable[..., Pack]) -> None:
+    plan = repeated(make_pack(), "cuda", seeds=5)
+    lr = {t.key: t.cell.recipe.lr for t in plan.trainings}
+    groups = [[lr[key] for key in group] for group in cohorts(plan) if group[0] in lr]
+    assert sorted(len(group) for group in groups) == [10, 15] and all(len(set(group)) == 1 for group in groups)
+
+
+def test_rates_cannot_be_chosen_without_validation_images(make_pack: Callable[..., Pack]) -> None:
+    pack = make_pack()
+    with pytest.raises(UserError, match="recipe chooses learning rates by the source's validation images, .* has none"):
+        repeated(replace(pack, split=np.where(pack.split == VAL, TEST, pack.split).astype(np.uint8)))
+
+
+def test_names_that_the_control_recipe_gives_are_refused_elsewhere(
+    make_pack: Callable[..., Pack], bring: Callable[..., None]
+) -> None:
+    pack, few = make_pack(), designs.images_per_class(2)
+    with pytest.raises(UserError, match=f"may not be called '2 {SLOW}', a name that the control 'recipe' gives"):
+        repeated(pack, conditions={"2": few, f"2 {SLOW}": few}, contrasts=[])
+    for name in ("recipe", f"4 {SLOW}"):
+        with pytest.raises(UserError, match=f"names '{name}', which is neither a condition nor a control"):
+            repeated(pack, contrasts=[compare("4", name)])
+    bring(ORIGINS, Origin(name="half", title="at half the rate", divides_lr=2.0))
+    with pytest.raises(UserError, match="'recipe' and 'half' both repeat every condition"):
+        repeated(pack, controls=["recipe", "half"])
+    halved = repeated(pack, controls=["half"])
+    assert {t.cell.recipe.lr for t in halved.trainings} == {0.15, 0.075}

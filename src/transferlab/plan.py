@@ -17,7 +17,7 @@ from transferlab.errors import UserError
 from transferlab.identity import DESIGN, ENGINE, TRANSFER, digest
 from transferlab.images.sources import SOURCES
 from transferlab.origins import ORIGINS
-from transferlab.origins.definition import Asked, repeated_name
+from transferlab.origins.definition import Asked, Origin, repeated_name
 from transferlab.planned import (
     BroughtDefinition,
     NamedCondition,
@@ -305,17 +305,22 @@ def named_conditions(study: Study) -> tuple[NamedCondition, ...]:
     asked, at_reference = tuple(named), next(c.design for c in named if c.name == reference_of(study))
     for origin in (ORIGINS[name] for name in study.controls):
         if origin.divides_lr is not None:
-            named += [
-                NamedCondition(name, c.design, True, title=name, colour=origin.colour, dash=tuple(origin.dash),
-                               origin=origin.name, repeats=c.name)
-                for c in asked for name in [repeated_name(c.name, origin)]
-            ]  # fmt: skip
+            named += [_repeated(condition, origin) for condition in asked]
             continue
         design = None if origin.design is None or at_reference is None else origin.design(at_reference)
         named.append(NamedCondition(
             origin.name, design, True, None, origin.title or origin.name, origin.explained, origin.colour, tuple(origin.dash), origin.is_floor,
         ))  # fmt: skip
     return tuple(named)
+
+
+def _repeated(condition: NamedCondition, origin: Origin) -> NamedCondition:
+    """A condition once more, at another learning rate."""
+    name = repeated_name(condition.name, origin)
+    return NamedCondition(
+        name, condition.design, True, None, name, origin.title, origin.colour, tuple(origin.dash),
+        origin=origin.name, repeats=condition.name,
+    )  # fmt: skip
 
 
 def _with_sizes(condition: NamedCondition, subset: Subset, taxonomy: Taxonomy) -> NamedCondition:

@@ -56,7 +56,9 @@ def test_only_controls_with_a_design_are_pre_trained() -> None:
         "random-features": None,
         "a/a": design,
         "shuffled-labels": designs.shuffled(design),
+        "recipe": None,
     }
+    assert [name for name, origin in ORIGINS.items() if origin.divides_lr] == ["recipe"]
 
 
 def estimate(low: float, high: float) -> Estimate:

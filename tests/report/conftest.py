@@ -17,7 +17,7 @@ from transferlab.identity import plain
 from transferlab.outcomes.arrays import npz_bytes
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, source_key
-from transferlab.planned import Plan, Transfer
+from transferlab.planned import Plan, Training, Transfer
 from transferlab.report.gather import all_answers
 from transferlab.runners.packs import obtain
 from transferlab.runners.prepare import keep_labels, target_facts
@@ -45,7 +45,12 @@ HOSTILE = {
 
 @dataclass
 class Wanted:
-    """What a finished store is made of; ``right`` gives the right answers of a transfer, or None for a missing one."""
+    """What a finished store is made of.
+
+    Args:
+        right: the number of right answers of a transfer, or None for a missing one.
+        held_out: a network's accuracy on the source's validation images, or None if it has none.
+    """
 
     targets: Sequence[str] = ("leaves",)
     right: Callable[[Transfer, str], int | None] = right
@@ -53,6 +58,7 @@ class Wanted:
     source: str = "photos"
     study: dict[str, Any] = field(default_factory=dict[str, Any])
     command: str = "transferlab run images-per-class"
+    held_out: Callable[[Training], float | None] = lambda _: 0.75
 
 
 MakeStore = Callable[..., Store]
@@ -130,7 +136,7 @@ def _filled(store: Store, tmp_path: Path, wanted: Wanted) -> Plan:
     plan = make_plan(study, (source, packs[0][1]), targets, Place("cpu", "fp32"), store.write_subset)
     store.write_study(plan.identity, plain(plan))
     store.write_note(plan.identity, {"command": wanted.command})
-    write_cells(store, plan, wanted.right)
+    write_cells(store, plan, wanted)
     return plan
 
 
@@ -144,14 +150,16 @@ def arrays(path: Path, classes: Sequence[str], seed: int) -> Path:
     return path
 
 
-def write_cells(store: Store, plan: Plan, rule: Callable[[Transfer, str], int | None]) -> None:
+def write_cells(store: Store, plan: Plan, wanted: Wanted) -> None:
     record = {"seconds": 1.0, "made_by": MADE_BY}
     for training in plan.trainings:
         store.write_cell(training.key, [], {**record, "metrics": {}}, {})
-        store.write_cell(source_key(training.key), [], {**record, "metrics": {"top1": 0.75}}, {})
+        accuracy = wanted.held_out(training)
+        metrics = {} if accuracy is None else {"top1": accuracy}
+        store.write_cell(source_key(training.key), [], {**record, "metrics": metrics}, {})
     names = {t.digest: t.name for t in plan.targets}
     for transfer in plan.transfers:
-        n_right = rule(transfer, names[transfer.cell.target])
+        n_right = wanted.right(transfer, names[transfer.cell.target])
         if n_right is not None:
             rows = np.arange(N_TEST) < n_right
             measured = {"top1", "mean class accuracy", transfer.cell.metric} - {""}

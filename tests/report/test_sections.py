@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from transferlab.answers.contrast import Results
 from transferlab.answers.division import Way, divide
 from transferlab.answers.leakage import Found, Leakage
+from transferlab.answers.rates import Declared, at_rates, prefer
 from transferlab.answers.scaling import forecast
 from transferlab.answers.study import Missing, Scenes, StudyAnswers
 from transferlab.report.document import FRACTION, Number, Text
@@ -22,7 +24,12 @@ from transferlab.report.sections import OVERVIEW, SECTIONS
 from transferlab.report.sections.definition import Content, SectionDefinition
 
 FORMATS = ("html", "md", "json")
-SOMETIMES = {"forecast", "division", "leakage", "scenes", "missing"}
+SOMETIMES = {"rates", "forecast", "division", "leakage", "scenes", "missing"}
+
+
+def _by_condition(study: StudyAnswers) -> dict[str, dict[int, float]]:
+    return {c.name: {s.seed: s.value for s in study.scores if (s.condition, s.target) == (c.name, "leaves")}
+            for c in study.conditions}  # fmt: skip
 
 
 def every_section(study: StudyAnswers) -> StudyAnswers:
@@ -31,8 +38,11 @@ def every_section(study: StudyAnswers) -> StudyAnswers:
     ways = [Way(2, 8), Way(4, 4), Way(8, 2)]
     none, one = Found(60, 0, (), (), (), ()), Found(100, 0, (3,), (4,), (0.9,), (True,))
     images = np.zeros((2, 48, 48, 3), np.uint8)
+    preferences = [prefer("10", "scratch", {0: 0.5}, {0: 0.6}), prefer("20", "a/a", {0: 0.7}, {0: 0.6})]
+    results = [Results("leaves", "top1", _by_condition(study), {})]
+    declared = Declared([e.contrast for e in study.estimates], results, [], study.estimates)
     return replace(
-        study, name="paper-class-count",
+        study, name="paper-class-count", rates=(at_rates(declared, preferences, (0.15, 0.015), "at a tenth of the rate"),),
         forecasts=(forecast("leaves", [2, 4, 8, 16], scores, 0.2), forecast("leaves", [2, 4], scores[:, :2], 0.2)),
         divisions=(divide("leaves", ways, scores[:, [0, 3, 1]]), divide("leaves", ways[:2], scores[:, :2])),
         leakage=(Leakage("leaves", 40, 0.84, one, none, none, images),), without=study.estimates,

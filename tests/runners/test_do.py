@@ -19,7 +19,7 @@ from transferlab.events import Discarded, Done, Event, Failed, Finished, Progres
 from transferlab.extensions import run_file
 from transferlab.identity import plain
 from transferlab.outcomes.store import Store
-from transferlab.plan import Place, make_plan
+from transferlab.plan import Place, cohorts, make_plan
 from transferlab.planned import Plan
 from transferlab.report.gather import all_answers, table_rows
 from transferlab.report.page import render
@@ -45,11 +45,16 @@ def lab(tmp_path: Path) -> Callable[..., tuple[Plan, Store]]:
     split = np.array(["train", "val", "test"])[np.arange(60) // 3 % 3]
     np.savez(tmp_path / "source.npz", images=images, labels=labels, split=split)
 
-    def make(name: str, protocols: Sequence[Protocol] = (knn(),), **changes: Any) -> tuple[Plan, Store]:
+    def make(
+        name: str,
+        protocols: Sequence[Protocol] = (knn(),),
+        controls: Sequence[str] = ("random-features",),
+        **changes: Any,
+    ) -> tuple[Plan, Store]:
         store = Store.open(tmp_path / name, create=True)
         reference, pack = obtain(store, f"npz:{tmp_path}/source.npz", 16, skip_bad=False, progress=lambda *_: None)
         conditions = {n: designs.images_per_class(n) for n in (2, 6)}
-        study = Study(source="", targets=["t"], conditions=conditions, controls=["random-features"], seeds=2,
+        study = Study(source="", targets=["t"], conditions=conditions, controls=controls, seeds=2,
                       contrasts=[compare("6", "2")], recipe=replace(RECIPE, **changes), protocols=protocols)  # fmt: skip
         target = TargetFacts(reference.spec, pack.digest, pack.name, "top1", rows="right", own_classes=True)
         plan = make_plan(study, (reference, pack), [target], Place("cpu", "fp32"), store.write_subset)
@@ -111,6 +116,24 @@ def test_networks_trained_together_are_those_trained_alone(lab: Callable[..., tu
     assert set(drive.missing(plan, together)) == set(drive.missing(plan, alone))
     assert together.failures() == {}
     assert [(together.record(key) or {})["cohort"] for key in keys] == [4] * 4
+
+
+@pytest.mark.parametrize(("lr", "better"), [(0.15, "own"), (1.5, "other")])
+def test_each_network_is_trained_at_its_own_rate_and_the_planted_one_is_chosen_by_validation(
+    lab: Callable[..., tuple[Plan, Store]], lr: float, better: str
+) -> None:
+    plan, store = lab("rates", controls=["recipe"], lr=lr)
+    for group in cohorts(plan):
+        do(Bench(plan, store), group)
+    assert drive.missing(plan, store) == [] and store.failures() == {}
+    slow, _ = lab("slow", controls=[], lr=lr / 10)
+    again = [t for t in plan.trainings if t.condition not in ("2", "6")]
+    alone = Store.open(store.path.parent / "slow", create=False)
+    for t in again:
+        do(Bench(slow, alone), [t.key])
+        assert store.read(t.key, WEIGHTS) == alone.read(t.key, WEIGHTS)
+    (study,) = all_answers(store)
+    assert [p.chosen == p.again for p in study.rates[0].preferences] == [better == "other"] * 2
 
 
 def test_asked_to_leave_every_network_is_saved_and_goes_on_from_there(lab: Callable[..., tuple[Plan, Store]]) -> None:

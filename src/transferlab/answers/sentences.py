@@ -167,7 +167,7 @@ def rates_in_short(rates: Rates) -> str:
     parts = [_in_short(pairs, clause) for clause, pairs in _settings(rates)]
     if len(parts) == 1:
         rate = rates.title if rates.preferences[0].takes_other else "at the study's rate"
-        parts.append(f"every condition does better {rate}")
+        parts.append(f"every condition does better {rate} by the source's validation images")
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."
 
@@ -207,13 +207,12 @@ def _in_short(pairs: Sequence[Pair], clause: str) -> str:
     known, n_changed = [pair for pair in pairs if pair.known], sum(pair.changes for pair in pairs)
     if not known:
         return f"whether a verdict changes if {clause} needs at least three seeds with all networks"
-    some = len(known) < len(pairs)
-    among = f" among the {len(known)} of {len(pairs)} that can be compared" if some else ""
-    if n_changed:
-        among = among or f" of {len(pairs)}"
+    some = " that can be compared so far" if len(known) < len(pairs) else ""
     if not n_changed:
-        return f"no verdict{among} changes if {clause}"
-    return f"{n_changed} verdict{'s' if n_changed > 1 else ''}{among} change{'s' if n_changed == 1 else ''} if {clause}"
+        return f"no verdict{some} changes if {clause}"
+    if len(known) == 1:
+        return f"the only verdict{some} changes if {clause}"
+    return f"{n_changed} of {len(known)} verdicts{some} {'change' if n_changed > 1 else 'changes'} if {clause}"
 
 
 def _changed(pair: Pair, clause: str, unit: str, titles: Mapping[str, str]) -> str:

@@ -122,11 +122,10 @@ def _rates(study: Measured) -> tuple[Rates, ...]:
         if value is not None:
             accuracies[training.condition][training.seed] = value
     preferences = [prefer(name, other, accuracies[name], accuracies[other]) for name, other in again.items()]
-    first = next(iter(again.values()))
-    other_lr = next(t.cell.recipe.lr for t in plan.trainings if t.condition == first)
+    first = next(c for c in plan.conditions if c.repeats)
+    other_lr = next(t.cell.recipe.lr for t in plan.trainings if t.condition == first.name)
     declared = Declared(plan.contrasts, study.results, study.apart, study.planned)
-    title = first.removeprefix(next(iter(again))).strip()
-    return (at_rates(declared, preferences, (plan.recipe.lr, other_lr), title),)
+    return (at_rates(declared, preferences, (plan.recipe.lr, other_lr), first.explained),)
 
 
 def _scenes(study: Measured) -> tuple[Scenes, ...]:

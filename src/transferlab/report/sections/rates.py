@@ -31,8 +31,9 @@ NOTE = (
     "the condition; no target has a part in the choice. Networks of one seed start from the same weights and see the same "
     "images at both rates. Each column is adjusted for its number of comparisons by itself, as the contrasts above are "
     "(Holm); the columns test the same contrasts again and are not added to them. A verdict may change where the difference "
-    "hardly does: the interval of the change says so. Controls keep the study's rate. That rankings of data can reverse "
-    "at another rate was found by Wang et al. (arXiv 2512.24503)."
+    "hardly does: the interval of the change says so. A tenth of the rate over the same examples trains less, so that the "
+    "better rates are the fairer comparison. Controls keep the study's rate. That rankings of data can reverse under one "
+    "recipe was found by Wang et al. (arXiv 2512.24503)."
 )
 
 
