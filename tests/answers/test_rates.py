@@ -75,9 +75,18 @@ def test_a_verdict_that_changes_is_told_with_the_change_of_the_difference() -> N
 
 def test_opposite_verdicts_are_reversals() -> None:
     found = rates(scores(a=0.5, b=0.6, a_slow=0.6, b_slow=0.5), (0.5, 0.5), (0.6, 0.6))
-    assert [pair.then.verdict.name for pair in found.reversed] == ["worse", "worse"]
+    assert [pair.then.verdict.name for pair in found.reversed] == ["worse"]
     assert rates_in_short(found).endswith(f"; every condition does better {SLOW} by the source's validation images.")
     assert len(rates_in_words(found)) == 1  # both choices of rates are the same
+
+
+def test_a_reversal_at_a_rate_that_validation_does_not_prefer_is_told_and_is_no_alarm() -> None:
+    found = rates(scores(a=0.5, b=0.6, a_slow=0.6, b_slow=0.5), (0.6, 0.6), (0.5, 0.5))
+    assert found.reversed == () and found.other[0].reverses
+    assert "changes from better to worse" in rates_in_words(found)[0]
+    assert rates_in_short(found).endswith(
+        "; every condition does better at the study's rate by the source's validation images."
+    )
 
 
 def test_a_condition_without_validation_accuracy_is_named_and_its_contrasts_stay_open() -> None:

@@ -56,11 +56,16 @@ def test_validation_that_disagrees_with_the_target_decides(make_store: MakeStore
     assert rates.better[0].then.value == pytest.approx(0.04)
 
 
-def test_the_opposite_verdict_opens_the_report(study: StudyAnswers) -> None:
+def test_the_opposite_verdict_at_the_better_rates_opens_the_report(make_store: MakeStore) -> None:
+    study = only(make_store(right=right, held_out=lambda t: 0.6 if SLOW in t.condition else 0.4, study=KNOBS))
     assert [check.sentence for check in study.checks if check.alarm] == [
-        "At another learning rate the verdict is the opposite: 20 against 10, leaves."
+        "With each condition at its better learning rate, the verdict is the opposite: 20 against 10, leaves."
     ]
     assert "the verdict is the opposite" in headline(study)[0]
+
+
+def test_the_answer_ends_with_what_the_rates_change(study: StudyAnswers) -> None:
+    assert not any(check.alarm for check in study.checks)
     assert headline(study)[-1].startswith(
         f"The only verdict changes if every condition is trained {SLOW}; no verdict changes if"
     )
@@ -104,6 +109,15 @@ def test_classes_without_validation_images_leave_the_rate_open(make_store: MakeS
     (rates,) = study.rates
     assert [p.chosen for p in rates.preferences] == ["", "20"]
     assert not rates.better[0].then.n_seeds and rates.other[0].then.n_seeds == 4
+
+
+def test_seeds_without_a_network_at_the_other_rate_are_counted(make_store: MakeStore, tmp_path: Path) -> None:
+    study = only(
+        make_store(right=lambda t, n: None if t.seed == 3 and SLOW in t.condition else right(t, n), study=KNOBS)
+    )
+    assert (study.rates[0].other[0].planned.n_seeds, study.rates[0].other[0].then.n_seeds) == (4, 3)
+    render([study], tmp_path / "report.md", "md")
+    assert "(3 of 4 seeds)" in (tmp_path / "report.md").read_text()
 
 
 def test_nothing_is_said_before_anything_is_done_and_without_the_control(make_store: MakeStore, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_networks_trained_together_are_those_trained_alone(lab: Callable[..., tu
     assert [(together.record(key) or {})["cohort"] for key in keys] == [4] * 4
 
 
-@pytest.mark.parametrize(("lr", "better"), [(0.15, "own"), (1.5, "other")])
+@pytest.mark.parametrize(("lr", "better"), [(0.003, "own"), (1.5, "other")])
 def test_each_network_is_trained_at_its_own_rate_and_the_planted_one_is_chosen_by_validation(
     lab: Callable[..., tuple[Plan, Store]], lr: float, better: str
 ) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from transferlab import Study, compare, designs, knn
 from transferlab.designs import SubsetFacts
+from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
 from transferlab.planned import Plan, SourceFacts
-from transferlab.runners.estimate import describe, status_text, why
+from transferlab.runners.estimate import describe, expected_seconds, status_text, why
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared
 from transferlab.specs import Epochs, Examples, Pack, Recipe, TargetFacts, UntilFlat
@@ -86,6 +87,24 @@ def test_a_plan_counts_no_training_of_controls_without_one_and_ends_with_what_to
     assert [line.split() for line in lines if "random-features" in line] == [["random-features", "not", "pre-trained"]]
     assert any("the source's own images" in line for line in lines) and not any("failed" in line for line in lines)
     assert lines[-1] == "  next           the same command with run in place of plan"
+
+
+def test_a_plan_says_what_training_every_condition_once_more_adds(plan_of: Callable[..., Plan], tmp_path: Path) -> None:
+    store, plan = Store.open(tmp_path / "my lab", create=True), plan_of(controls=["recipe"])
+    facts = {t.cell.subset: SubsetFacts(60, 6, 6.0, 0.17) for t in plan.trainings}
+    gone = list(describe(Prepared(plan, store, replace(here("cpu"), is_here=False), None, facts)))
+    assert "  pre-trainings      8, 0 done, 8 to do" in gone
+    assert "  control        recipe: 4 pre-trainings and 4 transfers of those to do" in gone
+    prepared = Prepared(plan, store, replace(here("cpu"), n_units=1), None, facts)
+    machine, recipe = prepared.machine, plain(plan.recipe, identity_only=True)
+    key = digest("calibration", machine.name, recipe, plan.device, plan.precision, 1, 1)
+    store.write_pack_index(f"calibration-{key}", {"images_per_second": 1000.0})
+    seen = 4 * 250_000 / 1000  # seconds
+    trainings = {t.key for t in plan.trainings if "rate" in t.condition}
+    assert expected_seconds(prepared, trainings) == pytest.approx(seen)
+    (line,) = [line for line in describe(prepared) if line.startswith("  control")]
+    assert line.startswith("  control        recipe: 4 pre-trainings and 4 transfers of those to do, about 16 min 56 s")
+    assert line.endswith("of the time")
 
 
 def test_an_empty_store_has_no_standing(tmp_path: Path) -> None:

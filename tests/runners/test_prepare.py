@@ -90,6 +90,17 @@ def test_another_protocol_takes_the_place_of_the_studys_own_and_those_of_the_sou
     assert [p.protocol for p in kept] == [probe(), knn(), refit()]
 
 
+def test_a_control_that_the_command_line_names_stands_beside_the_study_s_own(wanted: Request) -> None:
+    assert isinstance(wanted.study, Study)
+    own = len(wanted.study.controls)
+    prepared = prepare(replace(wanted, controls=["recipe", *wanted.study.controls]), lambda *_: None)
+    added = [c.name for c in prepared.plan.conditions if c.repeats]
+    assert added == [f"{level} at a tenth of the rate" for level in wanted.study.conditions]
+    assert sum(c.is_control for c in prepared.plan.conditions) == own + len(added)
+    with pytest.raises(UserError, match="no control 'recipes'"):
+        prepare(replace(wanted, controls=["recipes"]), lambda *_: None)
+
+
 def test_equal_passes_are_as_many_as_the_length_is_over_the_whole_source(wanted: Request) -> None:
     assert isinstance(wanted.study, Study)
     short = replace(wanted.study, recipe=replace(wanted.study.recipe, length=Examples(50)))

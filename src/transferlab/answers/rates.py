@@ -87,8 +87,11 @@ class Rates:
 
     @property
     def reversed(self) -> tuple[Pair, ...]:
-        """Contrasts that claim the opposite at other rates."""
-        return tuple(pair for pair in (*self.other, *self.better) if pair.reverses)
+        """Contrasts that claim the opposite with each condition at its better rate.
+
+        At a rate that validation prefers for no condition, networks may be trained too little for their ranking to mean anything.
+        """
+        return tuple(pair for pair in self.better if pair.reverses)
 
 
 @dataclass(frozen=True, eq=False)

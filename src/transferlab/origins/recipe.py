@@ -11,13 +11,17 @@ from transferlab.origins.definition import Comparison, Origin
 
 
 def _check(study: Comparison) -> Check:
-    """A contrast that claims the opposite at another rate leaves the study with an answer about its rate."""
+    """A contrast that claims the opposite at the better rates leaves the study with an answer about its own rate."""
     rates = study.rates
     if rates is None:
         return Check(RECIPE.name, False, "The learning rates have no results yet.")
     opposite = dict.fromkeys(f"{p.planned.contrast.name}, {p.planned.target}" for p in rates.reversed)
     if opposite:
-        return Check(RECIPE.name, True, f"At another learning rate the verdict is the opposite: {'; '.join(opposite)}.")
+        return Check(
+            RECIPE.name,
+            True,
+            f"With each condition at its better learning rate, the verdict is the opposite: {'; '.join(opposite)}.",
+        )
     return Check(RECIPE.name, False, rates_in_short(rates))
 
 
@@ -25,6 +29,7 @@ RECIPE = Origin(
     name="recipe",
     title="at a tenth of the rate",
     explained="every condition once more, at a tenth of the learning rate",
+    tells="whether a verdict depends on the learning rate",
     divides_lr=10.0,
     check=_check,
 )

@@ -6,6 +6,7 @@ Plans and cells hold everything that answers need; packs are opened for pictures
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,18 +74,17 @@ def answers_of(store: Store, plan: Plan) -> StudyAnswers:
     if plan.floor is not None and any(each.scores.get(plan.floor.name) for each in (*together, *apart)):
         explored = estimates([compare(plan.reference, plan.floor.name, 0.0)], together, apart)
     planned = estimates(plan.contrasts, together, apart)
-    further = analyses(Measured(store, plan, together, apart, planned))
     samples, remarks = _samples(store, plan)
     notes = [*plan.notes, *remarks, *plan.source.notes, *_from_outside(plan)]
     subsets = {c.name: tuple(t.cell.subset for t in plan.trainings if t.condition == c.name) for c in plan.conditions}
-    return StudyAnswers(
+    found = StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
-        estimates=planned, exploratory=explored, checks=tuple(_checks(plan, together, next(iter(further["rates"]), None))),
-        missing=tuple(_missing(store, plan, records)), samples=samples,
+        estimates=planned, exploratory=explored, checks=(), missing=tuple(_missing(store, plan, records)), samples=samples,
         identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
-        **further,
+        **analyses(Measured(store, plan, together, apart, planned)),
     )  # fmt: skip
+    return replace(found, checks=tuple(_checks(plan, together, next(iter(found.rates), None))))
 
 
 def table_rows(store: Store, study: str | None = None) -> list[Row]:

@@ -23,6 +23,7 @@ from transferlab.report.document import (
 )
 from transferlab.report.sections.contrasts import estimate_facts
 from transferlab.report.sections.definition import Content, SectionDefinition
+from transferlab.text import number_of
 
 CAPTION = "The declared contrasts at each choice of learning rates: differences in points, 95 % intervals, verdicts"
 CHOICE = "Accuracy on the source's validation images in %, mean over the seeds that have both networks"
@@ -76,16 +77,21 @@ def _contrasts(rates: Rates) -> Table:
         Column(rates.title, True),
         Column("each at its better rate", True),
     )
-    rows = [row(a.planned.contrast.name, "mean" if a.planned.target == MEAN else a.planned.target, *map(_cell, (a.planned, a.then, b.then)))
+    rows = [row(a.planned.contrast.name, "mean" if a.planned.target == MEAN else a.planned.target, *_cells(a.planned, a.then, b.then))
             for a, b in zip(rates.other, rates.better, strict=True)]  # fmt: skip
     return Table(CAPTION, head, tuple(rows))
 
 
-def _cell(e: Estimate) -> Cell:
+def _cells(*beside: Estimate) -> list[Cell]:
+    most = max(e.n_seeds for e in beside)
+    return [_cell(e, f" ({e.n_seeds} of {number_of(most, 'seed')})" if e.n_seeds < most else "") for e in beside]
+
+
+def _cell(e: Estimate, seeds: str) -> Cell:
     if not e.n_seeds:
         return Cell(UNKNOWN)
     between = "" if e.low is None else f" ({span(e.low, e.high, signed=True)})"
-    return Cell(f"{points(e.value, signed=True)}{between}", below=str(e.verdict))
+    return Cell(f"{points(e.value, signed=True)}{between}", below=f"{e.verdict}{seeds}")
 
 
 def _choice(p: Preference) -> dict[str, object]:
