@@ -338,6 +338,8 @@ def _run(request: Request, command: str) -> tuple[int, list[str]]:
         prepared = prepare(request, display.packing, display.seconds)
         todo = drive.missing(prepared.plan, prepared.store)
         say(f"{prepared.plan.name}: {number_of(len(todo), 'cell') + ' to do' if todo else 'nothing left to do'}")
+        for note in prepared.plan.notes if prepared.budget is not None else ():
+            say(note)
         prepared.store.write_note(prepared.plan.identity, {"command": command})
         try:
             progress = display.running(len(todo))
