@@ -131,8 +131,8 @@ def _measured(
     backbone = build(wanted.backbone, wanted.image_px, 0)
     return {
         "images_per_second": trained,
-        "passed_per_second": measure_passes(backbone, wanted, place, float(seconds) / 4),
-        "products_per_second": measure_products(backbone.n_features, float(seconds) / 4),
+        "passed_per_second": measure_passes(backbone, wanted, place, float(seconds) / 8),
+        "products_per_second": measure_products(backbone.n_features, float(seconds) / 8),
         "n_features": backbone.n_features,
     }
 
