@@ -19,7 +19,7 @@ from transferlab.transfer import finetune
 from transferlab.transfer.measure import Workspace, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import finetune as protocol
-from transferlab.transfer.protocols.finetune import LEAST, MOST, examples_of, races_of, rates_of
+from transferlab.transfer.races import LEAST, MOST, examples_of, races_of, rates_of
 from transferlab.transfer.targets import view
 
 RECIPE = Recipe(backbone="small:8", image_px=16, batch=16, augmentation=Augmentation(2, flip=False), precision="fp32",
@@ -114,7 +114,7 @@ def test_rates_without_a_finite_loss_lose_and_if_all_do_the_cell_fails(long: Pro
     settings = {**long.settings, "lr": 1e30}
     with pytest.raises(TrainingFailed, match="lower the learning rate"):
         finetune.fit_predict(replace(long, settings=settings))
-    lost = replace(stopped(long, 293), history=tuple({"loss": np.inf} for _ in range(5)) + ({"loss": 1.0},))
+    lost = replace(stopped(long, 293), history=tuple({"loss": loss} for loss in [*[np.inf] * 5, 1.0]))
     assert finetune.fit_predict(replace(long, hooks=Hooks(resume=lost))).chosen["examples"] == 1600
 
 

@@ -8,7 +8,7 @@ from transferlab.origins.definition import Asked, Origin
 from transferlab.specs import Protocol
 from transferlab.transfer.protocols import definition_of, finetune
 
-MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees; the races see half as many again
+MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees; the races see about half as many again
 
 
 def _measured(asked: Asked) -> Protocol | None:

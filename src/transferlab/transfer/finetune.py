@@ -17,7 +17,7 @@ from transferlab.engine.fit import Fitted, Hooks, Progress, Snapshot, TrainingFa
 from transferlab.identity import torch_seed
 from transferlab.specs import Examples, Recipe
 from transferlab.transfer.problem import Prediction, Problem
-from transferlab.transfer.protocols.finetune import examples_of, races_of, rates_of
+from transferlab.transfer.races import examples_of, races_of, rates_of
 
 BATCH = 64
 
