@@ -15,6 +15,7 @@ from transferlab.engine.batches import Place
 from transferlab.errors import UserError
 from transferlab.specs import TEST, Boxes, Pack, Protocol, Recipe
 from transferlab.transfer.detect.detector import fit_predict
+from transferlab.transfer.detect.heads import HEADS
 from transferlab.transfer.measure import Measured, Workspace, measure, problem_of
 from transferlab.transfer.problem import Network, Problem
 from transferlab.transfer.protocols import detect
@@ -22,7 +23,6 @@ from transferlab.transfer.targets import view
 
 MakePack = Callable[..., Pack]
 SHORT = detect(examples=32, batch=8)
-LONG = detect(examples=480, lr=2e-3)
 
 
 def problem_on(pack: Pack, protocol: Protocol = SHORT, seed: int = 0) -> Problem:
@@ -47,14 +47,16 @@ def of_split(boxes: Boxes, pack: Pack, split: int) -> np.ndarray:
     return np.flatnonzero(np.repeat(pack.split == split, np.diff(boxes.first)))
 
 
-def test_it_finds_what_can_be_found_and_nothing_under_permuted_labels(make_scenes: MakePack) -> None:
+@pytest.mark.parametrize("head", HEADS)
+def test_it_finds_what_can_be_found_and_nothing_under_permuted_labels(make_scenes: MakePack, head: str) -> None:
     pack = make_scenes((40, 8, 24))
-    found = measured(pack, LONG).metrics["mAP"]
+    protocol = detect(examples=480, lr=2e-3, head=head)
+    found = measured(pack, protocol).metrics["mAP"]
     assert pack.boxes is not None
     labels = pack.boxes.labels.copy()
     rows = np.concatenate([of_split(pack.boxes, pack, split) for split in (0, 1)])
     labels[rows] = np.random.default_rng(0).permutation(labels[rows])
-    lost = measured(with_boxes(pack, labels=labels), LONG).metrics["mAP"]
+    lost = measured(with_boxes(pack, labels=labels), protocol).metrics["mAP"]
     assert found > 0.8, (found, lost)
     # a class is guessed among three: boxes are right, precision is about a third at every recall
     assert lost < 0.55, (found, lost)

@@ -46,15 +46,17 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
     return {name for name, value in after.items() if not torch.equal(value, before[name])}
 
 
-def test_from_scratch_every_layer_is_trained_and_every_norms_averages_move(make_scenes: MakePack) -> None:
-    problem = problem_on(make_scenes(), detect.from_scratch(SHORT))
+@pytest.mark.parametrize("head", HEADS)
+def test_from_scratch_every_layer_is_trained_and_every_norms_averages_move(make_scenes: MakePack, head: str) -> None:
+    problem = problem_on(make_scenes(), detect.from_scratch(detect(examples=16, batch=4, head=head)))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, _ = trained(problem)
     assert moved(before, detector.state_dict()) == set(before)
 
 
-def test_random_features_keep_their_backbone_and_train_what_stands_around_it(make_scenes: MakePack) -> None:
-    problem = problem_on(make_scenes(), detect.frozen(SHORT))
+@pytest.mark.parametrize("head", HEADS)
+def test_random_features_keep_their_backbone_and_train_what_stands_around_it(make_scenes: MakePack, head: str) -> None:
+    problem = problem_on(make_scenes(), detect.frozen(detect(examples=16, batch=4, head=head)))
     before = {name: value.clone() for name, value in detector_of(problem)[0].state_dict().items()}
     detector, _ = trained(problem)
     assert moved(before, detector.state_dict()) == {name for name in before if not name.startswith("maps.")}
@@ -103,7 +105,7 @@ def test_progress_is_told_after_every_step(make_scenes: MakePack) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_cell(make_scenes: MakePack) -> None:
-    problem = problem_on(make_scenes())
+    problem = problem_on(make_scenes(), detect(examples=16, batch=4, head="fcos"))
     detector, schedule = detector_of(problem)
     with torch.no_grad():
         assert isinstance(detector, Fcos)

@@ -9,4 +9,4 @@ from transferlab.transfer.detect.fcos import Fcos
 from transferlab.transfer.detect.maps import Maps
 
 Detector = Fcos | FasterRcnn
-HEADS: dict[str, Callable[[Maps, int], Detector]] = {"fcos": Fcos, "faster-rcnn": FasterRcnn}
+HEADS: dict[str, Callable[[Maps, int], Detector]] = {"faster-rcnn": FasterRcnn, "fcos": Fcos}

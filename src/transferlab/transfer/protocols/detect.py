@@ -47,7 +47,7 @@ detect = ProtocolDefinition(
     title="detection",
     explained="a detector around the backbone, AdamW, training and validation images together",
     parameters={
-        "head": Parameter(means="kind of detector", default="fcos", words=("fcos", "faster-rcnn")),
+        "head": Parameter(means="kind of detector", default="faster-rcnn", words=("faster-rcnn", "fcos")),
         "examples": Parameter(means="images seen", default=4_000, low=1, high=10**9, whole=True),
         "lr": Parameter(means="peak learning rate", default=1e-3, low=1e-9, high=10.0),
         "batch": Parameter(means="images a step", default=4, low=1, high=1024, whole=True),
