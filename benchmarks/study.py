@@ -47,7 +47,7 @@ study = Study(
     source={source!r}, targets={targets!r},
     conditions={{n: designs.images_per_class(n, short="keep") for n in {counts!r}}},
     controls=["random-features"], contrasts=steps(margin=0.01), seeds={seeds}, protocols=[probe()],
-    recipe=Recipe(length=Examples({examples}), optimiser="sgd", lr={lr}, batch={batch}, warmup={warmup}), name="images-per-class", unit="images per class",
+    recipe=Recipe(length=Examples({examples}), optimiser="sgd", lr={lr}, batch={batch}, warmup={warmup}, stem="random"), name="images-per-class", unit="images per class",
 )
 """
 

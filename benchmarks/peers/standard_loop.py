@@ -23,7 +23,7 @@ from transferlab.engine.fit import learning_rate
 from transferlab.specs import Recipe
 
 # Both sides train by SGD: torch's Muon takes no convolutions, and whoever writes this loop takes SGD.
-SGD = Recipe(name="small by SGD", optimiser="sgd", lr=0.1, warmup=0.2)
+SGD = Recipe(name="small by SGD", optimiser="sgd", lr=0.1, warmup=0.2, stem="random")
 
 
 class Loop:

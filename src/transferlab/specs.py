@@ -234,12 +234,14 @@ class Recipe:
         lr: peak learning rate; Muon's filters take a third of it. weight_decay: not on norms, biases, Muon's filters.
         schedule: ``cosine``, ``one-cycle``, or ``steps``: a tenth of the rate after each 2/9 of the steps, as Caffe's
             solver of AlexNet has it. warmup: share of the steps, 0…1.
-        label_smoothing: 0…1. ema: decay per step, or None.
+        label_smoothing: 0…1. ema: decay per step, or None. stem: how the first filters start, ``random`` or ``whitened``: at
+            the principal patches of the training images, where the backbone can (``small``); untrained networks never do.
         precision: ``auto`` is bf16 where the device computes in it, else fp32; ``fp32`` is deterministic.
     """
 
     TAG: ClassVar[str] = "Recipe"
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset({"name"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"stem"})
 
     name: str = "small"
     backbone: str = "small"
@@ -255,6 +257,7 @@ class Recipe:
     ema: float | None = None
     augmentation: Augmentation = Augmentation()
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    stem: Literal["random", "whitened"] = "whitened"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from torch.optim import Optimizer
 
 from transferlab.engine import batches, drops
 from transferlab.engine.backbone import Backbone
-from transferlab.engine.backbones import build
+from transferlab.engine.backbones import build, find
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.optimisers import OPTIMISERS
+from transferlab.engine.stem import whiten
 from transferlab.engine.steps import STEPS, Course
 from transferlab.identity import torch_seed
 from transferlab.specs import Epochs, Recipe, UntilFlat
@@ -125,7 +126,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
         TrainingFailed: the loss is not finite.
     """
     hooks, n_examples = member.hooks, len(member.examples.rows)
-    backbone = member.start or build(recipe.backbone, recipe.image_px, torch_seed("initialisation", member.seed))
+    backbone = member.start or _begun(member, recipe, place)
     head = _new_head(backbone.n_features, member.examples.n_classes, torch_seed("head", member.seed))
     network = nn.Sequential(backbone, head).to(place.device)
     trainer = _Trainer(network, recipe, place, member.seed)
@@ -163,6 +164,15 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     if place.device == "cuda":
         torch.cuda.current_stream().synchronize()  # others read the weights on other streams
     return Fitted(backbone, head, step * recipe.batch, history)
+
+
+def _begun(member: Member, recipe: Recipe, place: Place) -> Backbone:
+    """A fresh backbone, its first filters whitened if the recipe asks for it and the backbone can."""
+    backbone = build(recipe.backbone, recipe.image_px, torch_seed("initialisation", member.seed))
+    stem = find(recipe.backbone)[0].stem
+    if recipe.stem == "whitened" and stem is not None:
+        whiten(stem(backbone.trunk), member.examples, member.seed, place, recipe.image_px)
+    return backbone
 
 
 def lane_on(place: Place) -> Any:

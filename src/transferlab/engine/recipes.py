@@ -41,6 +41,8 @@ RESNET = Recipe(
 RECIPES: dict[str, Recipe] = {
     # Ours. 250,000 examples; about 80 seconds per network on one core of an AMD EPYC in bf16 at 32 px.
     "small": SMALL,
+    # Ours, as it was up to ENGINE 3: the first filters start at random.
+    "random-stem": replace(SMALL, name="random-stem", stem="random"),
     # Ours. The shortest that beats random features; for the demo, tests and first looks.
     "quick": replace(SMALL, name="quick", length=Examples(24_000)),
     # Ours. To check that conditions keep their order when trained longer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transferlab.engine.backbones import BACKBONES
 from transferlab.planned import Plan
 from transferlab.specs import Epochs, Examples, Recipe
 
@@ -15,7 +16,7 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
              f"cutout {rule.cutout_px} px" if rule.cutout_px else "", f"colour {rule.colour}" if rule.colour else ""]  # fmt: skip
     return (
         ("Pre-training length", _length_in_words(recipe)),
-        ("Backbone", f"{recipe.backbone} at {recipe.image_px} px"),
+        ("Backbone", f"{recipe.backbone} at {recipe.image_px} px{_first_filters(plan)}"),
         ("Optimiser", f"{recipe.optimiser}, batch {recipe.batch}, peak rate {recipe.lr}, {recipe.schedule}, weight decay "
                       f"{recipe.weight_decay}, label smoothing {recipe.label_smoothing}"),
         ("Augmentation", ", ".join(step for step in steps if step) or "none"),
@@ -24,6 +25,14 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened by "
                       "the variance that new test images would add; Holm's adjustment over the declared contrasts"),
     )  # fmt: skip
+
+
+def _first_filters(plan: Plan) -> str:
+    """How the first filters start, where they are not random."""
+    backbone = BACKBONES.get(plan.recipe.backbone.partition(":")[0])
+    begun = plan.recipe.stem == "whitened" and backbone is not None and backbone.stem is not None
+    known = plan.code[1] > 3  # before, all of them started at random
+    return "; pre-training begins with first filters that whiten its images" if begun and known else ""
 
 
 def _length_in_words(recipe: Recipe) -> str:

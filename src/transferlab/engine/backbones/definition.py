@@ -27,6 +27,7 @@ class BackboneDefinition(Definition):
         has_maps: every member is known to have feature maps that a detector can use; otherwise the network is tried.
         split: divides a trunk into its layers up to the last feature map and the fully connected layers after it, which
             a detector transfers too. None: the layers are the trunk's children, and none after the maps is transferred.
+        stem: finds the trunk's first convolution if its filters may start whitened (see ``Recipe.stem``); None: they may not.
     """
 
     build: Callable[[str, int], nn.Module]
@@ -35,6 +36,7 @@ class BackboneDefinition(Definition):
     weight_bytes: Callable[[str, int], float] = lambda detail, image_px: 45e6  # as a ResNet-18
     has_maps: bool = False
     split: Callable[[nn.Module], tuple[list[nn.Module], nn.Module]] | None = None
+    stem: Callable[[nn.Module], nn.Conv2d] | None = None
 
     def __call__(self, detail: object = "") -> str:
         """The name of a member, for a recipe: ``mixer(192)`` is "mixer:192"."""

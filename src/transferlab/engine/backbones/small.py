@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from transferlab.engine.backbones.definition import BackboneDefinition
 from transferlab.errors import UserError
@@ -36,4 +36,5 @@ def _build(detail: str, image_px: int) -> nn.Module:
 small = BackboneDefinition(
     name="small", example="small:48", build=_build, check=width_of,
     weight_bytes=lambda detail, image_px: 1.6e6 * (width_of(detail, image_px) / 32) ** 2, has_maps=True,
+    stem=lambda trunk: cast(Any, trunk).stem[0],
 )  # fmt: skip
