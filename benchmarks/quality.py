@@ -2,9 +2,10 @@
 
     transferlab pack SPEC source.pack --size 32        (and each target)
     .venv/bin/python benchmarks/quality.py --source source.pack --target a.pack --target b.pack \\
-        [--seconds 5 15 60 300 1200] [--backbones small:24 small small:48 small:64] [--seeds 1] [--at-once 1]
+        [--seconds 5 15 60 300 1200] [--backbones small:24 small small:48 small:64] [--recipes small random-stem]
+        [--seeds 1] [--at-once 1]
 
-One network at a time, in one worker with a thread a core, by the small recipe cut to the examples that the worker's
+One network at a time, in one worker with a thread a core, by each recipe cut to the examples that the worker's
 measured speed allows in that time; 0 seconds is the same network untrained, the floor that every score is to be read
 against. The time that training took is in the table. ``--at-once`` several trains as many networks side by side on a thread
 each, on the same numbers of images: sooner done, but then the times are not those of the points. Done points are kept in the
@@ -35,7 +36,7 @@ from transferlab.engine.backbone import Backbone
 from transferlab.engine.backbones import build
 from transferlab.engine.batches import Examples, Place
 from transferlab.engine.fit import fit
-from transferlab.engine.recipes import SMALL
+from transferlab.engine.recipes import RECIPES, SMALL
 from transferlab.identity import plain, torch_seed
 from transferlab.images.pack import open_pack
 from transferlab.runners.machine import here
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--target", action="append", required=True)
     parser.add_argument("--seconds", type=float, nargs="+", default=[5, 15, 60, 300, 1200])
     parser.add_argument("--backbones", nargs="+", default=SIZES)
+    parser.add_argument("--recipes", nargs="+", default=["small"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--file", type=Path, default=RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-quality.json")
@@ -66,8 +68,9 @@ def main() -> None:
                             "source": Path(wanted.source).name, "rates": {}, "points": []}  # fmt: skip
     if file.is_file():
         kept = json.loads(file.read_text())
-    points = [{"backbone": backbone, "seconds": seconds, "seed": seed}
-              for backbone in wanted.backbones for seed in range(wanted.seeds) for seconds in (0.0, *wanted.seconds)]  # fmt: skip
+    points = [{"recipe": recipe, "backbone": backbone, "seconds": seconds, "seed": seed}
+              for recipe in wanted.recipes for backbone in wanted.backbones for seed in range(wanted.seeds)
+              for seconds in (0.0, *wanted.seconds)]  # fmt: skip
     todo = [point for point in points if not any(point.items() <= done.items() for done in kept["points"])]
     for backbone in dict.fromkeys(point["backbone"] for point in todo):
         if backbone not in kept["rates"]:
@@ -107,7 +110,7 @@ def trained(job: dict[str, Any]) -> dict[str, Any]:
     """Train one network, measure it on every target."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     source, place = open_pack(Path(job["source"])), Place("cpu", here("cpu").precision)
-    recipe: Recipe = replace(SMALL, backbone=job["backbone"], length=Length(max(1, job["examples"])))
+    recipe: Recipe = replace(RECIPES[job["recipe"]], backbone=job["backbone"], length=Length(max(1, job["examples"])))
     rows = source.rows(TRAIN)
     examples = Examples(source.images, rows, source.labels[rows], len(source.taxonomy.leaves), source.mean, source.std)
     begun = time.perf_counter()
@@ -136,14 +139,14 @@ def scores_of(
 
 def table(kept: dict[str, Any]) -> None:
     print(f"{kept['machine']}, {kept['cores']} cores, {kept['precision']}; mean probe accuracy, %")
-    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
     for point in kept["points"]:
-        groups.setdefault((point["backbone"], point["seconds"]), []).append(point)
-    for (backbone, seconds), points in groups.items():
+        groups.setdefault((point["recipe"], point["backbone"], point["seconds"]), []).append(point)
+    for (recipe, backbone, seconds), points in groups.items():
         each = {name: statistics.mean(100 * p["scores"][name] for p in points) for name in points[0]["scores"]}
         alone = [p["took_seconds"] for p in points if p.get("at_once", 1) == 1]
         took = f"took {statistics.median(alone):.1f} s" if alone else "not timed"
-        print(f"  {backbone:<9} {seconds:>6.0f} s ({took}, {points[0]['examples']:>9,} images)  "
+        print(f"  {recipe:<11} {backbone:<9} {seconds:>6.0f} s ({took}, {points[0]['examples']:>9,} images)  "
               f"{spread([100 * p['mean'] for p in points], '.1f')}, n = {len(points)}   "
               + "  ".join(f"{name} {value:.1f}" for name, value in each.items()))  # fmt: skip
 

@@ -81,6 +81,17 @@ def of_study(result: dict[str, Any]) -> Iterator[Row]:
     yield "images-per-class, plain script / transferlab, time", spread(found, ".1f"), len(found)
 
 
+def of_costs(result: dict[str, Any]) -> Iterator[Row]:
+    first, *others = result["rounds"][0]
+    for name in others:
+        shares = [100 * found[name] / found[first] for found in result["rounds"]]
+        yield (
+            f"{name} on {result['images']:,} images / a pre-training of the default length, time, %",
+            spread(shares, ".1f"),
+            len(shares),
+        )
+
+
 def of_detection(result: dict[str, Any]) -> Iterator[Row]:
     for network, rates in ((name, found) for name, found in result.items() if isinstance(found, dict)):
         loops = {way: statistics.median(found) for way, found in rates.items() if way.startswith("reference")}
@@ -91,11 +102,12 @@ def of_detection(result: dict[str, Any]) -> Iterator[Row]:
 
 
 def of_quality(result: dict[str, Any]) -> Iterator[Row]:
-    groups: dict[tuple[str, float], list[float]] = {}
+    groups: dict[tuple[str, float, str], list[float]] = {}
     for point in result["points"]:
-        groups.setdefault((point["backbone"], point["seconds"]), []).append(100 * point["mean"])
-    for (backbone, seconds), means in sorted(groups.items()):
-        yield f"mean probe of {backbone} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
+        recipe = point.get("recipe", "random-stem")  # the only one before results named theirs
+        groups.setdefault((point["backbone"], point["seconds"], recipe), []).append(100 * point["mean"])
+    for (backbone, seconds, recipe), means in sorted(groups.items()):
+        yield f"mean probe of {backbone} by {recipe} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
 
 
 def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
@@ -109,7 +121,7 @@ def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
 
 
 ROWS = {"cpu": of_cpu, "parity": of_parity, "probe": of_probe, "packs": of_packs, "scale": of_scale, "study": of_study,
-        "detection": of_detection, "quality": of_quality, "anchor": of_anchor}  # fmt: skip
+        "costs": of_costs, "detection": of_detection, "quality": of_quality, "anchor": of_anchor}  # fmt: skip
 
 if __name__ == "__main__":
     main()
