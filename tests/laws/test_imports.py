@@ -65,7 +65,7 @@ LATER: dict[str, set[str]] = {
 }
 WITH_TORCH = {
     "engine.alexnet", "engine.backbone", "engine.batches", "engine.cohort", "engine.drops", "engine.fit", "engine.muon",
-    "engine.pixels", "engine.small", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
+    "engine.pixels", "engine.small", "engine.stem", "engine.steps", "transfer.finetune", "transfer.induction", "transfer.knn", "transfer.logistic",
     "transfer.detect.assign", "transfer.detect.detector", "transfer.detect.faster_rcnn", "transfer.detect.fcos",
     "transfer.detect.heads", "transfer.detect.maps", "transfer.detect.model", "transfer.detect.overlaps",
     "transfer.detect.regions", "transfer.detect.scenes", "transfer.detect.training",
