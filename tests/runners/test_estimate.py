@@ -11,13 +11,13 @@ import pytest
 
 from transferlab import Study, compare, designs, knn
 from transferlab.designs import SubsetFacts
-from transferlab.identity import digest, plain
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, make_plan, most_seen
 from transferlab.planned import Plan, SourceFacts
-from transferlab.runners.estimate import describe, expected_seconds, status_text, why
+from transferlab.runners.estimate import describe, status_text, why
 from transferlab.runners.machine import here
 from transferlab.runners.prepare import Prepared
+from transferlab.runners.shares import Share, calibration
 from transferlab.specs import Epochs, Examples, Pack, Recipe, TargetFacts, UntilFlat
 
 MakePack = Callable[..., Pack]
@@ -96,15 +96,14 @@ def test_a_plan_says_what_training_every_condition_once_more_adds(plan_of: Calla
     assert "  pre-trainings      8, 0 done, 8 to do" in gone
     assert "  control        recipe: 4 pre-trainings and 4 transfers of those to do" in gone
     prepared = Prepared(plan, store, replace(here("cpu"), n_units=1), None, facts)
-    machine, recipe = prepared.machine, plain(plan.recipe, identity_only=True)
-    key = digest("calibration", machine.name, recipe, plan.device, plan.precision, 1, 1)
-    store.write_pack_index(f"calibration-{key}", {"images_per_second": 1000.0})
-    seen = 4 * 250_000 / 1000  # seconds
-    trainings = {t.key for t in plan.trainings if "rate" in t.condition}
-    assert expected_seconds(prepared, trainings) == pytest.approx(seen)
-    (line,) = [line for line in describe(prepared) if line.startswith("  control")]
-    assert line.startswith("  control        recipe: 4 pre-trainings and 4 transfers of those to do, about 16 min 56 s")
-    assert line.endswith("of the time")
+    rates = {"trained": 1000.0, "passed": 1e9, "fitted": 1e15, "n_features": 8, "start_seconds": 0.0}
+    store.write_pack_index(calibration(plan, prepared.machine, Share(1, 1)), rates)
+    lines = list(describe(prepared))
+    assert "  control        recipe: 4 pre-trainings and 4 transfers of those to do" in lines
+    (line,) = [line for line in lines if "control recipe: 4 networks" in line]
+    assert line.split()[:2] == ["16", "min"] and line.endswith(
+        "whether a verdict depends on the learning rate"
+    )  # 4 × 250 s and a little
 
 
 def test_an_empty_store_has_no_standing(tmp_path: Path) -> None:

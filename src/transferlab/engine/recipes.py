@@ -41,8 +41,6 @@ RESNET = Recipe(
 RECIPES: dict[str, Recipe] = {
     # Ours. 250,000 examples; about 80 seconds per network on one core of an AMD EPYC in bf16 at 32 px.
     "small": SMALL,
-    # Ours, as it was up to ENGINE 3: the first filters start at random.
-    "random-stem": replace(SMALL, name="random-stem", stem="random"),
     # Ours. The shortest that beats random features; for the demo, tests and first looks.
     "quick": replace(SMALL, name="quick", length=Examples(24_000)),
     # Ours. To check that conditions keep their order when trained longer.
@@ -52,6 +50,8 @@ RECIPES: dict[str, Recipe] = {
         name="adamw", optimiser="adamw", lr=1e-3, weight_decay=0.05, batch=128, schedule="cosine", warmup=0.05,
         augmentation=Augmentation(crop_px=4, flip=True, cutout_px=8, colour=0.2), length=Examples(500_000),
     ),
+    # Ours, as it was up to ENGINE 3: the first filters start at random.
+    "random-stem": replace(SMALL, name="random-stem", stem="random"),
     # Caffe's, with the paper's network as far as it is known; see above.
     "alexnet": ALEXNET,
     # Ours, for the same network: 16 passes over ImageNet instead of 90, one cycle of the rate. Not run at that scale; expect

@@ -70,9 +70,20 @@ def describe(prepared: Prepared) -> Iterator[str]:
             limit = "" if prepared.budget is None else f" of the {in_words(prepared.budget)} that you allow,"
             yield f"  time           about {duration(expected_seconds(parts))}{limit} {where}"
             yield from _parts(parts)
+        yield from _repeated(plan, todo)
         yield "  next           the same command with run in place of plan"
     else:
         yield f"  next           transferlab report {shlex.quote(str(store.path))} --out report.html"
+
+
+def _repeated(plan: Plan, todo: set[str]) -> Iterator[str]:
+    """What a control that trains every condition once more adds to what is to do."""
+    again = {c.name: c.control for c in plan.conditions if c.repeats}
+    n_trainings = len({t.key for t in plan.trainings if t.condition in again} & todo)
+    n_transfers = len({t.key for t in plan.transfers if t.condition in again} & todo)
+    if n_trainings or n_transfers:
+        yield (f"  control        {next(iter(again.values()))}: {number_of(n_trainings, 'pre-training')} and "
+               f"{number_of(n_transfers, 'transfer')} of those to do")  # fmt: skip
 
 
 def _parts(parts: Sequence[Part]) -> Iterator[str]:
