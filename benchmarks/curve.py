@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from measured import recipe_of
 from table import newest
 
 from transferlab.report.figures import GREY, INK, STYLE, WIDTH, svg
@@ -24,14 +25,16 @@ def main() -> None:
     curve, anchor = newest("*-quality.json"), newest("*-anchor.json")
     if not curve or not anchor:
         raise SystemExit("no result of quality.py or anchor.py is there")
+    recipes = [recipe_of(point) for point in curve["points"]]
+    shown = [p for p in curve["points"] if recipe_of(p) == ("small" if "small" in recipes else recipes[0])]
     with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
         axes = figure.subplots()
         for backbone, (colour, marker) in LOOKS.items():
-            _draw(axes, curve["points"], backbone, colour, marker)
+            _draw(axes, shown, backbone, colour, marker)
         _draw_standard(axes, anchor)
         axes.set_xscale("log")
-        seconds = sorted({p["seconds"] for p in curve["points"] if p["seconds"]})
+        seconds = sorted({p["seconds"] for p in shown if p["seconds"]})
         axes.set_xticks(seconds, [f"{s:g} s" if s < 60 else f"{s / 60:g} min" for s in seconds])
         axes.minorticks_off()
         axes.set_xlabel(f"pre-training on {curve['cores']} cores")

@@ -17,6 +17,11 @@ from transferlab.images.toy import classes_of, draw
 RESULTS = Path(__file__).parent / "results"
 
 
+def recipe_of(point: Mapping[str, Any]) -> str:
+    """The recipe of a point of quality.py; before its results named theirs, there was one."""
+    return point.get("recipe", "random-stem")
+
+
 def spread(values: Sequence[float], form: str = ",.2f") -> str:
     """Median, smallest and largest."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"

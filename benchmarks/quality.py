@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measured import RESULTS, spread
+from measured import RESULTS, recipe_of, spread
 
 from transferlab.engine.backbone import Backbone
 from transferlab.engine.backbones import build
@@ -141,7 +141,7 @@ def table(kept: dict[str, Any]) -> None:
     print(f"{kept['machine']}, {kept['cores']} cores, {kept['precision']}; mean probe accuracy, %")
     groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
     for point in kept["points"]:
-        groups.setdefault((point["recipe"], point["backbone"], point["seconds"]), []).append(point)
+        groups.setdefault((recipe_of(point), point["backbone"], point["seconds"]), []).append(point)
     for (recipe, backbone, seconds), points in groups.items():
         each = {name: statistics.mean(100 * p["scores"][name] for p in points) for name in points[0]["scores"]}
         alone = [p["took_seconds"] for p in points if p.get("at_once", 1) == 1]

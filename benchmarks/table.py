@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from measured import RESULTS, spread
+from measured import RESULTS, recipe_of, spread
 
 Row = tuple[str, str, int]  # what, figure, rounds
 
@@ -104,8 +104,7 @@ def of_detection(result: dict[str, Any]) -> Iterator[Row]:
 def of_quality(result: dict[str, Any]) -> Iterator[Row]:
     groups: dict[tuple[str, float, str], list[float]] = {}
     for point in result["points"]:
-        recipe = point.get("recipe", "random-stem")  # the only one before results named theirs
-        groups.setdefault((point["backbone"], point["seconds"], recipe), []).append(100 * point["mean"])
+        groups.setdefault((point["backbone"], point["seconds"], recipe_of(point)), []).append(100 * point["mean"])
     for (backbone, seconds, recipe), means in sorted(groups.items()):
         yield f"mean probe of {backbone} by {recipe} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
 

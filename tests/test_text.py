@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transferlab.text import csv_text, json_text, number_of, printable, well_formed
+from transferlab.text import csv_text, json_text, listed, number_of, printable, well_formed
 
 ANY = st.text(st.characters(), max_size=20)
 
@@ -62,3 +62,7 @@ def test_json_is_ascii_and_loses_only_halves_of_letters(text: str) -> None:
     written = json_text({text: [text, float("inf")]})
     assert written.isascii() and all(c.isprintable() or c == "\n" for c in written)
     assert json.loads(written) == {well_formed(text): [well_formed(text), None]}
+
+
+def test_words_are_listed_as_in_a_sentence() -> None:
+    assert [listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

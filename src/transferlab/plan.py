@@ -145,7 +145,7 @@ def _plan_of(
 
 
 def _is_twin(condition: NamedCondition) -> bool:
-    return condition.is_control and ORIGINS[condition.name].twin
+    return condition.is_control and ORIGINS[condition.control].twin
 
 
 def identity_of(plan: Plan, metric: str) -> str:
@@ -218,10 +218,8 @@ class _Cells:
             first = first_of(self.study.protocols, target)
             compared = next(own for asked, own in measured if asked == first)
             for protocol in _distinct([own for _, own in measured if own is not None and suits(own, target)]):
-                if (
-                    condition.repeats and protocol != compared
-                ):  # only contrasts need it, and they compare by one protocol
-                    continue
+                if condition.repeats and protocol != compared:
+                    continue  # only contrasts need it, and they compare by one protocol
                 metric = target.metric if target.asked else ""
                 codes = _codes([(PROTOCOLS, protocol.kind), *([(METRICS, metric)] if metric else [])])
                 cell = TransferCell(network, target.digest, protocol, seed, metric, codes)

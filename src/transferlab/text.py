@@ -27,6 +27,11 @@ def number_of(n: int, one: str, several: str = "") -> str:
     return f"{n:,} {one if n == 1 else several or one + 's'}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "a", "a and b", "a, b and c"; "" if there are none."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def well_formed(text: str) -> str:
     """Text without halves of letters (lone surrogates), which no file in UTF-8 can hold."""
     return "".join(INSTEAD if "\ud800" <= c <= "\udfff" else c for c in text)

@@ -69,6 +69,11 @@ def test_grey_images_leave_random_filters_where_they_have_no_direction() -> None
     torch.testing.assert_close(grey, grey.mean(1, keepdim=True).expand_as(grey), atol=1e-4, rtol=0)
 
 
+def test_images_of_one_colour_leave_all_filters_as_they_were() -> None:
+    before, after = started(examples(np.full((8, PX, PX, 3), 90, np.uint8)))
+    torch.testing.assert_close(after, before)
+
+
 def test_directions_are_those_of_numpy_with_their_largest_number_positive() -> None:
     random = np.random.default_rng(0)
     rows = random.normal(size=(500, 12)) * np.linspace(3, 0.5, 12)

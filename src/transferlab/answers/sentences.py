@@ -13,6 +13,7 @@ from transferlab.answers.points import points
 from transferlab.answers.rates import Pair, Rates
 from transferlab.answers.scaling import Forecast
 from transferlab.specs import Contrast
+from transferlab.text import listed
 
 NO_TITLES: Mapping[str, str] = MappingProxyType({})
 
@@ -185,14 +186,14 @@ def preferences_in_words(rates: Rates) -> list[str]:
     groups = {f"at the study's learning rate, {rates.lr:g}": [p.condition for p in rates.preferences if p.chosen == p.condition],
               f"at {rates.other_lr:g}": [p.condition for p in rates.preferences if p.chosen == p.again]}  # fmt: skip
     parts = [
-        f"{_and(names)} {'does' if len(names) == 1 else 'do'} better {where}"
+        f"{listed(names)} {'does' if len(names) == 1 else 'do'} better {where}"
         for where, names in groups.items()
         if names
     ]
     if parts:
         lines.append(f"By accuracy on the source's validation images, {', and '.join(parts)}.")
     if unknown := [p.condition for p in rates.preferences if not p.chosen]:
-        lines.append(f"No rate is chosen for {_and(unknown)}: no seed has validation accuracies at both rates.")
+        lines.append(f"No rate is chosen for {listed(unknown)}: no seed has validation accuracies at both rates.")
     return lines
 
 
@@ -228,10 +229,6 @@ def _changed(pair: Pair, clause: str, unit: str, titles: Mapping[str, str]) -> s
         return f"{said}."
     between = f"{points(change.low, signed=True)} to {points(change.high, signed=True)}"
     return f"{said}, a change of {points(change.value, signed=True)} (95 % interval {between}, {change.n_seeds} seeds)."
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _way(classes: float, images: float) -> str:

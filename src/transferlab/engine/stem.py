@@ -31,7 +31,7 @@ def whiten(filters: nn.Conv2d, examples: Examples, seed: int, place: Place, imag
     its negative, so that a rectifier loses neither half.
 
     Args:
-        filters: a convolution of 3 channels, in groups of 1; one without is left as it is.
+        filters: the first convolution, of 3 channels and square filters, in one group.
         image_px: side of the network's input in pixels, at least that of the filters.
     """
     weight, side = filters.weight, filters.kernel_size[0]

@@ -25,7 +25,7 @@ from transferlab.engine.recipes import RECIPES
 from transferlab.errors import UserError
 from transferlab.plan import most_seen, reference_of
 from transferlab.specs import ContrastRule, Epochs, Recipe, Study, UntilFlat
-from transferlab.text import number_of
+from transferlab.text import listed, number_of
 
 LEAST_SEEN = most_seen(RECIPES["quick"], 0)
 USEFUL_SEEDS, LEAST_SEEDS = 5, 3
@@ -139,8 +139,8 @@ def given_up(asked: Size, chosen: Size, recipe: Recipe) -> str:
         found.append(f"{number_of(chosen.seeds, 'seed is', 'seeds are')} run instead of {asked.seeds:,}")
     if left_out := [level for level in asked.levels if level not in chosen.levels]:
         are = "level {} is" if len(left_out) == 1 else "levels {} are"
-        found.append(f"the {are.format(_listed(left_out))} left out")
-    return _listed(found)
+        found.append(f"the {are.format(listed(left_out))} left out")
+    return listed(found)
 
 
 def in_words(seconds: float) -> str:
@@ -150,10 +150,6 @@ def in_words(seconds: float) -> str:
         n, left = divmod(left, size)
         found += [f"{n} {unit}"] if n else []
     return " ".join(found)
-
-
-def _listed(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _length(recipe: Recipe) -> float:

@@ -107,11 +107,12 @@ def _beside(files: Sequence[Path]) -> list[str]:
     """A note on images in the folders of the listed ones that the table does not list."""
     listed, others = {os.path.normpath(file) for file in files}, list[str]()
     for folder in sorted({Path(file).parent for file in listed}):
-        with contextlib.suppress(OSError, ValueError):  # a folder that is missing, as its images are
-            found = [(each.name, each) for each in os.scandir(folder) if not each.name.startswith(".")]
+        # A folder that is missing or closed is told with its images, which cannot be read.
+        with contextlib.suppress(OSError, ValueError), os.scandir(folder) as entries:
             others += sorted(
-                name for name, file in found
-                if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES and os.path.normpath(file) not in listed and file.is_file()
+                entry.name for entry in entries
+                if not entry.name.startswith(".") and entry.name[entry.name.rfind(".") :].lower() in IMAGE_SUFFIXES
+                and os.path.normpath(entry) not in listed and entry.is_file()
             )  # fmt: skip
     one, several = (
         "image beside the listed ones is not in the table",
