@@ -23,6 +23,7 @@ from transferlab.report.document import (
 from transferlab.report.figures import forest_figure
 from transferlab.report.pictures import svg_picture
 from transferlab.report.sections.definition import Content, SectionDefinition
+from transferlab.text import number_of
 
 HEAD = (*texts("contrast", "target"), *numbers("value", "interval"), *texts("verdict"), *numbers("p"),
         *texts("holds for"), *numbers("seeds"))  # fmt: skip
@@ -46,7 +47,7 @@ def _content(study: StudyAnswers) -> Content:
 
 def _row(e: Estimate) -> Row:
     p = UNKNOWN if e.p_holm is None else "< 0.001" if e.p_holm < 0.001 else f"{e.p_holm:.3f}"
-    more = f"; about {e.more_seeds} more seeds" if e.more_seeds else ""
+    more = f"; about {number_of(e.more_seeds, 'more seed')}" if e.more_seeds else ""
     seeds = f"{e.n_seeds}" + (f" ({e.n_missing} missing)" if e.n_missing else "")
     value = points(e.value, signed=True) if e.n_seeds else UNKNOWN
     return row(
