@@ -60,7 +60,9 @@ RUN_OPTIONS = (
     click.option("--backbone", help=f"For example {', '.join(d.example for d in BACKBONES.values())}."),
     click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
     click.option("--examples", type=int, metavar="N", help="Examples that each network sees in pre-training."),
-    click.option("--protocol", metavar="NAME", help="How to measure transfer: probe (the default), knn or finetune."),
+    click.option(
+        "--protocol", metavar="NAME", help="How to measure transfer: probe (the default), probe:folds=5, knn, finetune."
+    ),
     click.option(
         "--control", "controls", metavar="NAME", multiple=True, help="A further control, e.g. recipe; repeatable."
     ),

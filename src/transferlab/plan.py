@@ -132,7 +132,7 @@ def _plan_of(
                 cells.add_trained(condition, drawn[condition.name, seed], seed, _is_twin(condition))
     names = [c.name for c in conditions if not c.is_control]
     contrasts = resolve(study.contrasts, names, [c.name for c in conditions if c.is_control and not c.repeats])
-    _must_be_measured(contrasts, cells.transfers)
+    _must_be_measured(contrasts, cells.transfers, cells.targets)
     plan = Plan(
         identity="", name=study.name, question=study.question, source=source[0], targets=tuple(cells.targets),
         conditions=tuple(conditions), contrasts=contrasts,
@@ -165,14 +165,27 @@ def _can_choose(conditions: Sequence[NamedCondition], source: Pack) -> None:
         )  # fmt: skip
 
 
-def _must_be_measured(contrasts: Sequence[Contrast], transfers: Sequence[Transfer]) -> None:
-    """Refuse contrasts with a control that the protocol by which conditions are compared does not measure."""
+def _must_be_measured(
+    contrasts: Sequence[Contrast], transfers: Sequence[Transfer], targets: Sequence[TargetFacts]
+) -> None:
+    """Refuse contrasts with a control that the protocol by which conditions are compared does not measure, or on other images."""
+    folds = {target.digest: target.folds for target in targets}
+    elsewhere = {
+        t.condition
+        for t in transfers
+        if t.compared and folds[t.cell.target] and t.cell.protocol.knobs.get("folds") != folds[t.cell.target]
+    }
     measured = {t.condition for t in transfers if t.compared}
     for contrast in contrasts:
         if unmeasured := [name for name, weight in contrast.weights.items() if weight and name not in measured]:
             raise UserError(
                 f"the first protocol does not measure {unmeasured[0]}, so that it cannot be compared",
                 f"the contrast {contrast.name!r}", "name another protocol first, or leave the contrast out",
+            )  # fmt: skip
+        if apart := [name for name, weight in contrast.weights.items() if weight and name in elsewhere]:
+            raise UserError(
+                f"{apart[0]} is not measured in folds but on the target's test split, so that it cannot be compared",
+                f"the contrast {contrast.name!r}", "leave folds or the contrast out",
             )  # fmt: skip
 
 

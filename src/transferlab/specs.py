@@ -329,6 +329,7 @@ class TargetFacts:
         notes: remarks on its images, in sentences.
         labels: digest of its test labels in the store; "" if no answer needs them.
         rows: the array of a cell whose plain mean is the metric; "" if there is none.
+        folds: how many folds all of its images are tested in; 0 if its test split is.
     """
 
     TAG: ClassVar[str] = "TargetFacts"
@@ -352,6 +353,7 @@ class TargetFacts:
     notes: tuple[str, ...] = ()
     labels: str = ""
     rows: str = ""
+    folds: int = 0
 
 
 @dataclass(frozen=True)

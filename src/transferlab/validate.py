@@ -126,7 +126,7 @@ def _protocols(study: Study, where: str) -> None:
     for protocol in study.protocols:
         definition = PROTOCOLS.find(protocol.kind, where)
         settings = definition.settings(protocol.knobs)
-        definition.must_take(protocol.shots)
+        definition.must_take(protocol)
         if definition.together is not None:
             definition.together(settings)
         asked.append((protocol.kind, protocol.shots, settings))
@@ -152,8 +152,11 @@ def _fits(study: Study, taxonomy: Taxonomy, targets: Sequence[TargetFacts], wher
 
 def _suits(study: Study, target: TargetFacts, n_targets: int, own: Sequence[Protocol], where: str) -> None:
     """Check that a target has a protocol, and that its protocols and the metric can measure it."""
-    same_kind = [d for p in study.protocols if (d := definition_of(p)).boxes == target.has_boxes]
-    asked = [d for d in same_kind if d.own_classes == bool(own and target.own_classes)] or same_kind
+    same_kind = [p for p in study.protocols if definition_of(p).boxes == target.has_boxes]
+    of_own = bool(own and target.own_classes)
+    asked = [p for p in same_kind if definition_of(p).own_classes == of_own] or same_kind
+    if of_own and not source_apart(study, n_targets):
+        asked = same_kind  # all of them measure it
     if not asked:
         lack = (
             "boxes, and no protocol of the study uses boxes"
@@ -161,10 +164,10 @@ def _suits(study: Study, target: TargetFacts, n_targets: int, own: Sequence[Prot
             else "no boxes, which all protocols need"
         )
         raise UserError(f"the target has {lack}", f"{where}, target {target.name}", "add detect() or probe()")
-    for definition in asked:
-        if refusal := definition.refusal(target):
+    for protocol in asked:
+        if refusal := definition_of(protocol).refusal(protocol, target):
             raise UserError(
-                f"{definition.name} {refusal}",
+                f"{protocol.kind} {refusal}",
                 f"{where}, target {target.name}",
                 "use another protocol, for example the probe",
             )

@@ -43,6 +43,7 @@ class Leakage:
         test, train: its test images, and its training and validation images, that are in the source's training images.
         within: its test images that are in its own training and validation images.
         pairs: uint8 [2 k, s, s, 3], images of the target, each followed by its duplicate in the source, for the report.
+        in_folds: whether all images of the target are tested; then ``test`` has all of them and ``train`` none.
     """
 
     target: str
@@ -52,6 +53,15 @@ class Leakage:
     train: Found
     within: Found
     pairs: NDArray[np.uint8] | None = None
+    in_folds: bool = False
+
+    def with_all_tested(self) -> Leakage:
+        """The same findings where all images of the target are tested."""
+        a, b = self.test, self.train
+        both = Found(
+            a.n + b.n, a.n_plain + b.n_plain, a.rows + b.rows, a.of + b.of, a.likeness + b.likeness, a.exact + b.exact
+        )
+        return replace(self, test=both, train=Found(0, 0, (), (), (), ()), in_folds=True)
 
 
 def from_findings(target: str, findings: Mapping[str, Any]) -> Leakage:

@@ -145,7 +145,8 @@ def leakage_in_words(found: Leakage) -> list[str]:
     lines = [
         f"{found.target}: {_alike(test, 'test images')}{others} are copies of some of the source's {found.n_source:,} "
         "training images.",
-        f"{found.target}: {_alike(within, 'test images')} are copies of its own training or validation images.",
+        f"{found.target}: {_alike(within, 'images of its test split' if found.in_folds else 'test images')} are copies of its own "
+        f"training or validation images{', and those without equal pixels may be in different folds' if found.in_folds else ''}.",
     ]
     if test.n_plain:
         lines.append(

@@ -185,6 +185,7 @@ def _leakage(study: Measured) -> list[tuple[Leakage, TargetFacts]]:
         kept = study.store.pack_index(name_of_findings(study.plan.source.digest, facts.digest))
         if kept is not None:
             leakage = from_findings(facts.name, kept)
+            leakage = leakage.with_all_tested() if facts.folds else leakage
             found.append((replace(leakage, pairs=_pairs(study, facts, leakage.test)), facts))
     return found
 

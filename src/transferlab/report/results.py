@@ -68,6 +68,8 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
         record = records[t.key]
         if t.cell.target != target.digest or record is None or not t.compared:
             continue
+        if target.folds and t.cell.protocol.knobs.get("folds") != target.folds:
+            continue  # from scratch: on the test split alone
         needed = (metric is not None and metric.again is not None) or bool(array)
         held = _arrays(store, t.key) if needed else {}
         value = metrics_of(record).get(target.metric)

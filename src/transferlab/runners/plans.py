@@ -104,6 +104,8 @@ def _impossible(plan: Plan, identity: str) -> Iterator[str]:
             yield f"{t.n_classes} classes and {t.n_test} test images"
         if not all(0 <= n <= MOST_IMAGES for n in (t.n_train, t.n_val)):
             yield f"{t.n_train} and {t.n_val} images"
+        if not 0 <= t.folds <= MOST_IMAGES:
+            yield f"{t.folds} folds"
     cells = [t.cell for t in plan.transfers]
     digests = [plan.source.digest, *(t.key for t in plan.trainings), *(t.cell.subset for t in plan.trainings),
                *(t.key for t in plan.transfers), *(c.network for c in cells), *(t.digest for t in plan.targets),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from transferlab.errors import UserError
 from transferlab.extensions import load_installed
 from transferlab.identity import plain
 from transferlab.images.pack import described, remarks
+from transferlab.images.splits import GIVEN
 from transferlab.outcomes.arrays import labels_digest
 from transferlab.outcomes.store import Store
 from transferlab.plan import Place, lesser_plan, make_plan
@@ -27,6 +28,7 @@ from transferlab.runners.machine import Machine, here
 from transferlab.runners.plans import plans
 from transferlab.runners.request import Request, read, study_of
 from transferlab.specs import TRAIN, Pack, Ragged, Study, Subset, TargetFacts
+from transferlab.transfer.folds import with_all_tested
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Target, take_shots, view
@@ -82,8 +84,9 @@ def prepare(
     if SOURCE_ITSELF in study.targets:
         obtained = [(SOURCE_ITSELF, source), *(each for each in obtained if each[1].digest != source.digest)]
     views = [view(pack, own_classes=pack.digest == source.digest) for _, pack in obtained]
-    targets = target_facts(study, [spec for spec, _ in obtained], views, source)
     _check_shots(study, views)
+    views = [_tested(study, target, target.pack.digest == source.digest) for target in views]
+    targets = target_facts(study, [spec for spec, _ in obtained], views, source)
     keep_labels(store, targets, views)
     sizes: dict[str, SubsetFacts] = {}
     with store.staged_subsets() as keep:  # stores nothing if the plan turns out to be impossible
@@ -118,6 +121,24 @@ def _check_source(source: Pack, text: str) -> None:
         raise UserError("the source has no training images", text, "add a train split, or ?resplit=yes")
 
 
+def _tested(study: Study, target: Target, own: bool) -> Target:
+    """A target with the test images of the protocol by which conditions are compared.
+
+    Raises:
+        UserError: it cannot be divided into the folds that one of the study's protocols asks for.
+    """
+    if target.kind != "one" or own or not any(definition_of(p).folds(p) for p in study.protocols):
+        return target
+    whole = with_all_tested(target)
+    return whole if _n_folds(study, target, own) else target
+
+
+def _n_folds(study: Study, target: Target, own: bool) -> int:
+    """The number of folds of the protocol by which conditions are compared; 0 if it measures the test split."""
+    asked = [p for p in study.protocols if not (d := definition_of(p)).boxes and not d.own_classes]
+    return definition_of(asked[0]).folds(asked[0]) if asked and target.kind == "one" and not own else 0
+
+
 def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], source: Pack) -> list[TargetFacts]:
     """The facts of a plan's targets, with unique names."""
     names = [f"{source.name}'s own classes" if spec == SOURCE_ITSELF else t.pack.name
@@ -140,7 +161,25 @@ def target_facts(study: Study, specs: Sequence[str], views: Sequence[Target], so
             labels="" if target.kind == "boxes" else labels_digest(target.test, labels),
             rows=metric.rows if metric.each is not None and metric.weights is None else "",
         ))  # fmt: skip
+        if n_folds := _n_folds(study, target, own):
+            found[-1] = _in_folds(replace(found[-1], folds=n_folds), target)
     return found
+
+
+def _in_folds(facts: TargetFacts, target: Target) -> TargetFacts:
+    """The facts of a target of which all images are tested, with a remark on that."""
+    n, folds = facts.n_test, facts.folds
+    fitted = n - round(n / folds)
+    said = (
+        f"{facts.name}: accuracy is that on all {n:,} images, in {folds} folds: each is predicted by a fit to the other folds, "
+        f"about {fitted:,} images, among which its penalty is chosen. Every seed divides the images anew, each class evenly; "
+        "images of equal pixels are in one fold. A control that trains every layer is scored on the test split alone."
+    )
+    if str(target.pack.notes.get("split", "")).startswith(GIVEN):
+        said += (
+            " The splits that the data set gives are not used, so that scores cannot be compared with published ones."
+        )
+    return replace(facts, n_train=fitted, n_val=0, notes=(*facts.notes, said))
 
 
 def keep_labels(store: Store, targets: Sequence[TargetFacts], views: Sequence[Target]) -> None:

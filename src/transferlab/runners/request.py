@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from transferlab.answers.published import PREFIX
+from transferlab.definitions import Value
 from transferlab.engine import backbones
 from transferlab.engine.recipes import SMALL
 from transferlab.engine.recipes import recipe as named_recipe
@@ -30,7 +32,8 @@ class Request:
 
     Args:
         study: a built-in question's name, the path of a study file, or a study.
-        protocol: replaces the study's own protocols, except those that measure the source's own classes.
+        protocol: its name, with settings as in "probe:folds=5"; replaces the study's own protocols, except those that measure the
+            source's own classes.
         paper: a built-in question at the levels of its paper.
         epochs: a fixed number of passes over each subset instead of a fixed number of examples seen.
         examples: length of each pre-training in examples seen; with ``epochs``, over the whole source.
@@ -107,7 +110,7 @@ def read(request: Request) -> Wording:
         _check_examples(request.examples)
     budget = None if request.budget is None else seconds_of(request.budget)
     if request.protocol is not None:
-        _check_protocol(request.protocol)
+        _protocol_of(request.protocol)
     for name in request.controls:
         ORIGINS.find(name, "--control")
     _check_backbone(request.backbone or own.backbone, size_px)
@@ -150,10 +153,32 @@ def _check_examples(n: int) -> None:
                         f"choose from 1 to {MOST_EXAMPLES:,}; 24,000 is a first look, 250,000 a useful length")  # fmt: skip
 
 
-def _check_protocol(name: str) -> None:
+def _protocol_of(text: str) -> Protocol:
+    """A protocol from its name and settings: "probe" or "probe:folds=5", several settings apart by commas.
+
+    Raises:
+        UserError: an unknown name or setting, an impossible value, or a protocol for boxes or the source's own classes.
+    """
+    name, _, rest = text.partition(":")
     asked = PROTOCOLS.find(name, "--protocol")
     if asked.boxes or asked.own_classes:
         raise UserError(f"{name} cannot replace a study's protocols", "--protocol", "choose one for class labels")
+    settings: dict[str, Value] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or key in settings:
+            raise UserError(f"{part!r} is no setting, or one given twice", f"--protocol {text}",
+                            "write NAME:SETTING=VALUE,…, for example probe:folds=5")  # fmt: skip
+        settings[key] = _value(value)
+    return replace(asked(), knobs=asked.settings(settings))
+
+
+def _value(text: str) -> Value:
+    """A whole number, a number or a word."""
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
 def _check_backbone(name: str, image_px: int) -> None:
@@ -185,7 +210,7 @@ def _protocols(study: Study, request: Request, targets: Sequence[Pack]) -> Seque
     detecting = [p for p in study.protocols if definition_of(p).boxes]
     others = [p for p in study.protocols if not definition_of(p).boxes]
     if request.protocol is not None:
-        others = [PROTOCOLS[request.protocol](), *(p for p in others if definition_of(p).own_classes)]
+        others = [_protocol_of(request.protocol), *(p for p in others if definition_of(p).own_classes)]
     if not any(has_boxes):
         if detecting:
             raise UserError("detect needs a target with boxes", f"study {study.name!r}",

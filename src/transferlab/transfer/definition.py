@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.definitions import Definition
+from transferlab.definitions import Definition, Parameter
 from transferlab.errors import UserError
 from transferlab.specs import Protocol, Recipe, TargetFacts
 from transferlab.taxonomy.tree import Taxonomy
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
 
 Judged = tuple[dict[str, float], dict[str, NDArray[np.generic]]]
+
+
+# The setting of protocols that may measure a target in folds.
+FOLDS = Parameter(
+    means="number of folds, each tested by a fit to the others",
+    low=4,
+    high=20,
+    whole=True,
+)
 
 
 def unchanged(protocol: Protocol) -> Protocol:
@@ -69,13 +78,21 @@ class ProtocolDefinition(Definition):
             UserError: an unknown setting or an invalid value.
         """
         protocol = Protocol(self.name, shots, self.settings(settings))
-        self.must_take(shots)
+        self.must_take(protocol)
         return protocol
 
-    def must_take(self, shots: int | None) -> None:
-        """Raise UserError for fewer than one shot, or for shots of a protocol without them."""
+    def folds(self, protocol: Protocol) -> int:
+        """The number of folds in which all images of a target are tested; 0 if its test split is."""
+        return int(str(protocol.knobs.get("folds", 0))) if self.parameters.get("folds") is FOLDS else 0
+
+    def must_take(self, protocol: Protocol) -> None:
+        """Raise UserError for fewer than one shot, for shots of a protocol without them, or for shots in folds."""
+        shots = protocol.shots
         if shots is None:
             return
+        if self.folds(protocol):
+            raise UserError("shots and folds do not go together", self.name,
+                            "leave one of them out: shots limit the training images, and folds use all images")  # fmt: skip
         if not self.takes_shots:
             raise UserError(f"{self.name} takes no shots", self.name, "leave shots out: it uses all examples")
         if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -84,7 +101,8 @@ class ProtocolDefinition(Definition):
     def label(self, protocol: Protocol) -> str:
         """The name of its results in tables and reports, such as "probe at 5 shots"."""
         rules = [f" by {name} {v}" for name, v in protocol.knobs.items() if self.parameters[name].in_label]
-        return "".join([self.name, *rules, "" if protocol.shots is None else f" at {protocol.shots} shots"])
+        folds = f" in {n} folds" if (n := self.folds(protocol)) else ""
+        return "".join([self.name, *rules, folds, "" if protocol.shots is None else f" at {protocol.shots} shots"])
 
     def described(self, protocol: Protocol) -> str:
         """A description with its settings, for the methods section of reports."""
@@ -94,10 +112,14 @@ class ProtocolDefinition(Definition):
         shots = [] if protocol.shots is None else [f"{protocol.shots} examples per class for training and validation"]
         return f"{self.title or self.name}: {'; '.join([self.explained, *values, *shots])}"
 
-    def refusal(self, target: TargetFacts) -> str:
-        """Why it cannot measure a target, as a phrase; "" if it can."""
+    def refusal(self, protocol: Protocol, target: TargetFacts) -> str:
+        """Why this protocol of its kind cannot measure a target, as a phrase; "" if it can."""
         if self.boxes != target.has_boxes:
             return "needs a target with boxes" if self.boxes else "needs a target with class labels"
         if target.many_labels and not self.many_labels:
             return "takes targets with one label per image"
+        if self.folds(protocol) and target.many_labels:
+            return "in folds takes targets with one label per image, since scores of several fits cannot be ranked together"
+        if self.folds(protocol) and target.own_classes:
+            return "in folds cannot measure the source itself, since its networks were pre-trained on images that would be tested"
         return "measures the source's own classes" if self.own_classes and not target.own_classes else ""

@@ -10,7 +10,8 @@ Nearly all of the work is two matrix products per evaluation. It needs few and c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -23,7 +24,7 @@ MEMORY = 10  # pairs kept by the L-BFGS
 MAX_EVALUATIONS = 400
 HANDOVER = 2e-6  # expected gain, relative to the objective, at which bf16 ends; its rounding error is about 1e-6
 LEAST = 0.3  # chosen on validation images, see LOG.md
-LOOK = 4  # steps until ``hopeless`` is first called; the number doubles each time
+LOOK = 4  # steps until a fit is first looked at; the number doubles each time
 
 
 class End(NamedTuple):
@@ -34,9 +35,6 @@ class End(NamedTuple):
 
     share: float
     gain: float = 0.0
-
-
-Hopeless = Callable[[Tensor], bool]
 
 
 class Search(NamedTuple):
@@ -118,9 +116,7 @@ def metric_of(features: Tensor, n_classes: int) -> Metric:
     return Metric(product.double() / len(features), n_classes)
 
 
-def logistic(
-    rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor | None = None, hopeless: Hopeless | None = None
-) -> Tensor:
+def logistic(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor | None = None) -> Tensor:
     """Weights [d + 1, c] (the last row is the bias, not penalised) that minimise mean loss + penalty · |W|² / 2.
 
     The loss is the cross-entropy of one label a row, or the mean over scored entries of the binary one.
@@ -128,8 +124,12 @@ def logistic(
     Args:
         penalty: per example, > 0.
         start: initial weights.
-        hopeless: called with intermediate weights; True ends the fit.
     """
+    return deque(descent(rows, penalty, metric, end, start), maxlen=1)[0]
+
+
+def descent(rows: Rows, penalty: float, metric: Metric, end: End, start: Tensor | None = None) -> Iterator[Tensor]:
+    """The weights of ``logistic`` on the way, after LOOK steps, twice as many and so on, and at the end."""
     shape = (rows.features.shape[1] + 1, rows.n_classes)
     weights = torch.zeros(shape, device=rows.features.device) if start is None else start
     turn, stretch = metric.transform(penalty), rows.n_classes**0.5
@@ -157,17 +157,17 @@ def logistic(
 
         return evaluate
 
-    def given_up(point: Tensor) -> bool:
-        return hopeless is not None and hopeless(weights_at(point, turn))
+    def points() -> Iterator[Tensor]:
+        whole = cast(Tensor, torch.linalg.solve_triangular(turn, weights[:-1], upper=True))
+        point, memory, arrived = torch.cat([whole, weights[-1:] / stretch]), _Memory([]), False
+        if rows.rough is not None:
+            rough_end = End(max(end.share, HANDOVER), end.gain)
+            point, arrived = yield from _descend(objective(rows.rough), point, memory, rough_end, ROUGH)
+        if not arrived or end.share <= HANDOVER:
+            point, _ = yield from _descend(objective(rows.features), point, memory, end, EXACT)
+        yield point
 
-    whole = cast(Tensor, torch.linalg.solve_triangular(turn, weights[:-1], upper=True))
-    point, memory, arrived = torch.cat([whole, weights[-1:] / stretch]), _Memory([]), False
-    if rows.rough is not None:
-        rough_end = End(max(end.share, HANDOVER), end.gain)
-        point, arrived = _descend(objective(rows.rough), point, memory, rough_end, ROUGH, given_up)
-    if not arrived or end.share <= HANDOVER:
-        point, _ = _descend(objective(rows.features), point, memory, end, EXACT, given_up)
-    return weights_at(point, turn)
+    return (weights_at(point, turn) for point in points())
 
 
 def scores_of(features: Tensor, weights: Tensor) -> Tensor:
@@ -215,10 +215,9 @@ class _Memory(list[tuple[Tensor, Tensor, float]]):
 
 
 def _descend(
-    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, end: End, search: Search,
-    given_up: Hopeless,
-) -> tuple[Tensor, bool]:  # fmt: skip
-    """Minimise a convex function; returns the last point, and whether ``end`` was reached or the fit was given up.
+    evaluate: Callable[[Tensor], tuple[float, Tensor]], point: Tensor, memory: _Memory, end: End, search: Search
+) -> Generator[Tensor, None, tuple[Tensor, bool]]:  # fmt: skip
+    """Minimise a convex function; yields points on the way, and returns the last one and whether ``end`` was reached.
 
     Otherwise MAX_EVALUATIONS were made, or rounding hides any further descent. Steps satisfy the approximate Wolfe
     conditions of Hager and Zhang (2005), which use slopes because rounding affects them less than the objective.
@@ -243,7 +242,6 @@ def _descend(
         memory.keep(there - point, new_gradient - gradient)
         point, value, gradient, steps = there, new_value, new_gradient, steps + 1
         if steps == look:
-            if given_up(point):
-                return point, True
+            yield point
             look *= 2
     return point, False

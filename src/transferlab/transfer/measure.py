@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from transferlab.engine.batches import Place
 from transferlab.engine.fit import Hooks
 from transferlab.errors import UserError
-from transferlab.specs import Protocol
+from transferlab.specs import SPLITS, Protocol
 from transferlab.transfer.detect.scores import scored
+from transferlab.transfer.folds import in_folds, with_all_tested
 from transferlab.transfer.metrics import METRICS, metrics_of
-from transferlab.transfer.problem import Network, Prediction, Problem
+from transferlab.transfer.problem import Network, Pool, Prediction, Problem
 from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Target, take_shots
 
@@ -49,10 +52,14 @@ def measure(
         metric: the study's own metric, in addition to those of every cell.
 
     Raises:
-        UserError: impossible shots, or a target that the protocol cannot measure.
+        UserError: impossible shots or folds, or a target that the protocol cannot measure.
     """
-    problem = problem_of(network, target, protocol, seed, workspace)
-    return judged(target, protocol, definition_of(protocol).run(problem), metric)
+    run, n_folds = definition_of(protocol).run, definition_of(protocol).folds(protocol)
+    if not n_folds:
+        return judged(target, protocol, run(problem_of(network, target, protocol, seed, workspace)), metric)
+    target = with_all_tested(target)
+    found = [(problem, run(problem)) for problem in problems_of(network, target, protocol, seed, workspace)]
+    return judged(target, protocol, _joined(target, found), metric)
 
 
 def problem_of(network: Network, target: Target, protocol: Protocol, seed: int, workspace: Workspace) -> Problem:
@@ -67,19 +74,43 @@ def problem_of(network: Network, target: Target, protocol: Protocol, seed: int, 
     return Problem(network, target.data, protocol, seed, workspace.place, workspace.cache, workspace.hooks, settings)
 
 
+def problems_of(
+    network: Network, target: Target, protocol: Protocol, seed: int, workspace: Workspace
+) -> Iterator[Problem]:
+    """The input of a protocol for each fold: all other images with labels, and the fold's without. Features are computed once.
+
+    Args:
+        target: all of its images are test images (see ``with_all_tested``).
+
+    Raises:
+        UserError: impossible folds or settings.
+    """
+    own = np.setdiff1d(target.test, np.concatenate([target.train, target.val]))  # of the source's own test split
+    whole = problem_of(network, replace(target, test=own), protocol, seed, workspace)
+    order = np.argsort(np.concatenate([whole.rows(split) for split in SPLITS]))
+    features = torch.cat([whole.features(split) for split in SPLITS])  # as without folds, which may be measured as well
+    pool, shared = Pool(target.test, features[torch.from_numpy(order)]), dict[bytes, Any]()
+    for fold in in_folds(target, definition_of(protocol).folds(protocol), seed):
+        yield replace(whole, data=fold.data, pool=pool, shared=shared)
+
+
+def _joined(target: Target, found: Sequence[tuple[Problem, Prediction]]) -> Prediction:
+    """The predictions of all folds as one, in the order of the target's test images; choices carry their fold's number."""
+    scores, chosen = torch.full((len(target.test), target.n_classes), torch.nan), dict[str, float]()
+    for number, (problem, prediction) in enumerate(found, 1):
+        rows = problem.rows("test")
+        scores[np.searchsorted(target.test, rows)] = _checked(prediction, len(rows), target, problem.protocol)
+        chosen |= {f"{name} of fold {number}": value for name, value in prediction.chosen.items()}
+    return Prediction(scores, chosen, all(prediction.probabilities for _, prediction in found))
+
+
 def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: str = "") -> Measured:
     """Score predictions against the target's test labels."""
     if prediction.found is not None:
         metrics, rows = scored(target, prediction.found, metric)
         return Measured(metrics, rows, prediction.chosen)
-    assert prediction.scores is not None, "a prediction has scores or detections"
-    scores, labels = prediction.scores.numpy(), target.pack.labels[target.test]
-    if scores.shape != (len(labels), target.n_classes) or np.isnan(scores).any():
-        what = (
-            f"are of shape {scores.shape}" if scores.shape != (len(labels), target.n_classes) else "are not all numbers"
-        )
-        raise UserError(f"the scores of the test images {what}", f"{protocol.kind} on {target.pack.name}",
-                        f"they must be numbers of shape {(len(labels), target.n_classes)}")  # fmt: skip
+    labels = target.pack.labels[target.test]
+    scores = _checked(prediction, len(labels), target, protocol).numpy()
     rows: Rows = {"scores": scores.astype(np.float16), "labels": labels.astype(np.int8)}
     if target.kind == "one":
         labels = labels.astype(np.int32)
@@ -99,3 +130,14 @@ def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: s
                     f"rows = {asked.rows!r} is the name of other results", f"metric {metric!r}", "choose another name"
                 )
     return Measured(metrics, rows, prediction.chosen)
+
+
+def _checked(prediction: Prediction, n: int, target: Target, protocol: Protocol) -> Tensor:
+    """A prediction's scores, if they are numbers of shape [n, c]."""
+    scores, shape = prediction.scores, (n, target.n_classes)
+    assert scores is not None, "a prediction has scores or detections"
+    if scores.shape != shape or bool(scores.isnan().any()):
+        what = f"are of shape {tuple(scores.shape)}" if scores.shape != shape else "are not all numbers"
+        raise UserError(f"the scores of the test images {what}", f"{protocol.kind} on {target.pack.name}",
+                        f"they must be numbers of shape {shape}")  # fmt: skip
+    return scores

@@ -36,6 +36,14 @@ class Network:
 
 
 @dataclass(frozen=True, eq=False)
+class Pool:
+    """Features float32 [n, d] of rows int32 [n], ascending: all images of a target that is divided into folds."""
+
+    rows: np.ndarray
+    features: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A network and a target's data without test labels, for one protocol and seed.
 
@@ -43,6 +51,9 @@ class Problem:
         cache: features by split and bytes of the rows, shared by the protocols of one network and target.
         hooks: progress and checkpoints of a long training.
         settings: the protocol's settings, including defaults.
+        pool: where the features are taken from, if this is one of several folds.
+        shared: what folds with the same training images share, by the bytes of these rows; nothing in it may depend on
+            other labels than those of the training images. None without folds.
     """
 
     network: Network
@@ -53,6 +64,8 @@ class Problem:
     cache: dict[tuple[str, bytes], Tensor] = field(default_factory=dict[tuple[str, bytes], Tensor])
     hooks: Hooks = field(default_factory=Hooks)
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    pool: Pool | None = None
+    shared: dict[bytes, Any] | None = None
 
     @property
     def n_classes(self) -> int:
@@ -75,6 +88,8 @@ class Problem:
     def features(self, split: Split) -> Tensor:
         """Frozen features, float32 [m, d]; computed once per network, target and rows."""
         rows = self.rows(split)
+        if self.pool is not None:
+            return self.pool.features[torch.from_numpy(np.searchsorted(self.pool.rows, rows))]
         key = (split, rows.tobytes())
         if key not in self.cache:
             tell, px = partial(self.tell, of=len(rows)), self.network.recipe.image_px

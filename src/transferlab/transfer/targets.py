@@ -118,10 +118,10 @@ def view(pack: Pack, *, own_classes: bool = False) -> Target:
             f"some classes have test but no training images: {len(absent)}, for example "
             f"{pack.taxonomy.leaves[int(absent[0])]!r}", pack.name, "add some, or ?resplit=yes to split it anew"
         )  # fmt: skip
-    return _judged_by(pack, train, val, test)
+    return judged_by(pack, train, val, test)
 
 
-def _judged_by(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
+def judged_by(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
     """A target with the metric that studies compare for such labels."""
     labels = pack.labels[test]
     metric = main_metric(_kind(pack), labels, pack.notes)
@@ -136,7 +136,7 @@ def _with_boxes(pack: Pack, train: Rows, val: Rows, test: Rows) -> Target:
                 f"the target has no {name} split, or no object in it that counts", pack.name,
                 "add images with boxes to it, or ?resplit=yes to split it anew",
             )  # fmt: skip
-    return _judged_by(pack, train, val, test)
+    return judged_by(pack, train, val, test)
 
 
 def take_shots(target: Target, shots: int, seed: int) -> Target:

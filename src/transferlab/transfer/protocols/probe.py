@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transferlab.transfer.definition import ProtocolDefinition
+from transferlab.transfer.definition import FOLDS, ProtocolDefinition
 
 if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
@@ -17,5 +17,10 @@ def _run(problem: Problem) -> Prediction:
 
 
 probe = ProtocolDefinition(
-    name="probe", title="linear probe", explained="logistic regression on frozen features", run=_run, many_labels=True
+    name="probe",
+    title="linear probe",
+    explained="logistic regression on frozen features",
+    parameters={"folds": FOLDS},
+    run=_run,
+    many_labels=True,
 )
