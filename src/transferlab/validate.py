@@ -169,7 +169,9 @@ def _suits(study: Study, target: TargetFacts, n_targets: int, own: Sequence[Prot
             raise UserError(
                 f"{protocol.kind} {refusal}",
                 f"{where}, target {target.name}",
-                "use another protocol, for example the probe",
+                "leave folds out"
+                if definition_of(protocol).folds(protocol)
+                else "use another protocol, for example the probe",
             )
     if study.metric and not (target.own_classes and source_apart(study, n_targets)):
         kind = "boxes" if target.has_boxes else "many" if target.many_labels else "one"

@@ -70,7 +70,8 @@ def fold_of(target: Target, n: int, seed: int) -> NDArray[np.int64]:
     for label in sorted(of_class):
         groups = sorted(of_class[label], key=lambda group: int(pack.image_ids[group[0]]))
         random, held = stream("folds", seed, n, label), np.zeros(n, np.int64)
-        for i, ties in zip(random.permutation(len(groups)), random.random((len(groups), n)), strict=True):
+        order: list[int] = random.permutation(len(groups)).tolist()
+        for i, ties in zip(order, random.random((len(groups), n)), strict=True):
             # The fewest images of the class, then the fewest of all, then by chance.
             chosen = np.lexsort((ties, sizes, held))[0]
             fold[groups[i]] = chosen

@@ -23,7 +23,7 @@ def _content(study: StudyAnswers) -> Content:
 def _facts(t: TargetFacts) -> dict[str, object]:
     return {
         "target": t.name, "spec": t.spec, "digest": t.digest, "metric": t.metric, "chance": Number(t.chance, FRACTION), "classes": Number(t.n_classes, "classes"),
-        "train": Number(t.n_train, "images"), "validation": Number(t.n_val, "images"), "test": Number(t.n_test, "images"),
+        "train": Number(t.n_train, "images"), "validation": Number(t.n_val, "images"), "test": Number(t.n_test, "images"), "folds": Number(t.folds, "folds"),
     }  # fmt: skip
 
 
