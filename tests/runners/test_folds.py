@@ -17,6 +17,7 @@ from transferlab.images.pack import open_pack
 from transferlab.report.gather import all_answers
 from transferlab.report.page import render
 from transferlab.runners.do import do_task
+from transferlab.runners.estimate import describe
 from transferlab.runners.networks import Bench
 from transferlab.runners.prepare import Prepared, Request, prepare
 from transferlab.specs import Augmentation, Recipe
@@ -69,6 +70,7 @@ def test_all_images_are_results_and_the_report_says_so(wanted: Wanted, tmp_path:
     (facts,) = plan.targets
     assert (facts.folds, facts.n_train, facts.n_val, facts.n_test) == (4, 68, 0, N)
     assert facts.chance == pytest.approx(1 / 3)
+    assert "           all 90 images are tested, in 4 folds." in describe(prepared)
     done(prepared)
     assert store.failures() == {}
     assert len(store.labels(facts.labels)["labels"]) == N
