@@ -93,6 +93,27 @@ def test_rows_widen_the_interval_to_images_like_these() -> None:
     assert wide.high >= narrow.high
 
 
+def test_folds_widen_the_interval_since_their_images_are_trained_on_as_well() -> None:
+    random = np.random.default_rng(0)
+    right = {c: {s: (random.random(400) < p).astype(float) for s in range(3)} for c, p in (("a", 0.5), ("b", 0.6))}
+    same = {c: dict.fromkeys(range(3), per[0]) for c, per in right.items()}  # equal seeds: all spread is over images
+    scores = {c: {s: float(r.mean()) for s, r in per.items()} for c, per in same.items()}
+    split, folds = (estimate(PAIR, [Results("t", "top1", scores, same, folds=n)]) for n in (0, 5))
+    assert split.high is not None and folds.high is not None
+    assert folds.high - folds.value == pytest.approx(1.5 * (split.high - split.value))  # the square root of 1 + 5 / 4
+
+
+def test_folds_widen_a_bootstrap_as_well() -> None:
+    random = np.random.default_rng(4)
+    rows = {c: dict.fromkeys(range(20), r) for c, r in ((c, (random.random(800) < 0.5).astype(float)) for c in "ab")}
+    scores = {c: {k: float(r.mean()) for k, r in by_seed.items()} for c, by_seed in rows.items()}
+    ranked = Results("t", "mean average precision", scores, {}, None,
+                     lambda c, k, examples: float(rows[c][k][examples].mean()), 800)  # fmt: skip
+    split, folds = (estimate(compare("a", "b"), [replace(ranked, folds=n)]) for n in (0, 5))
+    widths = [e.high - e.low for e in (split, folds) if e.high is not None and e.low is not None]
+    assert widths[1] / widths[0] == pytest.approx(1.5, rel=0.12)
+
+
 def test_sentences_say_the_number_the_interval_and_the_seeds() -> None:
     better = estimates([compare("500", "250")], [Results(
         "leaves", "top1", {"250": dict(enumerate([0.5, 0.5, 0.5])), "500": dict(enumerate([0.52, 0.521, 0.519]))}, {})])[0]  # fmt: skip

@@ -16,6 +16,7 @@ from transferlab.answers.intervals import (
     example_variance_of,
     holm,
     of_seeds,
+    redrawn_too,
     seeds_to_decide,
 )
 from transferlab.answers.verdicts import CANNOT_TELL, verdict_on
@@ -33,6 +34,7 @@ class Results:
         weights: float [e], summing to 1; None means equal weights.
         score_of: the score of a condition and seed on resampled examples, int [e]; for metrics that are not means over examples.
         n_examples: e.
+        folds: of how many folds the examples are the union, each predicted by a fit to the others; 0 without folds.
     """
 
     target: str
@@ -42,6 +44,7 @@ class Results:
     weights: NDArray[np.float64] | None = None
     score_of: Callable[[str, int, NDArray[np.int64]], float] | None = None
     n_examples: int = 0
+    folds: int = 0
 
 
 def estimates(
@@ -107,7 +110,7 @@ def _example_variance(contrast: Contrast, results: Results, seeds: Sequence[int]
     first = results.rows[weighted[0][0]][seeds[0]]
     scale = np.ones(len(first)) if results.weights is None else results.weights * len(first)
     parts = [sum(w * results.rows[name][seed] for name, w in weighted) * scale for seed in seeds]
-    return example_variance_of(np.stack(parts))
+    return example_variance_of(np.stack(parts)) * redrawn_too(results.folds)
 
 
 def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int]) -> Interval:
@@ -128,7 +131,8 @@ def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int
         ]  # fmt: skip
         return float(np.average(per_seed, weights=counts))
 
-    return bootstrap(statistic, len(seeds), [each.n_examples for each in results])
+    drawn = [round(each.n_examples / redrawn_too(each.folds)) for each in results]
+    return bootstrap(statistic, len(seeds), [each.n_examples for each in results], drawn)
 
 
 def _judged(estimate: Estimate) -> Estimate:

@@ -15,6 +15,7 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
              f"random-resized crops of at least {100 * rule.scale:g} % of the area" if rule.scale < 1 else "",
              f"cutout {rule.cutout_px} px" if rule.cutout_px else "", f"colour {rule.colour}" if rule.colour else ""]  # fmt: skip
     in_folds = ", and in folds on images of other folds" if any(t.folds for t in plan.targets) else ""
+    in_fits = ", and in folds by what they would change as training images (Nadeau and Bengio)" if in_folds else ""
     return (
         ("Pre-training length", _length_in_words(recipe)),
         ("Backbone", f"{recipe.backbone} at {recipe.image_px} px{_first_filters(plan)}"),
@@ -24,7 +25,7 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("Transfer", "; ".join(p.explained for p in plan.protocols)),
         ("Choices", f"every choice is made on validation images{in_folds}; test labels are read once, at the end"),
         ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened by "
-                      "the variance that new test images would add; Holm's adjustment over the declared contrasts"),
+                      f"the variance that new test images would add{in_fits}; Holm's adjustment over the declared contrasts"),
     )  # fmt: skip
 
 

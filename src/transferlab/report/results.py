@@ -94,5 +94,12 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
     if metric is not None and metric.weights is not None and target.labels:
         weights = metric.share(store.labels(target.labels)["labels"])
     return Results(
-        target.name, target.metric, dict(scores), dict(rows), weights, again if kept else None, target.n_test
+        target.name,
+        target.metric,
+        dict(scores),
+        dict(rows),
+        weights,
+        again if kept else None,
+        target.n_test,
+        target.folds,
     )

@@ -16,7 +16,7 @@ from transferlab.runners.costs import Part, expected_parts, expected_seconds
 from transferlab.runners.drive import failures, missing
 from transferlab.runners.plans import plans
 from transferlab.runners.prepare import Prepared
-from transferlab.specs import Recipe
+from transferlab.specs import Recipe, TargetFacts
 from transferlab.text import number_of
 
 BYTES_PER_CELL = 12_000  # record and rows of a transfer, about
@@ -36,6 +36,8 @@ def describe(prepared: Prepared) -> Iterator[str]:
     for kind, facts in (("source", plan.source), *(("target", target) for target in plan.targets)):
         yield f"  {kind}   {facts.spec} ({facts.name})"
         yield from (f"           {_cut(line)}" for line in prepared.images.get(facts.spec, ()))
+        if isinstance(facts, TargetFacts) and facts.folds:
+            yield f"           all {facts.n_test:,} images are tested, in {facts.folds} folds."
         if kind == "target" and facts.digest == plan.source.digest:
             yield "           these are the source's own images; pre-training uses none of its test images."
     yield "  conditions"
