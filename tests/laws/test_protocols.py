@@ -45,13 +45,17 @@ def test_every_protocol_is_under_these_laws() -> None:
 def test_it_learns_what_can_be_learnt_and_permuted_labels_give_chance(kind: str, make_pack: MakePack) -> None:
     pack = make_pack((30,) * 6, n_test=40)
     assert measured(pack, KINDS[kind]).metrics["top1"] > 0.45
-    random = np.random.default_rng(0)
     rows = np.flatnonzero(pack.split != TEST)
-    labels = pack.labels.copy()
-    labels[rows] = labels[random.permutation(rows)]
-    accuracy = measured(replace(pack, labels=labels), KINDS[kind]).metrics["top1"]
-    # neighbouring images are alike, so guesses come in groups: four standard deviations of 240 independent guesses
-    assert abs(accuracy - 1 / 6) < 4 * np.sqrt(1 / 6 * 5 / 6 / 240) + 0.03
+    # Images of a class are alike. A network whose layers all move guesses the same for all of them: six independent guesses a
+    # permutation, where the others make about one for each of the 240 images.
+    n_permutations, n_guesses = (10, 6) if kind == "finetune" else (1, 240)
+    accuracies: list[float] = []
+    for number in range(n_permutations):
+        labels = pack.labels.copy()
+        labels[rows] = labels[np.random.default_rng(number).permutation(rows)]
+        accuracies.append(measured(replace(pack, labels=labels), KINDS[kind]).metrics["top1"])
+    tolerance = 4 * np.sqrt(1 / 6 * 5 / 6 / (n_guesses * n_permutations)) + 0.03
+    assert abs(np.mean(accuracies) - 1 / 6) < tolerance < 0.45 - 1 / 6
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,14 +22,26 @@ def measured(origin: str, protocols: Sequence[Protocol], n_examples: int = 1000)
 
 
 def test_scratch_trains_every_layer_at_the_shots_of_each_protocol() -> None:
-    found = measured("scratch", [probe(), knn(shots=4)])
-    assert found == [Protocol("finetune", None, {"examples": 500}), Protocol("finetune", 4, {"examples": 500})]
-    assert measured("scratch", [probe()], 10**9) == [Protocol("finetune", None, {"examples": 60_000})]
+    for_all, for_few = measured("scratch", [probe(), knn(shots=4)])
+    assert for_all is not None and for_few is not None
+    assert (for_all.kind, for_all.shots, for_all.knobs["examples"]) == ("finetune", None, 500)
+    assert (for_few.kind, for_few.shots, for_few.knobs["examples"]) == ("finetune", 4, 500)
+    (longest,) = measured("scratch", [probe()], 10**9)
+    assert longest is not None and longest.knobs["examples"] == 60_000
 
 
 def test_scratch_takes_the_studys_own_fine_tuning_where_there_is_one() -> None:
     few, all_of_them = finetune(shots=5, examples=70), finetune(examples=700)
-    assert measured("scratch", [probe(shots=5), few, all_of_them]) == [few, few, all_of_them]
+    found = measured("scratch", [probe(shots=5), few, all_of_them])
+    assert [p and (p.shots, p.knobs["examples"]) for p in found] == [(5, 70), (5, 70), (None, 700)]
+
+
+def test_scratch_begins_with_a_random_last_layer_at_three_times_the_rate_of_fine_tuning() -> None:
+    for found in measured("scratch", [finetune(), finetune(lr=0.01, examples=9), probe()]):
+        assert found is not None and found.knobs["head"] == "random"
+    assert [p and p.knobs["lr"] for p in measured("scratch", [finetune(), finetune(lr=0.01)])] == pytest.approx(
+        [0.15, 0.03]
+    )
 
 
 def test_scratch_sees_three_times_as_many_examples_as_fine_tuning_whose_length_follows_the_target() -> None:

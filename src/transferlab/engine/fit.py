@@ -84,7 +84,7 @@ class Member:
         examples: what it is trained on. seed: of initialisation, order and augmentation.
         validation: examples whose loss ends a training by ``UntilFlat``; required by it, otherwise unused.
         hooks: progress and checkpoints.
-        start: the backbone to fine-tune, in place; None builds a fresh one.
+        start, head: the backbone and the last layer to fine-tune, in place; None builds a fresh one.
     """
 
     examples: Examples
@@ -92,6 +92,7 @@ class Member:
     validation: Examples | None = None
     hooks: Hooks = field(default_factory=Hooks)
     start: Backbone | None = None
+    head: nn.Linear | None = None
 
 
 def fit(
@@ -101,10 +102,11 @@ def fit(
     place: Place,
     *,
     start: Backbone | None = None,
+    head: nn.Linear | None = None,
     validation: Examples | None = None,
     hooks: Hooks | None = None,
 ) -> Fitted:
-    """Train a backbone and a new linear head on examples; the arguments are those of ``Member``.
+    """Train a backbone and a linear head on examples; the arguments are those of ``Member``.
 
     Initialisation, order and augmentation are functions of ``seed`` and the step alone. On one CPU with a fixed number of
     threads, equal arguments give equal bits, interrupted or not.
@@ -112,7 +114,7 @@ def fit(
     Raises:
         TrainingFailed: the loss is not finite.
     """
-    training = turns(Member(examples, seed, validation, hooks or Hooks(), start), recipe, place)
+    training = turns(Member(examples, seed, validation, hooks or Hooks(), start, head), recipe, place)
     lane = lane_on(place)
     while (fitted := turn(training, lane, place)) is None:
         pass
@@ -127,7 +129,7 @@ def turns(member: Member, recipe: Recipe, place: Place) -> Generator[None, None,
     """
     hooks, n_examples = member.hooks, len(member.examples.rows)
     backbone = member.start or _begun(member, recipe, place)
-    head = _new_head(backbone.n_features, member.examples.n_classes, torch_seed("head", member.seed))
+    head = member.head or _new_head(backbone.n_features, member.examples.n_classes, torch_seed("head", member.seed))
     network = nn.Sequential(backbone, head).to(place.device)
     trainer = _Trainer(network, recipe, place, member.seed)
     n_steps, every = steps_of(recipe, n_examples), _check_every(recipe)

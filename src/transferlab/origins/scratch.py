@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from transferlab.origins.definition import Asked, Origin
 from transferlab.specs import Protocol
 from transferlab.transfer.protocols import definition_of, finetune
 
-MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees; the races see about half as many again
+MOST_EXAMPLES = 60_000  # and at most half of what pre-training sees
 
 
 def _measured(asked: Asked) -> Protocol | None:
@@ -19,7 +17,7 @@ def _measured(asked: Asked) -> Protocol | None:
     if tuned:
         return _from_scratch(next((p for p in tuned if p.shots == asked.protocol.shots), tuned[0]))
     examples = min(MOST_EXAMPLES, asked.n_examples // 2)
-    return replace(Protocol(finetune.name), shots=asked.protocol.shots, knobs={"examples": examples})
+    return _from_scratch(finetune(shots=asked.protocol.shots, examples=examples))
 
 
 def _from_scratch(protocol: Protocol) -> Protocol | None:

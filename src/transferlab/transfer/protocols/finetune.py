@@ -1,7 +1,8 @@
-"""``finetune``: all layers and a new head, for as long as the target has images, at a rate that short races choose."""
+"""``finetune``: all layers are trained, for as long as the target has images, from a last layer that is a probe."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,32 +11,45 @@ from transferlab.definitions import Parameter
 from transferlab.errors import UserError
 from transferlab.specs import Protocol, Recipe, TargetFacts
 from transferlab.transfer.definition import ProtocolDefinition
-from transferlab.transfer.races import LEAST, MOST, PER_ROOT, examples_of, races_of
 
 if TYPE_CHECKING:
     from transferlab.transfer.problem import Prediction, Problem
 
-FROM_SCRATCH = 3.0  # random weights get so many times as many examples
+# Examples seen, from the number n of the target's training and validation images: PER_ROOT · √n. That is 8 passes over 4,000
+# images and 32 over 280.
+PER_ROOT = 530.0
+LEAST, MOST = 4_000, 60_000
+FROM_SCRATCH = 3.0  # random weights get so many times as many examples, and so many times the rate
+
+
+def examples_of(settings: Mapping[str, Any], n_images: int) -> int:
+    """Examples that the training sees: the setting, or as follows from the number of training and validation images."""
+    if "examples" in settings:
+        return int(settings["examples"])
+    return round(min(MOST, max(LEAST, settings.get("times", 1) * PER_ROOT * math.sqrt(n_images))))
 
 
 def _run(problem: Problem) -> Prediction:
     from transferlab.transfer.finetune import fit_predict
 
-    return fit_predict(problem)
+    n_images = len(problem.rows("train")) + len(problem.rows("val"))
+    return fit_predict(problem, examples_of(problem.settings, n_images))
 
 
 def _cost(settings: Mapping[str, Any], target: TargetFacts, recipe: Recipe) -> float:
-    """The last training, the races, and passes over validation and test images, which cost a third of training on them."""
-    n_examples = examples_of(settings, target.n_train + target.n_val)
-    races = sum(n_rates * (n_seen + target.n_val / 3) for n_rates, n_seen in races_of(n_examples, target.n_val))
-    return races + n_examples + target.n_test / 3
+    """The training, and passes over images for the probe and the test, which cost a third of training on them."""
+    n_images = target.n_train + target.n_val
+    probed = n_images if settings["head"] == "probed" else 0
+    return examples_of(settings, n_images) + (probed + target.n_test) / 3
 
 
 def _from_scratch(protocol: Protocol) -> Protocol:
-    """As long as the study says, or else three times as long as fine-tuning."""
-    if "examples" in protocol.knobs:
-        return protocol
-    return replace(protocol, knobs={**protocol.knobs, "times": FROM_SCRATCH * float(protocol.knobs.get("times", 1))})  # type: ignore[arg-type]
+    """From a random last layer, at three times the rate, and three times as long unless the study sets the length."""
+    knobs = finetune.settings(protocol.knobs)
+    knobs |= {"head": "random", "lr": FROM_SCRATCH * float(knobs["lr"])}  # type: ignore[arg-type]
+    if "examples" not in protocol.knobs:
+        knobs["times"] = FROM_SCRATCH * float(protocol.knobs.get("times", 1))  # type: ignore[arg-type]
+    return replace(protocol, knobs=knobs)
 
 
 def _one_length(settings: Mapping[str, Any]) -> None:
@@ -46,14 +60,13 @@ def _one_length(settings: Mapping[str, Any]) -> None:
 finetune = ProtocolDefinition(
     name="finetune",
     title="fine-tuning",
-    explained="all layers are trained with a new head; four learning rates race, those with the lower validation loss go on, and the "
-    f"best one trains anew on training and validation images together, for {PER_ROOT:g} · √images examples, at least {LEAST:,} "
-    f"and at most {MOST:,}, unless a length follows",
+    explained="all layers are trained on training and validation images together, from a last layer that is a linear probe (from scratch a "
+    f"random one), for {PER_ROOT:g} · √images examples, at least {LEAST:,} and at most {MOST:,}, unless a length follows",
     parameters={
-        "examples": Parameter(means="examples seen by the last training", low=1, high=10**9, whole=True),
-        "times": Parameter(means="length of the last training in multiples of that", low=1e-3, high=1e3),
-        "lr": Parameter(means="peak learning rate (three times it, it, a third and a ninth of it race)", default=0.05, low=1e-9,
-                        high=1e6),
+        "examples": Parameter(means="examples seen", low=1, high=10**9, whole=True),
+        "times": Parameter(means="length in multiples of that", low=1e-3, high=1e3),
+        "lr": Parameter(means="peak learning rate", default=0.05, low=1e-9, high=1e6),
+        "head": Parameter(means="the last layer to begin with", default="probed", words=("probed", "random")),
     },
     run=_run,
     many_labels=True,
