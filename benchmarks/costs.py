@@ -36,7 +36,9 @@ from transferlab.transfer.protocols import finetune, knn, probe
 from transferlab.transfer.targets import view
 
 PX, SECONDS = 32, 10.0
-PROTOCOLS: dict[str, Protocol] = {"probe": probe(), "knn": knn(), "fine-tuning": finetune()}
+PROTOCOLS: dict[str, Protocol] = {
+    "probe": probe(), "probe in five folds": probe(folds=5), "knn": knn(), "fine-tuning": finetune(),
+}  # fmt: skip
 
 
 def main() -> None:
