@@ -166,11 +166,11 @@ def test_a_protocol_of_the_source_needs_the_source_as_target_and_another_before_
 SLOW = "at a tenth of the rate"
 
 
-def repeated(pack: Pack, place: str = "cpu", **changes: Any) -> Plan:
+def repeated(pack: Pack, place: str = "cpu", own: bool = False, **changes: Any) -> Plan:
     """A plan of two conditions with, by default, the control that trains each at a tenth of the rate."""
     study = Study(source="s", targets=["t"], conditions={n: designs.images_per_class(n) for n in (2, 4)}, seeds=2,
                   contrasts=[compare("4", "2")], controls=["random-features", "a/a", "recipe"], protocols=[probe(), knn()])  # fmt: skip
-    target = TargetFacts("t", pack.digest, "t")
+    target = TargetFacts("t", pack.digest, "t", own_classes=own)
     place_of = Place("cuda" if place == "cuda" else "cpu", "fp32")
     return make_plan(
         replace(study, **changes), (SourceFacts("s", pack.digest, "s"), pack), [target], place_of, lambda _: None
@@ -209,6 +209,15 @@ def test_rates_cannot_be_chosen_without_validation_images(make_pack: Callable[..
     pack = make_pack()
     with pytest.raises(UserError, match="recipe chooses learning rates by the source's validation images, .* has none"):
         repeated(replace(pack, split=np.where(pack.split == VAL, TEST, pack.split).astype(np.uint8)))
+
+
+def test_rates_are_not_chosen_by_images_that_are_tested(make_pack: Callable[..., Pack]) -> None:
+    """Where a source has no test split, the target ``source`` is tested on its validation images."""
+    pack = make_pack()
+    untested = replace(pack, split=np.where(pack.split == TEST, VAL, pack.split).astype(np.uint8))
+    repeated(untested)
+    with pytest.raises(UserError, match="chooses learning rates by .* these are the test images of the target source"):
+        repeated(untested, own=True)
 
 
 def test_names_that_the_control_recipe_gives_are_refused_elsewhere(

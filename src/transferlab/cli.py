@@ -52,6 +52,16 @@ for each in COMMANDS:
 
 PATH = click.Path(path_type=Path)
 STORE = click.option("--store", default="lab", show_default=True, type=PATH, help="Folder for results.")
+
+
+def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """The only value of an option; click by itself would silently take the last of several."""
+    if len(given) > 1:
+        raise UserError(f"--{parameter.name} is given {len(given)} times", "the command",
+                        "give it once; a study file can list several protocols")  # fmt: skip
+    return given[0] if given else None
+
+
 RUN_OPTIONS = (
     click.option("--source", metavar="SPEC", help="Images to pre-train on."),
     click.option("--target", "targets", metavar="SPEC", multiple=True, help="Images to transfer to; repeatable."),
@@ -61,7 +71,11 @@ RUN_OPTIONS = (
     click.option("--recipe", help="quick, small, long, adamw, alexnet, resnet-short, …; see docs/tutorial.md."),
     click.option("--examples", type=int, metavar="N", help="Examples that each network sees in pre-training."),
     click.option(
-        "--protocol", metavar="NAME", help="How to measure transfer: probe (the default), probe:folds=5, knn, finetune."
+        "--protocol",
+        metavar="NAME",
+        multiple=True,
+        callback=_once,
+        help="How to measure transfer: probe (the default), probe:folds=5, knn, finetune.",
     ),
     click.option(
         "--control", "controls", metavar="NAME", multiple=True, help="A further control, e.g. recipe; repeatable."

@@ -29,6 +29,7 @@ from transferlab.planned import (
     Transfer,
 )
 from transferlab.specs import (
+    TEST,
     TRAIN,
     VAL,
     Contrast,
@@ -46,7 +47,7 @@ from transferlab.specs import (
 from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.metrics import METRICS
 from transferlab.transfer.protocols import PROTOCOLS, definition_of
-from transferlab.validate import source_apart, validate
+from transferlab.validate import SOURCE_ITSELF, source_apart, validate
 
 # Networks trained at once on one device. On the CPU one network uses all cores. On CUDA each has a stream; torch has 32
 # streams, and sixteen leave enough for copies.
@@ -84,7 +85,7 @@ def make_plan(
         place = replace(place, precision=study.recipe.precision)
     drawn: dict[tuple[str, int], str] = {}
     conditions = named_conditions(study)
-    _can_choose(conditions, source[1])
+    _can_choose(conditions, source[1], targets)
     facts: dict[str, NamedCondition] = {}
     for seed in range(study.seeds):
         draws = {twin: designs.Draw(source[1], seed, int(twin)) for twin in (False, True)}  # shared by the conditions
@@ -156,13 +157,18 @@ def identity_of(plan: Plan, metric: str) -> str:
     )  # fmt: skip
 
 
-def _can_choose(conditions: Sequence[NamedCondition], source: Pack) -> None:
-    """Refuse a control that chooses among networks by the source's validation images if the source has none."""
-    if (repeated := next((c for c in conditions if c.repeats), None)) is not None and not len(source.rows(VAL)):
-        raise UserError(
-            f"the control {repeated.control} chooses learning rates by the source's validation images, and the source has none",
-            source.name, "add a val split or ?resplit=yes to the source, or leave the control out",
-        )  # fmt: skip
+def _can_choose(conditions: Sequence[NamedCondition], source: Pack, targets: Sequence[TargetFacts]) -> None:
+    """Refuse a control that chooses among networks by the source's validation images if it has none, or if they are tested."""
+    repeated = next((c for c in conditions if c.repeats), None)
+    if repeated is None:
+        return
+    why = f"the control {repeated.control} chooses learning rates by the source's validation images"
+    if not len(source.rows(VAL)):
+        raise UserError(f"{why}, and the source has none", source.name,
+                        "add a val split or ?resplit=yes to the source, or leave the control out")  # fmt: skip
+    if not len(source.rows(TEST)) and any(target.own_classes for target in targets):
+        raise UserError(f"{why}, and these are the test images of the target {SOURCE_ITSELF}", source.name,
+                        "add a test split or ?resplit=yes to the source, or leave the control or the target out")  # fmt: skip
 
 
 def _must_be_measured(

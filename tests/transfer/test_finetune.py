@@ -43,7 +43,7 @@ def test_the_network_that_it_starts_from_is_left_as_it_was(problem: Problem) -> 
 def test_it_begins_with_the_probe(problem: Problem) -> None:
     """After one step at next to no rate, what it predicts is what a linear probe on the frozen features predicts."""
     still = finetune.fit_predict(replace(problem, settings={**problem.settings, "lr": 1e-9}), 16).scores
-    layer = last_layer(problem)
+    layer, _ = last_layer(problem)
     assert still is not None and layer is not None
     features = problem.features("test")
     expected = torch.log_softmax(layer(features), 1).detach()
@@ -54,19 +54,58 @@ def test_it_begins_with_the_probe(problem: Problem) -> None:
 
 
 def test_the_layer_that_it_begins_with_predicts_what_the_probe_predicts(problem: Problem) -> None:
-    layer, scores = last_layer(problem), fit_probe(problem).scores
+    (layer, penalty), found = last_layer(problem), fit_probe(problem)
+    scores = found.scores
     assert layer is not None and scores is not None
     ours = torch.log_softmax(layer(problem.features("test")), 1).detach()
+    assert penalty == found.chosen["penalty"]
     assert torch.equal(ours.argmax(1), scores.argmax(1))
     assert (ours.exp() - scores.exp()).abs().max() < 0.1  # it is fitted more roughly
 
 
-def test_a_rate_without_a_finite_loss_is_lowered_and_at_the_lowest_the_cell_fails(problem: Problem) -> None:
-    at = lambda lr: replace(problem, settings={**problem.settings, "lr": lr, "head": "random"})  # noqa: E731
-    with pytest.raises(TrainingFailed, match="lower the learning rate"):
-        finetune.fit_predict(at(1e30), 640)
-    low = finetune.fit_predict(at(0.05), 640)
-    assert low.chosen["lr"] == 0.05
+def random_head(problem: Problem, lr: float) -> Problem:
+    return replace(problem, settings={**problem.settings, "lr": lr, "head": "random"})
+
+
+def test_if_the_loss_is_finite_at_no_rate_the_cell_fails_and_names_them(problem: Problem) -> None:
+    with pytest.raises(
+        TrainingFailed, match="not finite at the rates 1e[+]30, 3.33e[+]29, 1.11e[+]29: lower finetune's setting lr"
+    ):
+        finetune.fit_predict(random_head(problem, 1e30), 640)
+
+
+@pytest.fixture
+def too_fast(problem: Problem) -> Problem:
+    """At the rate of its settings the loss does not stay finite, at a third of it it does; found by bisection."""
+    low, high = 0, 63  # powers of three: 1 and 1e30
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            lowered = finetune.fit_predict(random_head(problem, 3.0**middle), 640).chosen["lr"] < 3.0**middle
+        except TrainingFailed:
+            lowered = True
+        low, high = (low, middle) if lowered else (middle, high)
+    return random_head(problem, 3.0**high)
+
+
+def test_a_rate_without_a_finite_loss_is_lowered_and_a_stop_after_that_changes_nothing(too_fast: Problem) -> None:
+    whole = finetune.fit_predict(too_fast, 640)
+    assert whole.chosen["lr"] == pytest.approx(too_fast.settings["lr"] / 3)
+    kept: list[Snapshot] = []
+    finetune.fit_predict(replace(too_fast, hooks=Hooks(due=lambda step: step == 39, save=kept.append)), 640)
+    assert len(kept[-1].history) == 1  # the rate that was lost
+    resumed = finetune.fit_predict(replace(too_fast, hooks=Hooks(resume=kept[-1])), 640)
+    assert resumed.chosen == whole.chosen
+    assert whole.scores is not None and resumed.scores is not None
+    assert torch.equal(whole.scores, resumed.scores)
+
+
+def test_where_features_do_not_fit_in_memory_it_begins_with_a_random_layer_and_records_no_penalty(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "penalty" in finetune.fit_predict(problem, 16).chosen
+    monkeypatch.setattr("transferlab.transfer.problem.HELD_BYTES", 0)
+    assert set(finetune.fit_predict(problem, 16).chosen) == {"lr", "examples"}
 
 
 def test_it_sees_validation_images_too(problem: Problem) -> None:
@@ -109,17 +148,6 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bits(save_at: int, problem: Pro
     assert torch.equal(whole.scores, resumed.scores)
     trained = [at.step for at in said if at.n_steps == 40]
     assert (trained[0], trained[-1]) == (save_at + 1, 40)
-
-
-def test_stopped_after_a_rate_was_lost_it_goes_on_at_the_next_one(problem: Problem) -> None:
-    taken = replace(stopped(problem, 5), history=({"lost": 1.0},))
-    assert finetune.fit_predict(replace(problem, hooks=Hooks(resume=taken)), 640).chosen["lr"] == pytest.approx(
-        0.05 / 3
-    )
-    again: list[Snapshot] = []
-    hooks = Hooks(resume=taken, due=lambda step: step == 9, save=again.append)
-    finetune.fit_predict(replace(problem, hooks=hooks), 640)
-    assert len(again[0].history) == 1
 
 
 def test_a_snapshot_that_does_not_fit_is_told_and_the_training_begins_anew(problem: Problem) -> None:

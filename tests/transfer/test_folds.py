@@ -46,7 +46,7 @@ def with_wrong_labels(pack: Pack) -> Pack:
 def folds(pack: Pack, n: int = 5) -> list[Problem]:
     torch.set_num_threads(1)
     network = Network(build("small:8", 16, 1), RECIPE, pack.mean, pack.std)
-    target = with_all_tested(view(pack))
+    target = with_all_tested(view(pack), 4)
     return list(problems_of(network, target, probe(folds=n), 0, Workspace(Place("cpu", "fp32"))))
 
 
@@ -61,7 +61,7 @@ def test_every_image_is_tested_once_by_a_fit_that_saw_neither_it_nor_an_equal_on
     make_pack: MakePack, n: int, seed: int, copies: int
 ) -> None:
     pack = with_copies(make_pack((20, 9, 14, 8)), copies, seed)
-    target = with_all_tested(view(pack))
+    target = with_all_tested(view(pack), 4)
     parts = in_folds(target, n, seed)
     assert sorted(np.concatenate([part.test for part in parts]).tolist()) == list(range(len(pack.labels)))
     pixels = [image.tobytes() for image in pack.squares]
@@ -74,7 +74,7 @@ def test_every_image_is_tested_once_by_a_fit_that_saw_neither_it_nor_an_equal_on
 
 @pytest.mark.parametrize("n", [4, 5, 10])
 def test_every_class_and_all_images_are_spread_evenly(n: int, make_pack: MakePack) -> None:
-    target = with_all_tested(view(make_pack((31, 12, 17, 22))))
+    target = with_all_tested(view(make_pack((31, 12, 17, 22))), 5)
     fold, labels = fold_of(target, n, 0), target.pack.labels
     counts = np.array([np.bincount(fold[labels == label], minlength=n) for label in range(4)])
     assert (np.ptp(counts, axis=1) <= 1).all()
@@ -83,29 +83,37 @@ def test_every_class_and_all_images_are_spread_evenly(n: int, make_pack: MakePac
 
 def test_folds_follow_the_images_and_the_seed_and_not_their_order(make_pack: MakePack) -> None:
     pack = with_copies(make_pack(), 10, 0)
-    target = with_all_tested(view(pack))
+    target = with_all_tested(view(pack), 4)
     order = np.random.default_rng(0).permutation(len(pack.labels))
     other = replace(pack, images=pack.squares[order], labels=pack.labels[order], split=pack.split[order],
                     image_ids=pack.image_ids[order])  # fmt: skip
     fold = fold_of(target, 5, 3)
-    assert (fold_of(with_all_tested(view(other)), 5, 3) == fold[order]).all()
+    assert (fold_of(with_all_tested(view(other), 5), 5, 3) == fold[order]).all()
     assert (fold_of(target, 5, 4) != fold).any()
 
 
 def test_what_cannot_be_divided_is_refused(make_pack: MakePack) -> None:
     with pytest.raises(UserError, match="one label per image"):
-        with_all_tested(view(make_pack(multi_label=True)))
+        with_all_tested(view(make_pack(multi_label=True)), 5)
     pack = make_pack()
     images = np.array(pack.squares)
     images[pack.labels == 2] = 7
     with pytest.raises(UserError, match="fewer than 2 different images"):
-        with_all_tested(view(replace(pack, images=images)))
+        with_all_tested(view(replace(pack, images=images)), 5)
     with pytest.raises(UserError, match="shots and folds do not go together"):
         probe(shots=5, folds=5)
     with pytest.raises(UserError, match="a whole number from 4 to 20"):
         probe(folds=3)
     with pytest.raises(UserError, match="no setting 'folds'"):
         knn(folds=5)
+
+
+def test_fewer_images_than_folds_are_refused(make_pack: Callable[..., Pack]) -> None:
+    target = view(make_pack((4, 4)))
+    n = len(target.train) + len(target.val) + len(target.test)
+    with_all_tested(target, n)
+    with pytest.raises(UserError, match=f"{n} different images cannot be divided into {n + 1} folds"):
+        with_all_tested(target, n + 1)
 
 
 def test_folds_predict_what_the_probe_of_each_alone_predicts(noisy: Pack) -> None:

@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All that resuming needs: the next step, tensors by name, and the history so far."""
+    """All that resuming needs: the next step, tensors by name, and the checks so far or what else the caller keeps there."""
 
     step: int
     tensors: Mapping[str, Tensor]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from transferlab.engine.backbones import BACKBONES
 from transferlab.planned import Plan
 from transferlab.specs import Epochs, Examples, Recipe
+from transferlab.transfer.protocols import PROTOCOLS
 
 
 def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -23,10 +26,21 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
                       f"{recipe.weight_decay}, label smoothing {recipe.label_smoothing}"),
         ("Augmentation", ", ".join(step for step in steps if step) or "none"),
         ("Transfer", "; ".join(p.explained for p in plan.protocols)),
+        *_of_controls(plan),
         ("Choices", f"every choice is made on validation images{in_folds}; test labels are read once, at the end"),
         ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened by "
                       f"the variance that new test images would add{in_fits}; Holm's adjustment over the declared contrasts"),
     )  # fmt: skip
+
+
+def _of_controls(plan: Plan) -> Iterator[tuple[str, str]]:
+    """How controls were measured that are not measured as the conditions are, such as training from scratch."""
+    own = [p.protocol for p in plan.protocols]
+    for condition in plan.conditions:
+        found = [t.cell.protocol for t in plan.transfers if condition.is_control and t.condition == condition.name]
+        other = [PROTOCOLS[p.kind].described(p) for p in found if p not in own and p.kind in PROTOCOLS]
+        if other:
+            yield f"Transfer of {condition.name}", "; ".join(dict.fromkeys(other))
 
 
 def _first_filters(plan: Plan) -> str:

@@ -116,15 +116,24 @@ def choose(
         costs.append(cost(size))
         if costs[-1] <= (seconds - spent()) * (1 - RESERVE):  # asked now, since the first cost may be measured
             return size
-    least = min(costs) / (1 - RESERVE)
-    enough = in_words(60 * math.ceil(least / 60) if least > 60 else least)
-    gone = f", and preparing it has taken {in_words(spent())} already" if least <= seconds else ""
+    least, gone = min(costs) / (1 - RESERVE), spent()
+    enough = in_words(_in_minutes(least))
+    if least > seconds:
+        raise UserError(
+            f"{in_words(seconds)} is too short: the least of this study that can be answered takes {enough}", "--budget",
+            f"write --budget {enough.replace(' ', '')}, or take fewer targets, a smaller --size or a smaller --backbone",
+        )  # fmt: skip
+    with_both = in_words(_in_minutes(least + gone))
     raise UserError(
-        f"{in_words(seconds)} is too short: the least of this study that can be answered takes {enough}{gone}",
-        "--budget",
-        "repeat the command, since the next run need not prepare it again" if gone else
-        f"write --budget {enough.replace(' ', '')}, leave out a target, or take a smaller --size or --backbone",
+        f"{in_words(seconds)} is too short: the least of this study that can be answered takes {enough}, and preparing it has taken "
+        f"{in_words(gone)} already", "--budget",
+        f"write --budget {with_both.replace(' ', '')}, or repeat the command, since images that are packed need not be packed again",
     )  # fmt: skip
+
+
+def _in_minutes(seconds: float) -> float:
+    """Rounded up to whole minutes above one."""
+    return 60 * math.ceil(seconds / 60) if seconds > 60 else seconds
 
 
 def given_up(asked: Size, chosen: Size, recipe: Recipe) -> str:

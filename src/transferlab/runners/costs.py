@@ -84,13 +84,14 @@ def _transfer_seconds(transfer: Transfer, plan: Plan, speed: Rates, passed: set[
         return definition.cost(definition.settings(protocol.knobs), target, plan.recipe) / speed.trained
     n_train = target.n_train + target.n_val
     n_passed = 0
-    for rows, n in ((protocol.shots, n_train), ("test", target.n_test)):
+    in_folds = bool(definition.folds(protocol))
+    for rows, n in ((protocol.shots, 0 if in_folds else n_train), ("test", target.n_test)):  # folds test all images
         if (part := (transfer.cell.network, target.digest, rows)) not in passed:
             passed.add(part)
             n_passed += n
     d, c = speed.n_features, max(target.n_classes, LEAST_WIDTH)
     products = EVALUATIONS * (2 * n_train + 2 * d) * d * c + n_train * d**2 + FACTORS * 1.5 * d**3
-    times = FOLDED if definition.folds(protocol) else 1.0
+    times = FOLDED if in_folds else 1.0
     return n_passed / speed.passed + times * products / speed.fitted
 
 
@@ -122,7 +123,7 @@ def parts_of(plan: Plan, seconds: Mapping[str, float], n_workers: int, start_sec
         length = f" × {_length(plan)}" if what == PRE_TRAINING else ""
         parts.append(Part(f"{what}: {n}{length}", buys, sum(seconds[key] for key in keys) / n_workers))
     rest = whole - expected_seconds(parts)
-    parts.append(Part("start and end", "workers load their libraries and wait for the last to end", rest))
+    parts.append(Part("start and end", "starting the workers, and waiting for the slowest one", rest))
     return sorted(parts, key=lambda part: -part.seconds)
 
 

@@ -127,9 +127,10 @@ def _tested(study: Study, target: Target, own: bool) -> Target:
     Raises:
         UserError: it cannot be divided into the folds that one of the study's protocols asks for.
     """
-    if target.kind != "one" or own or not any(definition_of(p).folds(p) for p in study.protocols):
+    most = max((definition_of(p).folds(p) for p in study.protocols), default=0)
+    if target.kind != "one" or own or not most:
         return target
-    whole = with_all_tested(target)
+    whole = with_all_tested(target, most)
     return whole if _n_folds(study, target, own) else target
 
 

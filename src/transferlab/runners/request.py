@@ -170,7 +170,10 @@ def _protocol_of(text: str) -> Protocol:
             raise UserError(f"{part!r} is no setting, or one given twice", f"--protocol {text}",
                             "write NAME:SETTING=VALUE,…, for example probe:folds=5")  # fmt: skip
         settings[key] = _value(value)
-    return replace(asked(), knobs=asked.settings(settings))
+    found = asked.settings(settings)
+    if asked.together is not None:
+        asked.together(found)
+    return replace(asked(), knobs=found)
 
 
 def _value(text: str) -> Value:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,56 +22,60 @@ from transferlab.transfer.problem import Prediction, Problem
 
 BATCH = 64
 LOWER = (1.0, 1 / 3, 1 / 9)  # of the setting lr, in turn, where the loss does not stay finite
+MEASURED = Recipe()  # schedule, warm-up and weight decay do not depend on how the network was pre-trained
 
 
 def fit_predict(problem: Problem, n_examples: int) -> Prediction:
     """Train all layers on training and validation images together, and predict the test images.
 
     The last layer begins as a linear probe on the network's frozen features (Kumar et al. 2022): from a random one, the first
-    steps spoil features that are good already. Nothing is chosen on validation images; see LOG.md, "Fine-tuning begins
-    with a probe", for the rate. If the loss does not stay finite, the training begins again at a third of the rate.
+    steps spoil features that are good already. Its penalty is all that is chosen on validation images; see LOG.md, "Fine-tuning
+    begins with a probe", for the rate. If the loss does not stay finite, the training begins again at a third of the rate, then at
+    a ninth.
 
     Args:
         n_examples: examples that the training sees.
 
     Raises:
-        TrainingFailed: the loss is not finite at the lowest rate either.
+        TrainingFailed: the loss is not finite at any of these rates.
     """
-    head = last_layer(problem) if problem.settings["head"] == "probed" else None
-    rates = [problem.settings["lr"] * share for share in LOWER]
-    resume = problem.hooks.resume
-    lost = 0 if resume is None else min(len(resume.history), len(rates) - 1)
-    lr, fitted = _trained(problem, head, rates, lost, n_examples)
+    head, penalty = last_layer(problem) if problem.settings["head"] == "probed" else (None, None)
+    lr, fitted = _trained(problem, head, n_examples)
     n_steps = round(fitted.n_seen / recipe_of(problem, lr, n_examples).batch)
 
     def alive(done: int) -> None:
         problem.hooks.progress(Progress(n_steps, n_steps, fitted.n_seen, math.nan))
 
-    return Prediction(_scores(problem, fitted, alive), {"lr": lr, "examples": fitted.n_seen})
+    chosen = {"lr": lr, "examples": float(fitted.n_seen)} | ({} if penalty is None else {"penalty": penalty})
+    return Prediction(_scores(problem, fitted, alive), chosen)
 
 
 def recipe_of(problem: Problem, lr: float, n_examples: int) -> Recipe:
-    """The network's recipe with this rate and length, SGD in small batches, and no label smoothing."""
-    own, length = problem.network.recipe, Examples(n_examples)
-    batch = min(own.batch, BATCH)
-    return replace(own, length=length, lr=lr, batch=batch, label_smoothing=0.0, optimiser="sgd", ema=None)
+    """The network's input and augmentation with this rate and length: SGD in small batches, one cycle, no label smoothing."""
+    own = problem.network.recipe
+    return replace(
+        MEASURED, backbone=own.backbone, image_px=own.image_px, augmentation=own.augmentation, precision=own.precision, lr=lr,
+        length=Examples(n_examples), batch=min(own.batch, BATCH), optimiser="sgd", label_smoothing=0.0,
+    )  # fmt: skip
 
 
-def _trained(
-    problem: Problem, head: nn.Linear | None, rates: Sequence[float], lost: int, n_examples: int
-) -> tuple[float, Fitted]:
-    """The first of the rates at which the loss stays finite, with the network; the first ``lost`` ones did not."""
+def _trained(problem: Problem, head: nn.Linear | None, n_examples: int) -> tuple[float, Fitted]:
+    """The first of the rates at which loss and weights stay finite, with the network."""
+    rates, resume = [problem.settings["lr"] * share for share in LOWER], problem.hooks.resume
+    lost = 0 if resume is None else min(len(resume.history), len(rates) - 1)
     examples, seed = _train_and_val(problem), torch_seed("finetune", problem.seed)
     for number in range(lost, len(rates)):
         lr, hooks = rates[number], _hooks(problem.hooks, number, number == lost)
-        start = copy.deepcopy(problem.network.backbone)
+        start, layer = copy.deepcopy(problem.network.backbone), copy.deepcopy(head)
         recipe = recipe_of(problem, lr, n_examples)
-        try:
-            return lr, fit(examples, recipe, seed, problem.place, start=start, head=copy.deepcopy(head), hooks=hooks)
-        except TrainingFailed:
-            if number == len(rates) - 1:
-                raise
-    raise RuntimeError("no rate was tried")
+        with contextlib.suppress(TrainingFailed):
+            fitted = fit(examples, recipe, seed, problem.place, start=start, head=layer, hooks=hooks)
+            if all(bool(p.isfinite().all()) for p in (*fitted.backbone.parameters(), *fitted.head.parameters())):
+                return lr, fitted
+    tried = ", ".join(f"{lr:.3g}" for lr in rates)
+    raise TrainingFailed(
+        f"loss or weights are not finite at the rates {tried}: lower finetune's setting lr, or use precision fp32"
+    )
 
 
 def _hooks(own: Hooks, lost: int, resumes: bool) -> Hooks:

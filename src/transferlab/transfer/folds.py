@@ -18,11 +18,14 @@ from transferlab.identity import stream
 from transferlab.transfer.targets import Target, judged_by
 
 
-def with_all_tested(target: Target) -> Target:
+def with_all_tested(target: Target, n: int) -> Target:
     """The target with all of its images as test images.
 
+    Args:
+        n: number of folds.
+
     Raises:
-        UserError: several labels per image, or boxes; a class of which all images are equal.
+        UserError: several labels per image, or boxes; a class of which all images are equal; fewer different images than folds.
     """
     pack = target.pack
     if target.kind != "one":
@@ -36,6 +39,9 @@ def with_all_tested(target: Target) -> Target:
             f"a class cannot be divided into folds: {pack.taxonomy.leaves[int(few[0])]!r} has fewer than 2 different images",
             pack.name, "add images to it, or leave folds out",
         )  # fmt: skip
+    if len(groups) < n:
+        raise UserError(f"{len(groups)} different images cannot be divided into {n} folds", pack.name,
+                        "choose fewer folds, add images, or leave folds out")  # fmt: skip
     return judged_by(pack, target.train, target.val, rows)
 
 

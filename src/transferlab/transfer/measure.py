@@ -57,7 +57,7 @@ def measure(
     run, n_folds = definition_of(protocol).run, definition_of(protocol).folds(protocol)
     if not n_folds:
         return judged(target, protocol, run(problem_of(network, target, protocol, seed, workspace)), metric)
-    target = with_all_tested(target)
+    target = with_all_tested(target, n_folds)
     found = [(problem, run(problem)) for problem in problems_of(network, target, protocol, seed, workspace)]
     return judged(target, protocol, _joined(target, found), metric)
 

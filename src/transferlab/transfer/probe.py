@@ -49,16 +49,16 @@ def fit_predict(problem: Problem) -> Prediction:
     return Prediction(found, {"penalty": fitted.penalty})
 
 
-def last_layer(problem: Problem) -> nn.Linear | None:
-    """The probe as a layer on plain features, fitted more roughly; None if the features do not fit in memory."""
+def last_layer(problem: Problem) -> tuple[nn.Linear | None, float | None]:
+    """The probe as a layer on plain features, fitted more roughly, with its penalty; None if the features do not fit in memory."""
     if not (problem.holds("train") and problem.holds("val")):
-        return None
-    weights, centre, spread, _ = _fitted(problem, BEGUN)
-    layer = nn.Linear(len(centre), problem.n_classes)
+        return None, None
+    weights, centre, spread, penalty = _fitted(problem, BEGUN)
+    layer = nn.Linear(len(centre), problem.n_classes, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         layer.weight.copy_((weights[:-1] / spread[:, None]).T)
         layer.bias.copy_(weights[-1] - (centre / spread) @ weights[:-1])
-    return layer
+    return layer, penalty
 
 
 class _Fitted(NamedTuple):
@@ -103,7 +103,8 @@ def _path(problem: Problem, rows: Rows) -> _Path:
 class _Path:
     """Fits of the first ``n_train`` rows at ever weaker penalties, each from the one before, as far as they are asked for.
 
-    The metric is that of all rows. It needs no labels, and changes the way to an optimum but not the optimum.
+    The metric is that of all rows. It needs no labels. It changes the way to an optimum, not the optimum; whether a
+    penalty is given up on the way may therefore depend on which fold came first.
     """
 
     def __init__(self, rows: Rows, n_train: int) -> None:
@@ -134,9 +135,8 @@ def _chosen(path: _Path, val: Tensor, labels: Tensor) -> tuple[float, Tensor]:
         for weights in path.weights(number):
             tried = goodness_of(scores_of(val, weights), labels), penalty, weights
             if best is not None and tried[0][0] < best[0][0] and tried[0][1] < best[0][1]:
-                return best[
-                    1:
-                ]  # the weakest penalties take longest: at 1e-3 CIFAR-100 is given up after 5 evaluations of 40
+                # The weakest penalties take longest: at 1e-3 CIFAR-100 is given up after 5 evaluations of 40.
+                return best[1:]
         assert tried is not None, "a path yields weights"
         if best is None or tried[0] > best[0]:
             best = tried

@@ -51,8 +51,16 @@ def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditio
     values: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for s in scores:
         values[s.condition, s.target].append(s.value)
+    folds = {t.name: t.folds for t in study.targets}
+    split_alone = {(s.condition, s.target) for s in scores if s.beside and folds.get(s.target)}
     floor = next((c for c in study.conditions if c.is_floor), None)
-    rows = [Row((_name(c), *(_cell(values, c, floor, t.title) for t in targets)), c.is_control) for c in conditions]
+    rows = [
+        Row(
+            (_name(c), *(_cell(values, c, floor, t.title, (c.name, t.title) in split_alone) for t in targets)),
+            c.is_control,
+        )
+        for c in conditions
+    ]
     gains = f" the gain over {floor.title} in brackets (points)," if floor else ""
     caption = f"mean over seeds in %,{gains} and the score of each seed"
     return Table(f"{protocol}: {caption}" if protocol else caption, (Column("condition"), *targets), tuple(rows))
@@ -64,12 +72,16 @@ def _name(condition: NamedCondition) -> Cell:
     return Cell(condition.title, below=merged if condition.shares else "")
 
 
-def _cell(values: Values, condition: NamedCondition, floor: NamedCondition | None, target: str) -> Cell:
+def _cell(
+    values: Values, condition: NamedCondition, floor: NamedCondition | None, target: str, split_alone: bool
+) -> Cell:
+    """A mean with its gain over the floor and every seed; no gain if it is of the test split where the floor is of all images."""
     found = values.get((condition.name, target))
     if not found:
         return Cell(UNKNOWN)
     base = values.get((floor.name, target)) if floor and floor is not condition else None
     gain = f"({points(float(np.mean(found) - np.mean(base)), signed=True)})" if base else ""
+    gain = "(test split alone)" if split_alone else gain
     seeds = " ".join(map(points, found)) if len(found) > 1 else ""
     return Cell(points(float(np.mean(found))), beside=gain, below=seeds)
 
