@@ -171,8 +171,10 @@ def test_a_refusal_names_a_budget_that_is_enough() -> None:
 def test_a_budget_that_went_into_preparing_is_told_apart_from_one_that_is_too_short() -> None:
     study = Study(source="toy", targets=["digits"], conditions={1: designs.all_images(), 2: designs.all_images()},
                   contrasts=[], seeds=1)  # fmt: skip
-    with pytest.raises(UserError, match="has taken 5 min already.*repeat the command"):
+    with pytest.raises(UserError, match="has taken 5 min already.*repeat the command") as refused:
         choose(sizes(study, N_IMAGES), lambda _: 60.0, 300, lambda: 300.0)
+    enough = seconds_of(refused.value.remedy.split("--budget ")[1].split(",")[0])
+    assert choose(sizes(study, N_IMAGES), lambda _: 60.0, enough, lambda: 300.0) is not None
 
 
 def test_what_is_given_up_is_told_in_words() -> None:

@@ -40,7 +40,7 @@ def _of_controls(plan: Plan) -> Iterator[tuple[str, str]]:
         found = [t.cell.protocol for t in plan.transfers if condition.is_control and t.condition == condition.name]
         other = [PROTOCOLS[p.kind].described(p) for p in found if p not in own and p.kind in PROTOCOLS]
         if other:
-            yield f"Transfer of {condition.name}", "; ".join(dict.fromkeys(other))
+            yield f"Transfer, {condition.title}", "; ".join(dict.fromkeys(other))
 
 
 def _first_filters(plan: Plan) -> str:
