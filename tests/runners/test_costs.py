@@ -65,6 +65,17 @@ def test_trainings_cost_what_they_see_and_frozen_features_are_computed_once(plan
     assert {round(s, 3) for s in by_passes.values()} >= {round(2 * n / 100 + CELL_SECONDS, 3) for n in (72, 18)}
 
 
+def test_more_folds_cost_more_and_fewer_shots_less(plan_of: Callable[..., Plan]) -> None:
+    asked = [probe(folds=5), probe(folds=20), finetune(), finetune(shots=2)]
+    plan = plan_of(protocols=asked, controls=())
+    seconds = cell_seconds(plan, SPEED, {})
+    five, twenty, tuned, few = (
+        next(seconds[t.key] for t in plan.transfers if t.cell.protocol == protocol) for protocol in asked
+    )
+    assert five < twenty
+    assert few < tuned
+
+
 def test_transfers_take_as_long_as_a_finished_one_of_their_kind(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of(controls=())
     kind = (plan.targets[0].digest, '{"kind":"probe","knobs":{},"shots":null,"type":"Protocol"}')

@@ -40,7 +40,7 @@ def dies(n, work, *arguments):
             setattr(os, name, dying(getattr(os, name), left))
         try:
             work(*arguments)
-        except BaseException:
+        except BaseException:  # the forked child must not return into pytest, whatever is raised
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

@@ -103,7 +103,7 @@ def _write(path: Path, data: bytes, place: Callable[[Path, Path], bool], attempt
             if attempts == 1:
                 raise
             return _write(path, data, place, attempts - 1)
-        except BaseException:
+        except BaseException:  # also an interruption: nothing half written stays, and it is raised again
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise

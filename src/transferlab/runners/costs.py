@@ -22,7 +22,7 @@ from transferlab.transfer.targets import shots_for_validation
 # fewer than 32 classes take about as long as those with 32.
 EVALUATIONS, LEAST_WIDTH = 200, 32
 FACTORS = 8  # factorisations of a features × features matrix in all fits of a probe, each about 1.5 · features³
-FOLDED = 2.5  # times as many in five folds
+FOLD = 0.3  # of a probe's products, for the last fit of each fold; the penalty path is made about once (five folds: LOG.md)
 PRE_TRAINING = "pre-training"
 CELL_SECONDS = 0.1  # to open a network and to store a cell
 COMMAND_SECONDS = 2.0  # of the command itself, before the first worker and after the last
@@ -84,15 +84,14 @@ def _transfer_seconds(transfer: Transfer, plan: Plan, speed: Rates, passed: set[
         return definition.cost(definition.settings(protocol.knobs), target, plan.recipe) / speed.trained
     n_train = target.n_train + target.n_val
     n_passed = 0
-    in_folds = bool(definition.folds(protocol))
-    for rows, n in ((protocol.shots, 0 if in_folds else n_train), ("test", target.n_test)):  # folds test all images
+    n_folds = definition.folds(protocol)
+    for rows, n in ((protocol.shots, 0 if n_folds else n_train), ("test", target.n_test)):  # folds test all images
         if (part := (transfer.cell.network, target.digest, rows)) not in passed:
             passed.add(part)
             n_passed += n
     d, c = speed.n_features, max(target.n_classes, LEAST_WIDTH)
     products = EVALUATIONS * (2 * n_train + 2 * d) * d * c + n_train * d**2 + FACTORS * 1.5 * d**3
-    times = FOLDED if in_folds else 1.0
-    return n_passed / speed.passed + times * products / speed.fitted
+    return n_passed / speed.passed + (1 + FOLD * n_folds) * products / speed.fitted
 
 
 def _kind(transfer: Transfer) -> tuple[str, str]:
