@@ -21,7 +21,7 @@ def estimate(
     n_seeds: int = 5, p_holm: float | None = None, more: int | None = None,
 ) -> Estimate:  # fmt: skip
     return Estimate(compare(*pair, margin=0.01), "leaves", "top1", value, low, high, "images like these", n_seeds, 0,
-                    "t", VERDICTS[verdict], 0.01, p_holm, more)  # fmt: skip
+                    "t", VERDICTS[verdict], 0.01, p_holm, more, n_family=7)  # fmt: skip
 
 
 def chain(*verdicts: str, low: float | None = 0.0) -> list[Estimate]:
@@ -40,17 +40,17 @@ def chain(*verdicts: str, low: float | None = 0.0) -> list[Estimate]:
         (estimate("the same within the margin", 0.001, -0.004, 0.006),
          "20 is the same as 10 on leaves, within 1.0 points: +0.1 (95 % interval −0.4 to +0.6, 5 seeds)."),
         (estimate("cannot tell", 0.01, -0.02, 0.04, more=1),
-         "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval −2.0 to +4.0, 5 seeds); about 1 more seed "
-         "would decide."),
+         "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval −2.0 to +4.0, 5 seeds); 1 more seed "
+         "would decide with a probability of 80 %."),
         (estimate("cannot tell", 0.01, -0.02, 0.04, more=12),
-         "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval −2.0 to +4.0, 5 seeds); about 12 more seeds "
-         "would decide."),
+         "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval −2.0 to +4.0, 5 seeds); 12 more seeds "
+         "would decide with a probability of 80 %."),
         (estimate("cannot tell", 0.0001, -0.02, 0.02),
          "20 against 10 on leaves: cannot tell, 0.0 points (95 % interval −2.0 to +2.0, 5 seeds); more seeds alone are "
          "unlikely to decide."),
         (estimate("cannot tell", 0.01, 0.001, 0.019, p_holm=0.21),
          "20 against 10 on leaves: cannot tell, +1.0 points (95 % interval +0.1 to +1.9, 5 seeds); significant on its "
-         "own, but not after Holm's adjustment for all comparisons (p 0.21)."),
+         "own, but not after Holm's adjustment for 7 comparisons (p 0.21); more seeds alone are unlikely to decide."),
         (estimate("cannot tell", 0.01, None, None, n_seeds=1),
          "20 against 10 on leaves: +1.0 points with 1 seed; an interval needs at least three seeds."),
         (estimate("cannot tell", float("nan"), None, None, n_seeds=0),

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from transferlab.answers.intervals import Interval
 from transferlab.definitions import Definition
 from transferlab.specs import Contrast
 
 MEAN = "mean over these targets"  # in place of a target's name
 LEVEL = 0.05  # of the adjusted p-values
 Scope = Literal["these test images", "images like these"]
+Family = Literal["primary", "further", "single targets"]
+PRIMARY: Family = "primary"  # the first contrast, on the mean over targets or the only target
+FURTHER: Family = "further"
+SINGLE: Family = "single targets"
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,10 @@ class Estimate:
         value, low, high: differences in 0…1; low and high are None under 3 seeds.
         n_seeds: seeds that have every condition of the contrast; n_missing: seeds that do not.
         method: how the interval was made, in words.
-        more_seeds: roughly how many more seeds would decide an open verdict; None if none would, or if it is settled.
+        family: the comparisons together with which its p-value is adjusted. n_family: how many of them have a p-value.
+        more_seeds: how many more seeds would decide an open verdict with a probability of 80 %; None if 200 would not, or if it is
+            settled.
+        interval: the value with its variances; None without a value.
     """
 
     contrast: Contrast
@@ -39,6 +47,9 @@ class Estimate:
     p_value: float | None = None
     p_holm: float | None = None
     more_seeds: int | None = None
+    family: Family = PRIMARY
+    n_family: int = 1
+    interval: Interval | None = None
 
     @property
     def differs(self) -> bool:

@@ -2,14 +2,14 @@
 
 A condition's better rate is the one at which its networks have the higher accuracy on the source's validation images, on average
 over seeds: one choice for each condition, because a single seed's accuracy would choose by its noise. No target has a part in it.
-Each of the three sets of estimates is adjusted within itself by Holm's method, so that a verdict is held to the same standard at
+Each of the three sets of estimates is adjusted within itself as the study is, so that a verdict is held to the same standard at
 every rate; together they are one family no more than a study and its repetition are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from transferlab.answers.contrast import Results, estimates
 from transferlab.answers.estimate import Estimate
+from transferlab.answers.noise import Alike
 from transferlab.specs import Contrast
 
 
@@ -96,12 +97,13 @@ class Rates:
 
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """The declared contrasts with their results and estimates; see ``contrast.estimates``."""
+    """The declared contrasts with their results and estimates, and the study's conditions; see ``contrast.estimates``."""
 
     contrasts: Sequence[Contrast]
     results: Sequence[Results]
     apart: Sequence[Results]
     planned: Sequence[Estimate]
+    alike: Alike = field(default_factory=Alike)
 
 
 def prefer(condition: str, again: str, own: Mapping[int, float], other: Mapping[int, float]) -> Preference:
@@ -131,7 +133,10 @@ def _pairs(declared: Declared, names: Mapping[str, str]) -> tuple[Pair, ...]:
         names: condition to the one whose networks stand in its place; "" if none do.
     """
     results, apart = ([_renamed(each, names) for each in group] for group in (declared.results, declared.apart))
-    then = estimates(declared.contrasts, results, apart)
+    alike = declared.alike
+    if names.get(alike.reference, alike.reference) != alike.reference:
+        alike = replace(alike, twin="")  # it has no repetition
+    then = estimates(declared.contrasts, results, apart, alike)
     moved = [_change(contrast, names) for contrast in declared.contrasts]
     changes = estimates([c for c in moved if any(c.weights.values())], declared.results, declared.apart)
     change_of = {(e.contrast.name, e.target): e for e in changes}

@@ -7,13 +7,18 @@ from transferlab.origins.definition import Comparison, Origin, span
 
 
 def _check(study: Comparison) -> Check:
+    """On the mean over targets, or the only one, alone: so equal conditions raise an alarm in one study of twenty."""
     name, found = TWIN.name, study.between(study.reference, TWIN.name)
     if not found:
         return Check(name, False, "The A/A pair has no results yet.")
-    differs = [e for e in found if e.verdict.direction]
-    said = "differ" if differs else "show no significant difference" if found[0].low is not None else "compared"
-    text = "; ".join(f"{e.target} {span(e)}" for e in (differs or found[:1]))
-    return Check(name, bool(differs), f"Two draws of {study.reference} {said}: {text}.")
+    first = found[0]
+    differs = bool(first.verdict.direction)
+    said = "differ" if differs else "show no significant difference" if first.low is not None else "compared"
+    text = f"Two draws of {study.reference} {said}: {first.target} {span(first)}."
+    if differs:
+        text += (f" Of studies without any fault, one in twenty shows this by chance; with more seeds it then goes away: run the study again "
+                 f"with --seeds {2 * first.n_seeds}.")  # fmt: skip
+    return Check(name, differs, text)
 
 
 TWIN = Origin(

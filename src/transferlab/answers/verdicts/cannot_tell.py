@@ -10,12 +10,12 @@ from transferlab.text import number_of
 def _sentence(e: Estimate, words: Wording) -> str:
     value = points(e.value, signed=True)
     text = f"{words.subject} against {words.base} {words.where}: cannot tell, {value} points ({words.between})"
-    if e.more_seeds is not None:
-        return f"{text}; about {number_of(e.more_seeds, 'more seed')} would decide."
     if e.low is not None and e.high is not None and (e.low > 0 or e.high < 0) and (e.p_holm or 0.0) > LEVEL:
-        return (
-            f"{text}; significant on its own, but not after Holm's adjustment for all comparisons (p {e.p_holm:.2f})."
+        text += (
+            f"; significant on its own, but not after Holm's adjustment for {e.n_family} comparisons (p {e.p_holm:.2f})"
         )
+    if e.more_seeds is not None:
+        return f"{text}; {number_of(e.more_seeds, 'more seed')} would decide with a probability of 80 %."
     return f"{text}; more seeds alone are unlikely to decide."
 
 
