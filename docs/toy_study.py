@@ -1,6 +1,6 @@
 """How many images per class are enough on the toy world?   The study behind docs/report.png; 5 min on two busy cores without bf16."""
 
-from transferlab import Study, designs, probe, steps
+from transferlab import Study, designs, levels, probe
 from transferlab.engine.recipes import RECIPES
 
 study = Study(
@@ -10,7 +10,7 @@ study = Study(
     source="toy",
     targets=["toy?task=unseen", "toy?task=attributes"],
     conditions={n: designs.images_per_class(n) for n in (3, 15, 60)},
-    contrasts=steps(margin=0.01),
+    contrasts=levels(margin=0.01),
     seeds=5,
     recipe=RECIPES["quick"],
     protocols=[probe()],

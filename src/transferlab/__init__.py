@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transferlab import designs
-    from transferlab.contrasts import against, compare, ends, steps
+    from transferlab.contrasts import against, compare, ends, levels, steps
     from transferlab.definitions import Parameter
     from transferlab.designs import DesignDefinition
     from transferlab.engine.backbones import BackboneDefinition
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BackboneDefinition", "Contrast", "Design", "DesignDefinition", "Epochs", "Examples", "Format", "Metric", "OptimiserDefinition", "Origin",
     "Parameter", "Prediction", "Problem", "Protocol", "ProtocolDefinition", "Recipe", "Study", "UntilFlat", "UserError", "against", "compare",
-    "designs", "detect", "ends", "finetune", "induction", "knn", "probe", "refit", "steps",
+    "designs", "detect", "ends", "finetune", "induction", "knn", "levels", "probe", "refit", "steps",
 ]  # fmt: skip
 
 HELD = {
-    "contrasts": ("against", "compare", "ends", "steps"),
+    "contrasts": ("against", "compare", "ends", "levels", "steps"),
     "definitions": ("Parameter",),
     "designs": ("DesignDefinition",),
     "engine.backbones": ("BackboneDefinition",),
@@ -42,7 +42,7 @@ HELD = {
     "transfer.definition": ("ProtocolDefinition",),
     "transfer.metrics": ("Metric",),
     "transfer.problem": ("Prediction", "Problem"),
-    "transfer.protocols": ("detect", "finetune", "induction", "knn", "probe", "refit"),
+    "transfer.protocols": ("detect", "finetune", "induction", "knn", "levels", "probe", "refit"),
 }
 MODULES = {name: module for module, names in HELD.items() for name in names}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from transferlab.errors import UserError
-from transferlab.specs import Contrast, ContrastRule
+from transferlab.specs import TREND, Contrast, ContrastRule
 
 MOST = 1000  # the largest weight
 
@@ -27,6 +28,15 @@ def against(base: str | int | float, margin: float = 0.01) -> ContrastRule:
 def ends(margin: float = 0.01) -> ContrastRule:
     """The last condition against the first."""
     return ContrastRule("ends", margin)
+
+
+def levels(margin: float = 0.01) -> ContrastRule:
+    """For levels of one kind, the smallest first: the largest against the smallest, which is the primary contrast, then the mean gain
+    of each doubling (of three or more numbers), and the largest against each level between.
+
+    They tell how much there is to gain at all, and from which level on at most the margin is left to gain.
+    """
+    return ContrastRule("levels", margin)
 
 
 def compare(condition: str | int | float, base: str | int | float, margin: float = 0.01) -> Contrast:
@@ -70,16 +80,34 @@ def resolve(
 
 
 def _by_rule(rule: ContrastRule, conditions: Sequence[str], controls: Sequence[str]) -> list[Contrast]:
-    if rule.kind not in ("steps", "against", "ends"):
-        raise UserError(f"there is no rule {rule.kind!r}", "contrasts", "use steps(), against() or ends()")
+    if rule.kind not in ("steps", "against", "ends", "levels"):
+        raise UserError(f"there is no rule {rule.kind!r}", "contrasts", "use levels(), steps(), against() or ends()")
     if rule.kind == "against":
         _known(str(rule.base), "the rule against", conditions, controls)
+    ends = [(conditions[-1], conditions[0])] if len(conditions) > 1 else []
     pairs = {
         "steps": list(zip(conditions[1:], conditions[:-1], strict=True)),
-        "ends": [(conditions[-1], conditions[0])] if len(conditions) > 1 else [],
+        "ends": ends,
+        "levels": ends + [(conditions[-1], name) for name in reversed(conditions[1:-1])],
         "against": [(name, str(rule.base)) for name in conditions if name != str(rule.base)],
     }[rule.kind]
-    return [compare(condition, base, rule.margin) for condition, base in pairs]
+    found = [compare(condition, base, rule.margin) for condition, base in pairs]
+    trend = _trend(conditions, rule.margin) if rule.kind == "levels" else []
+    return [*found[:1], *trend, *found[1:]]
+
+
+def _trend(conditions: Sequence[str], margin: float) -> list[Contrast]:
+    """The slope of the score over log2 of the level by least squares, as a contrast; empty for fewer than three positive numbers."""
+    try:
+        places = [math.log2(float(name)) for name in conditions]
+    except ValueError:
+        return []
+    middle = sum(places) / len(places)
+    spread = sum((place - middle) ** 2 for place in places)
+    if len(places) < 3 or not 0 < spread < math.inf:
+        return []
+    weights = [(place - middle) / spread for place in places]
+    return [Contrast(TREND, dict(zip(conditions, weights, strict=True)), margin)]
 
 
 def _known(name: str, what: str, conditions: Sequence[str], controls: Sequence[str]) -> None:

@@ -356,6 +356,9 @@ class TargetFacts:
     folds: int = 0
 
 
+TREND = "each doubling"  # the name of the contrast that is the mean gain of twice the level
+
+
 @dataclass(frozen=True)
 class Contrast:
     """A comparison of conditions: weights that sum to 0, and the margin, 0…1, within which a difference counts as none."""
@@ -399,8 +402,8 @@ class Study:
 
 @dataclass(frozen=True)
 class ContrastRule:
-    """A rule that makes contrasts from the conditions in order: ``steps``, ``against`` one of them, or ``ends``."""
+    """A rule that makes contrasts from the conditions in order: ``levels``, ``steps``, ``against`` one of them, or ``ends``."""
 
-    kind: Literal["steps", "against", "ends"]
+    kind: Literal["levels", "steps", "against", "ends"]
     margin: float
     base: str | None = None

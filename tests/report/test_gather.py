@@ -24,7 +24,7 @@ from transferlab.outcomes.arrays import npz_bytes
 from transferlab.outcomes.store import Store
 from transferlab.plan import networks_of_cells, source_key
 from transferlab.planned import Transfer, restored
-from transferlab.report.gather import all_answers, headline, table_rows
+from transferlab.report.gather import all_answers, comparisons, headline, table_rows
 from transferlab.report.page import render
 from transferlab.runners.plans import plans
 from transferlab.specs import Protocol, Recipe
@@ -47,7 +47,12 @@ def test_known_scores_and_differences_come_out(study: StudyAnswers) -> None:
     assert (step.contrast.name, step.target, step.n_seeds, step.n_missing) == ("20 against 10", "leaves", 5, 0)
     assert step.value == pytest.approx(0.1)
     assert (step.scope, step.verdict.name) == ("images like these", "better")
-    assert headline(study)[0].startswith("20 images per class is better than 10 on leaves, by 10.0 points")
+    assert headline(study)[:2] == [
+        "Pre-training helps: 20 images per class gains +30.0 points over random features on leaves by probe (+19.9 to +40.1). "
+        "The best of 2 conditions; its interval allows for the choice.",
+        "Take 20 images per class: it is 10.0 points (4.4 to 15.6) better than 10 on leaves.",
+    ]
+    assert comparisons(study)[0].startswith("20 images per class is better than 10 on leaves, by 10.0 points")
     assert [s.value for s in study.scores if s.target == OWN] == pytest.approx([0.75] * 20)
 
 
@@ -57,7 +62,7 @@ def test_the_answer_is_over_the_mean_of_the_targets_and_each_alone(make_store: M
 
     study = only(make_store(targets=("one", "two"), right=rule, study={"controls": []}))
     assert {e.target: round(e.value, 6) for e in study.estimates} == {MEAN: 0.08, "one": 0.1, "two": 0.06}
-    told = headline(study)
+    told = comparisons(study)
     assert [line.split(", by")[0] for line in told] == [
         "20 images per class is better than 10 on average over these targets",
         "20 images per class is better than 10 on one",
@@ -73,7 +78,7 @@ def test_a_chain_over_several_targets_is_told_in_short_and_on_each_where_somethi
 
     conditions = {n: designs.images_per_class(n) for n in (5, 10, 20)}
     study = only(make_store(targets=("one", "two"), right=rule, study={"controls": [], "conditions": conditions}))
-    told = headline(study)
+    told = comparisons(study)
     assert told[0].startswith("In short, on average over these targets: more images per class help up to")
     assert told[1].startswith("On one: more images per class help up to 20")
     assert told[2].startswith("On two: no step from 5 on helps significantly; beyond 5, no step changes")
@@ -90,7 +95,7 @@ def test_what_the_source_s_own_classes_say_comes_first_and_is_in_no_mean(make_st
     study = only(make_store(targets=(OWN_CLASSES, "one"), right=rule, study=knobs))
     assert [(e.target, round(e.value, 6)) for e in study.estimates] == [("one", 0.06), (OWN_CLASSES, 0.06)]
     assert {e.target: round(e.value, 6) for e in study.exploratory} == {"one": 0.26, OWN_CLASSES: 0.26}
-    assert [line.split(", by")[0] for line in headline(study)] == [
+    assert [line.split(", by")[0] for line in comparisons(study)] == [
         f"20 images per class is better than 10 on {OWN_CLASSES}",
         "20 images per class is better than 10 on one",
     ]
@@ -207,7 +212,7 @@ def test_under_three_seeds_there_is_no_interval_and_no_verdict(make_store: MakeS
     study = only(make_store(study={"seeds": 2}))
     (step,) = study.estimates
     assert (step.low, step.high, step.verdict.name) == (None, None, "cannot tell")
-    assert "an interval needs at least three seeds" in headline(study)[0]
+    assert "an interval needs at least three seeds" in comparisons(study)[0]
     assert (
         study.checks[0].sentence
         == "Two draws of 20 compared: leaves 0.0 points (an interval needs at least three seeds)."

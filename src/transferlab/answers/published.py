@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from transferlab.answers.contrast import shares
 from transferlab.answers.intervals import Interval, of_seeds
 from transferlab.answers.points import points
 from transferlab.answers.study import StudyAnswers
@@ -83,7 +84,7 @@ def scores_of(study: StudyAnswers, condition: str, target: str, protocol: str) -
 
 def targets_of(study: StudyAnswers) -> dict[str, str]:
     """The targets that enter the study's means, in order, each with the protocol by which it is compared."""
-    together = [t for t in study.targets if not t.apart]
+    together = [t for t in study.targets if not t.apart and t.name not in study.saturated]
     first: dict[bool, str] = {}  # of targets with boxes, and of the others
     has_boxes = {t.name: t.has_boxes for t in together}
     for s in study.scores:
@@ -100,11 +101,13 @@ def floor_of(study: StudyAnswers) -> str:
 
 
 def over_targets(study: StudyAnswers, condition: str, targets: Sequence[str] = ()) -> dict[int, float]:
-    """Each seed's mean over these targets, by default all; only of seeds that have all of them."""
-    protocols = targets_of(study)
-    each = [scores_of(study, condition, name, protocols[name]) for name in targets or protocols]
+    """Each seed's mean over these targets, by default all, weighted as in contrasts; only of seeds that have all of them."""
+    protocols, sizes = targets_of(study), {t.name: t.n_test for t in study.targets}
+    names = list(targets or protocols)
+    each = [scores_of(study, condition, name, protocols[name]) for name in names]
     seeds: set[int] = set(each[0]).intersection(*each) if each else set()
-    return {seed: float(np.mean([scores[seed] for scores in each])) for seed in seeds}
+    weights = shares([sizes[name] for name in names])
+    return {seed: float(np.average([scores[seed] for scores in each], weights=weights)) for seed in seeds}
 
 
 def on_own_classes(study: StudyAnswers, condition: str) -> dict[int, float]:

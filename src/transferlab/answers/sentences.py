@@ -12,7 +12,7 @@ from transferlab.answers.leakage import Found, Leakage
 from transferlab.answers.points import points
 from transferlab.answers.rates import Pair, Rates
 from transferlab.answers.scaling import Forecast
-from transferlab.specs import Contrast
+from transferlab.specs import TREND, Contrast
 from transferlab.text import listed
 
 NO_TITLES: Mapping[str, str] = MappingProxyType({})
@@ -80,6 +80,8 @@ def _named(contrast: Contrast, sign: int, titles: Mapping[str, str] = NO_TITLES)
 
 def sides(contrast: Contrast, unit: str = "", titles: Mapping[str, str] = NO_TITLES) -> tuple[str, str]:
     """What is compared with what, in words; only the first level is followed by the unit."""
+    if contrast.name == TREND:
+        return f"Each doubling of the {unit}" if unit else "Each doubling", "none"
     first, base = _named(contrast, 1, titles), _named(contrast, -1, titles)
     return (f"{first} {unit}" if unit and first.replace(".", "", 1).isdigit() else first), base
 

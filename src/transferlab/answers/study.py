@@ -12,6 +12,7 @@ from transferlab.answers.division import Division
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Leakage
 from transferlab.answers.rates import Rates
+from transferlab.answers.recommend import Help
 from transferlab.answers.scaling import Forecast
 from transferlab.planned import NamedCondition
 from transferlab.specs import TargetFacts
@@ -81,6 +82,8 @@ class StudyAnswers:
     Args:
         conditions: conditions, then controls, as the first seed drew them. subsets: name to digest of each seed's subset.
         estimates: the declared contrasts, on "mean over these targets" and on each target.
+        helps: the best condition against networks that were not pre-trained, by each protocol that measures both.
+        saturated: targets on which every condition is so good that no difference can be seen; they are left out of the mean.
         exploratory: contrasts that were not declared, for example against random features.
         samples: condition name to uint8 [k, s, s, 3] images of its first subset.
         method: label and text of each part of the method, in order.
@@ -113,6 +116,8 @@ class StudyAnswers:
     method: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    helps: tuple[Help, ...] = ()
+    saturated: tuple[str, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     divisions: tuple[Division, ...] = ()
     leakage: tuple[Leakage, ...] = ()

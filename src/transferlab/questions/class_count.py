@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from transferlab import designs
+from transferlab import contrasts, designs
 from transferlab.answers import published
 from transferlab.answers.study import StudyAnswers
-from transferlab.contrasts import against, steps
+from transferlab.contrasts import against
 from transferlab.errors import UserError
 from transferlab.questions import levels
 from transferlab.questions.definition import Question
@@ -37,7 +37,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         source="",
         targets=(),
         conditions={n: designs.random_classes(n) for n in counts},
-        contrasts=steps(margin=0.01),
+        contrasts=contrasts.levels(margin=0.01),
     )
 
 

@@ -12,11 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from transferlab import designs
+from transferlab import contrasts, designs
 from transferlab.answers import published
 from transferlab.answers.points import points
 from transferlab.answers.study import OWN, OWN_HEAD, StudyAnswers
-from transferlab.contrasts import steps
 from transferlab.errors import UserError
 from transferlab.questions import levels
 from transferlab.questions.definition import Question
@@ -42,7 +41,7 @@ def study(source: Pack, targets: Sequence[Pack]) -> Study:
         source="",
         targets=(),
         conditions={n: designs.images_per_class(n, short="keep") for n in counts},
-        contrasts=steps(margin=0.01),
+        contrasts=contrasts.levels(margin=0.01),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab import designs
-from transferlab.answers.contrast import Results, estimates
+from transferlab.answers.contrast import Results, estimates, shares
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
 from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.leakage import Found, Leakage, from_findings, without
@@ -23,7 +23,7 @@ from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Plan
-from transferlab.report.results import metrics_of, of_plan, pack_of
+from transferlab.report.results import alike, metrics_of, of_plan, pack_of
 from transferlab.report.scenes import scenes_of
 from transferlab.specs import TargetFacts
 from transferlab.transfer.metrics import METRICS
@@ -124,7 +124,7 @@ def _rates(study: Measured) -> tuple[Rates, ...]:
     preferences = [prefer(name, other, accuracies[name], accuracies[other]) for name, other in again.items()]
     first = next(c for c in plan.conditions if c.repeats)
     other_lr = next(t.cell.recipe.lr for t in plan.trainings if t.condition == first.name)
-    declared = Declared(plan.contrasts, study.results, study.apart, study.planned)
+    declared = Declared(plan.contrasts, study.results, study.apart, study.planned, alike(plan))
     return (at_rates(declared, preferences, (plan.recipe.lr, other_lr), first.explained),)
 
 
@@ -161,11 +161,11 @@ def _tables(study: Measured, names: Sequence[str]) -> list[tuple[str, Floats, fl
         chosen = [study.results[i] for i in group]
         whole: list[set[int]] = [set(each.scores.get(name, {})) for each in chosen for name in names]
         seeds = sorted(whole[0].intersection(*whole))
-        scores = np.zeros((len(seeds), len(names)))
-        for each in chosen:
-            scores += np.array([[each.scores[name][s] for name in names] for s in seeds]).reshape(scores.shape)
-        floor = sum(_floor(study, i) for i in group) / len(group)
-        tables.append((MEAN if len(group) > 1 else chosen[0].target, scores / len(group), floor))
+        scores, weights = np.zeros((len(seeds), len(names))), shares([each.n_examples for each in chosen])
+        for weight, each in zip(weights, chosen, strict=True):
+            scores += weight * np.array([[each.scores[name][s] for name in names] for s in seeds]).reshape(scores.shape)
+        floor = float(sum(weight * _floor(study, i) for weight, i in zip(weights, group, strict=True)))
+        tables.append((MEAN if len(group) > 1 else chosen[0].target, scores, floor))
     return tables
 
 
@@ -217,7 +217,7 @@ def _without(
         lacking += [] if again is not None else [results.target]
     if not copies or lacking:
         return (), tuple(lacking)
-    return estimates(study.plan.contrasts, kept, study.apart), ()
+    return estimates(study.plan.contrasts, kept, study.apart, alike(study.plan)), ()
 
 
 def _again(study: Measured, results: Results, facts: TargetFacts, copies: Sequence[int]) -> Results | None:

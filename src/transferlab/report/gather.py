@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from transferlab.answers.contrast import estimates
-from transferlab.answers.estimate import MEAN, Estimate
+from transferlab.answers.contrast import estimates, saturated
+from transferlab.answers.estimate import MEAN, SINGLE, Estimate
 from transferlab.answers.rates import Rates
+from transferlab.answers.recommend import helps as helps_in_words
+from transferlab.answers.recommend import recommendations
 from transferlab.answers.sentences import rates_in_short, sentence, summary
 from transferlab.answers.study import OWN, OWN_HEAD, Check, Missing, Score, StudyAnswers
 from transferlab.contrasts import compare
@@ -25,8 +27,9 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Plan
 from transferlab.report.analyses import Measured, analyses
+from transferlab.report.helps import helps
 from transferlab.report.method import measured_how
-from transferlab.report.results import Records, Results, metrics_of, of_plan, pack_of, results_of
+from transferlab.report.results import Records, Results, alike, metrics_of, of_plan, pack_of, results_of
 from transferlab.runners.plans import plan_of, plans
 from transferlab.transfer.metrics.top1 import TOP1
 
@@ -67,13 +70,12 @@ def answers(store: Store, identity: str) -> StudyAnswers:
 def answers_of(store: Store, plan: Plan) -> StudyAnswers:
     """``answers`` of a plan that has been read."""
     records = {t.key: store.record(t.key) for t in plan.transfers}
-    together, apart = (
-        [results_of(store, plan, t, records) for t in plan.targets if t.apart == alone] for alone in (False, True)
-    )
+    together, apart, full = _results(store, plan, records)
     explored: tuple[Estimate, ...] = ()
     if plan.floor is not None and any(each.scores.get(plan.floor.name) for each in (*together, *apart)):
-        explored = estimates([compare(plan.reference, plan.floor.name, 0.0)], together, apart)
-    planned = estimates(plan.contrasts, together, apart)
+        explored = estimates([compare(plan.reference, plan.floor.name, 0.0)], together, apart, alike(plan))
+    planned = estimates(plan.contrasts, together, apart, alike(plan))
+    compared = [t for t in plan.targets if t.name in {each.target for each in together}]
     samples, remarks = _samples(store, plan)
     notes = [*plan.notes, *remarks, *plan.source.notes, *_from_outside(plan)]
     subsets = {c.name: tuple(t.cell.subset for t in plan.trainings if t.condition == c.name) for c in plan.conditions}
@@ -81,10 +83,26 @@ def answers_of(store: Store, plan: Plan) -> StudyAnswers:
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=planned, exploratory=explored, checks=(), missing=tuple(_missing(store, plan, records)), samples=samples,
+        helps=tuple(helps(store, plan, compared, records)), saturated=full,
         identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
         **analyses(Measured(store, plan, together, apart, planned)),
     )  # fmt: skip
     return replace(found, checks=tuple(_checks(plan, together, next(iter(found.rates), None))))
+
+
+def _results(store: Store, plan: Plan, records: Records) -> tuple[list[Results], list[Results], tuple[str, ...]]:
+    """Results of the targets that enter means, of the others, and the names of those that are saturated.
+
+    If all of them are saturated they enter means nevertheless, since there are no others.
+    """
+    together, apart = (
+        [results_of(store, plan, t, records) for t in plan.targets if t.apart == alone] for alone in (False, True)
+    )
+    names = [c.name for c in plan.conditions if not c.is_control]
+    full = [each for each in together if saturated(each, names)]
+    if not full or len(full) == len(together):
+        return together, apart, ()
+    return [each for each in together if each not in full], [*full, *apart], tuple(each.target for each in full)
 
 
 def table_rows(store: Store, study: str | None = None) -> list[Row]:
@@ -138,7 +156,7 @@ def _checks(plan: Plan, results: Sequence[Results], rates: Rates | None) -> Iter
     """The controls' checks of the study."""
 
     def between(condition: str, base: str) -> Sequence[Estimate]:
-        return [e for e in estimates([compare(condition, base, 0.0)], results) if e.n_seeds]
+        return [e for e in estimates([compare(condition, base, 0.0)], results, (), alike(plan)) if e.n_seeds]
 
     controls = {c.control for c in plan.conditions if c.is_control}
     for origin in (of_plan(plan, ORIGINS, name) for name in ORIGINS if name in controls):
@@ -227,15 +245,29 @@ def headline(study: StudyAnswers) -> list[str]:
 
 
 def answer(study: StudyAnswers) -> list[str]:
-    """The declared contrasts in words, then whether they depend on the learning rate, if a control says so."""
-    return [*_contrasts_in_words(study), *map(rates_in_short, study.rates if study.estimates else ())]
+    """What matters first in at most four sentences (whether pre-training helps, what to do, what there is to gain, whether the
+    learning rate decides), then the declared contrasts in words."""
+    return [*first_sentences(study), *comparisons(study)]
 
 
-def _contrasts_in_words(study: StudyAnswers) -> list[str]:
+def first_sentences(study: StudyAnswers) -> list[str]:
+    """At most four; the rest of an answer folds away."""
+    conditions, titles = [c for c in study.conditions if not c.is_control], study.titles
+    leading = next((t.name for t in study.targets if t.leads), None)
+    on = [e for e in study.estimates if (e.target == leading if leading else e.family != SINGLE)]
+    helped = helps_in_words(study.helps, len(conditions), study.unit, titles)
+    advice = recommendations(on, conditions, study.unit, titles)
+    rates = [rates_in_short(each) for each in study.rates if study.estimates]
+    return [*filter(None, [helped]), *advice, *rates][:4]
+
+
+def comparisons(study: StudyAnswers) -> list[str]:
     """The declared contrasts, on the mean over targets or the only target, and settled ones on each target.
 
     Targets that lead come first, for example the source's own classes if the question is about them.
     """
+    if not study.estimates:
+        return ["This study declares no contrasts."]
     names, titles = [target.name for target in study.targets], study.titles
     of = {name: [e for e in study.estimates if e.target == name] for name in (MEAN, *names)}
     controls = {c.name for c in study.conditions if c.is_control}

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.answers.contrast import Results
+from transferlab.answers.noise import Alike
 from transferlab.definitions import D, Table
 from transferlab.errors import UserError
+from transferlab.origins import ORIGINS
 from transferlab.outcomes.files import Unreadable
 from transferlab.outcomes.store import Store
 from transferlab.planned import Plan, SourceFacts
@@ -53,8 +55,18 @@ def _arrays(store: Store, key: str) -> dict[str, NDArray[Any]] | None:
         return None
 
 
-def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) -> Results:
+def alike(plan: Plan) -> Alike:
+    """The conditions whose spread over seeds is pooled, and the reference condition's twin."""
+    controls = (c for c in plan.conditions if c.is_control)
+    twins = [c.name for c in controls if (origin := of_plan(plan, ORIGINS, c.control)) is not None and origin.twin]
+    return Alike(tuple(c.name for c in plan.conditions if not c.is_control), plan.reference, next(iter(twins), ""))
+
+
+def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records, kind: str = "") -> Results:
     """Scores and per-example results of one target, under the protocols by which its conditions are compared.
+
+    Args:
+        kind: of the protocol, if it is another one; of several of this kind the study's first counts.
 
     Where a metric's definition is not available here or has changed, intervals still include new test images if the metric is a plain mean over
     images. The record of a cell whose arrays turn out to be damaged is set to None, as if it were missing.
@@ -66,7 +78,9 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records) 
     kept: dict[tuple[str, int], Mapping[str, NDArray[Any]]] = {}
     for t in plan.transfers:
         record = records[t.key]
-        if t.cell.target != target.digest or record is None or not t.compared:
+        if t.cell.target != target.digest or record is None:
+            continue
+        if (t.cell.protocol.kind != kind or t.seed in scores[t.condition]) if kind else not t.compared:
             continue
         if target.folds and t.cell.protocol.knobs.get("folds") != target.folds:
             continue  # from scratch: on the test split alone

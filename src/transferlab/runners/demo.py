@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from transferlab import designs
-from transferlab.contrasts import compare, steps
+from transferlab.contrasts import compare, levels
 from transferlab.engine.recipes import RECIPES
 from transferlab.specs import Study
 from transferlab.transfer.protocols import detect
@@ -19,7 +19,7 @@ IMAGES = Study(
     source="toy",
     targets=TARGETS,
     conditions={n: designs.images_per_class(n) for n in (5, 15, 60)},
-    contrasts=steps(margin=0.02),
+    contrasts=levels(margin=0.02),
     seeds=5,
     recipe=RECIPES["quick"],
 )

@@ -13,7 +13,7 @@ def _content(study: StudyAnswers) -> Content:
     n_missing = len(study.missing)
     blocks: list[Block] = [
         *(Callout(ALARM, alarm) for alarm in alarms),
-        Text(tuple(said) or ("This study declares no contrasts, so it has no answer in sentences.",), "answer"),
+        Text(tuple(said), "answer"),
         Text((f"Source: {study.source}. Targets: {', '.join(t.name for t in study.targets)}. {study.n_seeds} "
               f"seed{'s' if study.n_seeds != 1 else ''}, each a fresh draw of images and a fresh training.",), "quiet"),
     ]  # fmt: skip

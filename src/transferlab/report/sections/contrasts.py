@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transferlab.answers.estimate import Estimate
+from transferlab.answers.estimate import PRIMARY, Estimate
 from transferlab.answers.points import points
 from transferlab.answers.sentences import sentence
 from transferlab.answers.study import StudyAnswers
@@ -27,7 +27,8 @@ from transferlab.text import number_of
 
 HEAD = (*texts("contrast", "target"), *numbers("value", "interval"), *texts("verdict"), *numbers("p"),
         *texts("holds for"), *numbers("seeds"))  # fmt: skip
-CAPTION = "Declared before the run; differences in points, 95 % intervals, p-values after Holm's adjustment"
+CAPTION = ("Declared before the run; differences in points, 95 % intervals. The primary contrast stands alone; the others on the mean, and "
+           "all on single targets, have p-values after Holm's adjustment within these two families")  # fmt: skip
 
 
 def _content(study: StudyAnswers) -> Content:
@@ -47,12 +48,11 @@ def _content(study: StudyAnswers) -> Content:
 
 def _row(e: Estimate) -> Row:
     p = UNKNOWN if e.p_holm is None else "< 0.001" if e.p_holm < 0.001 else f"{e.p_holm:.3f}"
-    more = f"; about {number_of(e.more_seeds, 'more seed')}" if e.more_seeds else ""
+    more = f"; {number_of(e.more_seeds, 'more seed')} for 80 %" if e.more_seeds else ""
     seeds = f"{e.n_seeds}" + (f" ({e.n_missing} missing)" if e.n_missing else "")
     value = points(e.value, signed=True) if e.n_seeds else UNKNOWN
-    return row(
-        e.contrast.name, e.target, value, span(e.low, e.high, signed=True), f"{e.verdict}{more}", p, e.scope, seeds
-    )
+    name = f"{e.contrast.name} (primary)" if e.family == PRIMARY else e.contrast.name
+    return row(name, e.target, value, span(e.low, e.high, signed=True), f"{e.verdict}{more}", p, e.scope, seeds)
 
 
 def estimate_facts(e: Estimate) -> dict[str, object]:
@@ -63,7 +63,7 @@ def estimate_facts(e: Estimate) -> dict[str, object]:
         "difference": Number(e.value, FRACTION, e.low, e.high), "margin": Number(e.contrast.margin, FRACTION),
         "verdict": str(e.verdict), "p": Number(e.p_value, "1"), "p_holm": Number(e.p_holm, "1"), "scope": e.scope,
         "seeds": Number(e.n_seeds, "seeds"), "seeds_missing": Number(e.n_missing, "seeds"),
-        "more_seeds": Number(e.more_seeds, "seeds"), "method": e.method,
+        "more_seeds": Number(e.more_seeds, "seeds"), "method": e.method, "family": e.family, "family_size": Number(e.n_family, "contrasts"),
     }  # fmt: skip
 
 
