@@ -32,7 +32,8 @@ def _content(study: StudyAnswers) -> Content:
     notes = tuple(dict.fromkeys([*full, *study.notes, *(note for t in study.targets for note in t.notes)]))
     shown = Table("Sizes, metric, and the score of the best constant guess", HEAD, tuple(rows))
     listed: list[Block] = [Text(notes, "list")] if notes else []
-    told = [row(each.target, *each.shown) for each in powers(study)]
+    known = {each.target: each for each in powers(study)}
+    told = [row(each.target, *each.shown) for each in known.values()]
     power: list[Block] = [Table(POWER_CAPTION, POWER, tuple(told))] if told else []
     facts = [
         _facts(t) | {"power": each.facts for each in powers(study) if each.target == t.name} for t in study.targets
