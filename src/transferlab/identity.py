@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 # Code is part of keys through these integers. Increase one in the commit that changes what its package computes.
 DESIGN = 1
 ENGINE = 4
-TRANSFER = 6
+TRANSFER = 7
 
 # Made once: json.dumps with these options would make one at every call.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

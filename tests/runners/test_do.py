@@ -102,7 +102,14 @@ def test_the_sources_own_classes_are_told_by_every_network(
     assert "induction by cut 1: superclass mean accuracy: mean over seeds in %" in page
     assert "(superclass mean accuracy) |" in page
     cell = next(t.key for t in plan.transfers if t.cell.protocol.kind == "induction")
-    assert set(store.arrays(cell)) == {"right", "right in five", "right superclass", "right within"}
+    assert set(store.arrays(cell)) == {
+        "right",
+        "predicted",
+        "true_score",
+        "right in five",
+        "right superclass",
+        "right within",
+    }
 
 
 def test_networks_trained_together_are_those_trained_alone(lab: Callable[..., tuple[Plan, Store]]) -> None:

@@ -176,6 +176,8 @@ def test_one_measurement_has_every_image_once_and_computes_features_once(noisy: 
     measured = measure(network, target, probe(folds=5), 0, workspace)
     right = measured.rows["right"]
     assert len(right) == len(noisy.labels)
+    assert (right == (measured.rows["predicted"] == noisy.labels)).all()
+    assert (measured.rows["true_score"][right] > np.log(1 / 6)).all()  # the most likely of six classes
     assert measured.metrics["top1"] == pytest.approx(right.mean())
     assert set(measured.chosen) == {f"penalty of fold {i}" for i in range(1, 6)}
     assert sum(len(features) for features in workspace.cache.values()) == len(noisy.labels)

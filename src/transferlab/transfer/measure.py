@@ -18,6 +18,7 @@ from transferlab.specs import SPLITS, Protocol
 from transferlab.transfer.detect.scores import scored
 from transferlab.transfer.folds import in_folds, with_all_tested
 from transferlab.transfer.metrics import METRICS, metrics_of
+from transferlab.transfer.metrics.definition import PREDICTED, TRUE_SCORE, Labels, Scores
 from transferlab.transfer.problem import Network, Pool, Prediction, Problem
 from transferlab.transfer.protocols import definition_of
 from transferlab.transfer.targets import Target, take_shots
@@ -111,14 +112,19 @@ def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: s
         return Measured(metrics, rows, prediction.chosen)
     labels = target.pack.labels[target.test]
     scores = _checked(prediction, len(labels), target, protocol).numpy()
-    rows: Rows = {"scores": scores.astype(np.float16), "labels": labels.astype(np.int8)}
     if target.kind == "one":
         labels = labels.astype(np.int32)
-        rows = {"right": scores.argmax(1) == labels}
+        rows = _of_each(scores, labels)
+    else:
+        rows: Rows = {"scores": scores.astype(np.float16), "labels": labels.astype(np.int8)}
     wanted = [m for m in metrics_of(target.kind) if prediction.probabilities or not m.needs_probabilities]
     metrics = {m.name: m.score(scores, labels) for m in wanted}
     if judge := definition_of(protocol).judge:
         more, results = judge(scores, labels.astype(np.int32), prediction.notes)
+        if taken := sorted(rows.keys() & results.keys()):
+            raise UserError(
+                f"{taken[0]!r} is the name of other results", f"protocol {protocol.kind!r}", "choose another name"
+            )
         metrics, rows = metrics | more, rows | results
     if metric:
         asked = METRICS[metric]
@@ -130,6 +136,15 @@ def judged(target: Target, protocol: Protocol, prediction: Prediction, metric: s
                     f"rows = {asked.rows!r} is the name of other results", f"metric {metric!r}", "choose another name"
                 )
     return Measured(metrics, rows, prediction.chosen)
+
+
+def _of_each(scores: Scores, labels: Labels) -> Rows:
+    """What a cell keeps of each image with one label: whether the best-scored class is right, that class, the true class's score."""
+    predicted = scores.argmax(1)
+    own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)[:, 0]
+    with np.errstate(over="ignore"):  # scores from outside may exceed 65,504 and then become infinite
+        kept = {TRUE_SCORE: own.astype(np.float16)}
+    return {"right": predicted == labels, PREDICTED: predicted.astype(np.min_scalar_type(scores.shape[1] - 1)), **kept}
 
 
 def _checked(prediction: Prediction, n: int, target: Target, protocol: Protocol) -> Tensor:

@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
 Labels = NDArray[np.int32]
 UNBALANCED = 1.5  # largest over smallest test class above which a target is unbalanced
+PREDICTED, TRUE_SCORE = (
+    "predicted",
+    "true_score",
+)  # arrays of every cell of a target with one label per image, beside "right"
 LabelKind = Literal["one", "many", "boxes"]
 
 
@@ -31,7 +35,7 @@ class Metric(Definition):
         each: from the same arguments a number per test image, float or bool [e], whose weighted mean is the metric; if None,
             intervals are about these test images only.
         weights: from the test labels the weights of that mean, float64 [e], which sum to 1; None for equal weights.
-        rows: the name of a cell's array with these numbers.
+        rows: the name of a cell's array with these numbers; not ``predicted`` or ``true_score``, which cells have anyway.
         again: the metric of resampled test images, from a cell's arrays and int64 [e]; for metrics of several labels or boxes
             without ``each``.
         chance: the metric of a constant guess, from the test labels; None if it is unknown.
@@ -50,13 +54,18 @@ class Metric(Definition):
     needs_probabilities: bool = False
 
     def __post_init__(self) -> None:
-        if self.again is not None and self.labels == "one":  # such cells keep no scores
+        if self.again is not None and self.labels == "one":  # such cells keep one score of an image
             raise UserError(
                 "a metric of one label per image cannot have again", f"metric {self.name!r}", "give each instead"
             )
         if not re.fullmatch("[a-z][a-z0-9 _-]*", self.rows):
             raise UserError(
                 f"rows = {self.rows!r:.40} is not possible", f"metric {self.name!r}", 'write for example "value"'
+            )
+
+        if self.labels == "one" and self.rows in (PREDICTED, TRUE_SCORE):
+            raise UserError(
+                f"rows = {self.rows!r} is the name of other results", f"metric {self.name!r}", "choose another name"
             )
 
     def score(self, predictions: Any, truth: Any) -> float:
