@@ -158,13 +158,25 @@ def write_cells(store: Store, plan: Plan, wanted: Wanted) -> None:
         metrics = {} if accuracy is None else {"top1": accuracy}
         store.write_cell(source_key(training.key), [], {**record, "metrics": metrics}, {})
     names = {t.digest: t.name for t in plan.targets}
+    labels = {t.digest: store.labels(t.labels)["labels"] for t in plan.targets}
     for transfer in plan.transfers:
         n_right = wanted.right(transfer, names[transfer.cell.target])
         if n_right is not None:
             rows = np.arange(N_TEST) < n_right
             measured = {"top1", "mean class accuracy", transfer.cell.metric} - {""}
             metrics = dict.fromkeys(sorted(measured), float(rows.mean()))
-            store.write_cell(transfer.key, [], {**record, "metrics": metrics}, {"rows.npz": npz_bytes({"right": rows})})
+            store.write_cell(
+                transfer.key,
+                [],
+                {**record, "metrics": metrics},
+                {"rows.npz": npz_bytes(of_each(rows, labels[transfer.cell.target]))},
+            )
+
+
+def of_each(right: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """What a cell holds where the wrong images are taken for the class after theirs."""
+    predicted = np.where(right, labels, (labels + 1) % (labels.max() + 1)).astype(np.uint8)
+    return {"right": right, "predicted": predicted, "true_score": np.where(right, 0.9, 0.1).astype(np.float16)}
 
 
 @pytest.fixture(params=HOSTILE)

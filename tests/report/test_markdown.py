@@ -70,16 +70,18 @@ def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> N
 def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers, tmp_path: Path) -> None:
     text = written([hostile_study], tmp_path / "report.md")
     found = tables(text)
-    assert len(found) == 5
+    assert len(found) == 5 + 2 * len(hostile_study.targets)  # accuracies and confusions
     for table in found:
         assert {len(row) for row in table} == {len(table[0])}
         assert all(re.fullmatch("-+", cell) for cell in table[1])
     assert "<" not in text
     assert not re.search(r"(?<!\\)[$`~]", text)
-    assert [line for line in text.split("\n") if re.match(r"#+ ", line)][1:] == [
-        "## Scores", "## Contrasts", "## Controls", "## Subsets", "## Targets", "## How it was measured",
+    headings = [line for line in text.split("\n") if re.match(r"#+ ", line)][1:]
+    assert [line for line in headings if not line.startswith("### ")] == [
+        "## Scores", "## Contrasts", "## Classes", "## Controls", "## Subsets", "## Targets", "## How it was measured",
         "## What is missing", "## Provenance",
     ]  # fmt: skip
+    assert len(headings) == 9 + len(hostile_study.targets)  # which name a part of the classes each
     assert all(c.isprintable() or c == "\n" for c in text)
     assert len(re.findall(r"(?<!\\)\]\(", text)) == 4 + len(hostile_study.samples)  # the pictures, and no link
 

@@ -156,7 +156,7 @@ def test_very_many_missing_cells_are_named_in_part_and_all_counted(study: StudyA
 def test_under_three_seeds_no_interval_is_shown(make_store: MakeStore, tmp_path: Path) -> None:
     told = said(page_of(all_answers(make_store(study={"seeds": 2})), tmp_path))
     assert "an interval needs at least three seeds" in told
-    assert "20 against 10 leaves +10.0 – cannot tell – images like these 2" in told
+    assert "20 against 10 (primary) leaves +10.0 – cannot tell – images like these 2" in told
 
 
 def test_every_protocol_has_its_scores(make_store: MakeStore, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from transferlab.answers.contrast import Results, estimate, estimates
+from transferlab.answers.intervals import of_difference, of_share
 from transferlab.answers.noise import Alike
 from transferlab.contrasts import compare
 from transferlab.identity import stream
@@ -133,3 +134,41 @@ def test_an_a_a_pair_is_called_different_in_at_most_one_of_twenty(n_seeds: int) 
             results.append(Results(target, "top1", pair, {}))
         alarms += estimates([compare("c", "twin", margin=0.0)], results, (), POOL)[0].differs  # as the control's check
     assert alarms / n <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / n)
+
+
+def _right(random: np.random.Generator, shape: tuple[int, int], ease: np.ndarray, shift: float) -> np.ndarray:
+    """Right-or-wrong rows [K, e] of images that are easy or hard, where each seed shifts all."""
+    return random.random(shape) < 1 / (1 + np.exp(-(ease + random.normal(0, shift, (shape[0], 1)))))
+
+
+@pytest.mark.parametrize("n_images", [10, 50])
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_intervals_of_single_classes_cover_new_seeds_and_new_images(n_seeds: int, n_images: int) -> None:
+    """Hard, middling and easy classes; images that differ little or are as good as decided; quiet and loud seeds."""
+    random, shape = stream("classes", n_seeds, n_images), (n_seeds, n_images)
+    for mean in (-4.0, 0.5, 3.0, 5.0):
+        for spread, shift in ((0.3, 0.8), (1.5, 0.3), (3.0, 0.8), (10.0, 0.0)):
+            many = mean + random.normal(0, spread, 200_000) + random.normal(0, shift, 200_000)
+            truth, covered = float((1 / (1 + np.exp(-many))).mean()), 0
+            for _ in range(400):
+                found = of_share(_right(random, shape, mean + random.normal(0, spread, n_images), shift))
+                assert found.low is not None and found.high is not None
+                covered += found.low <= truth <= found.high
+            assert covered / 400 >= 0.93, (mean, spread, shift, covered / 400)
+
+
+@pytest.mark.parametrize(("n_seeds", "n_images"), [(3, 10), (5, 50)])
+def test_intervals_of_a_classs_change_cover_it(n_seeds: int, n_images: int) -> None:
+    random, shape = stream("changes", n_seeds, n_images), (n_seeds, n_images)
+    for mean, base in ((2.0, -1.0), (0.0, 0.0), (4.0, -3.0), (5.0, 5.0)):
+        for spread, shift in ((0.3, 0.5), (1.5, 0.5), (10.0, 0.0)):
+            ease, noise = random.normal(0, spread, 200_000), random.normal(0, shift, 200_000)
+            truth = float((1 / (1 + np.exp(-mean - ease - noise)) - 1 / (1 + np.exp(-base - ease - noise))).mean())
+            covered = 0
+            for _ in range(400):
+                ease = random.normal(0, spread, n_images)
+                pair = [of_share(_right(random, shape, each + ease, shift)) for each in (mean, base)]
+                found = of_difference(*pair)
+                assert found.low is not None and found.high is not None
+                covered += found.low <= truth <= found.high
+            assert covered / 400 >= 0.93, (mean, base, spread, shift, covered / 400)

@@ -1,4 +1,4 @@
-"""Intervals of differences: pure functions from arrays to value, low and high.
+"""Intervals of differences and shares: pure functions from arrays to value, low and high.
 
 The unit is the seed: a fresh draw of images, a fresh initialisation, one training. First the contrast, then the interval.
 """
@@ -111,6 +111,44 @@ def example_variance_of(differences: Floats) -> float:
     residual = differences - differences.mean(1, keepdims=True) - by_example + differences.mean()
     residual_variance = float((residual**2).sum()) / ((n_seeds - 1) * (n_examples - 1))
     return max(0.0, float(by_example.var(ddof=1)) - residual_variance / n_seeds) / n_examples
+
+
+def of_share(right: NDArray[np.bool_], redrawn: float = 1.0) -> Interval:
+    """A share over seeds and test examples, with Agresti and Coull's (1998) interval at an effective number of examples.
+
+    ``of_seeds`` misbehaves near 0 and 1: its interval has no width where all is right. So its width only gives the effective
+    number, that of independent examples whose share would be as uncertain; it is at most the number of examples, as if all
+    seeds were alike. (Korn and Graubard, 1998, do so for samples in clusters.)
+
+    Args:
+        right: bool [K, e]. redrawn: see ``redrawn_too``.
+    """
+    per_seed, n_seeds, n = right.mean(1), len(right), right.shape[1] / redrawn
+    value = float(per_seed.mean())
+    if n_seeds < LEAST_SEEDS:
+        return Interval(value, None, None, None)
+    z = _z(0.975)
+    seed_variance = float(per_seed.var(ddof=1)) / n_seeds
+    example_variance = example_variance_of(right.astype(np.float64)) * redrawn
+    if half := half_width(seed_variance, n_seeds - 1, example_variance):
+        n = min(n, value * (1 - value) * (z / half) ** 2)
+    middle = (n * value + z**2 / 2) / (n + z**2)
+    half = z * float(np.sqrt(middle * (1 - middle) / (n + z**2)))
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return Interval(value, low, high, None, seed_variance, example_variance)
+
+
+def of_difference(share: Interval, base: Interval) -> Interval:
+    """The difference of two shares from their intervals (Newcombe 1998, method 10), as if they were independent.
+
+    On the same examples they mostly rise and fall together, so that it is rather too wide.
+    """
+    value = share.value - base.value
+    if share.low is None or share.high is None or base.low is None or base.high is None:
+        return Interval(value, None, None, None)
+    down = np.hypot(share.value - share.low, base.high - base.value)
+    up = np.hypot(share.high - share.value, base.value - base.low)
+    return Interval(value, value - float(down), value + float(up), None)
 
 
 def redrawn_too(n_folds: int) -> float:

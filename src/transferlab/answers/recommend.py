@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.points import points
-from transferlab.answers.sentences import NO_TITLES, sides
+from transferlab.answers.sentences import NO_TITLES, sides, with_unit
 from transferlab.planned import NamedCondition
 from transferlab.specs import TREND
 from transferlab.text import number_of
@@ -166,8 +166,7 @@ def _gain_of(e: Estimate, last: str) -> tuple[float, float, float]:
 
 
 def _titled(name: str, unit: str, titles: Mapping[str, str]) -> str:
-    shown = titles.get(name, name)
-    return f"{shown} {unit}" if unit and shown.replace(".", "", 1).isdigit() else shown
+    return with_unit(titles.get(name, name), unit)
 
 
 def span(e: Estimate) -> str:

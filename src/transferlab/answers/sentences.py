@@ -82,8 +82,12 @@ def sides(contrast: Contrast, unit: str = "", titles: Mapping[str, str] = NO_TIT
     """What is compared with what, in words; only the first level is followed by the unit."""
     if contrast.name == TREND:
         return f"Each doubling of the {unit}" if unit else "Each doubling", "none"
-    first, base = _named(contrast, 1, titles), _named(contrast, -1, titles)
-    return (f"{first} {unit}" if unit and first.replace(".", "", 1).isdigit() else first), base
+    return with_unit(_named(contrast, 1, titles), unit), _named(contrast, -1, titles)
+
+
+def with_unit(title: str, unit: str) -> str:
+    """A condition's title, if it is a number followed by the unit."""
+    return f"{title} {unit}" if unit and title.replace(".", "", 1).isdigit() else title
 
 
 def forecast_in_words(forecast: Forecast, unit: str = "") -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.answers.classes import Classes
 from transferlab.answers.division import Division
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Leakage
@@ -96,6 +97,7 @@ class StudyAnswers:
         rates: the declared contrasts at another learning rate, if a control trained every condition at one; at most one.
         with_copies: targets whose results cannot be computed again without such images.
         scenes: for targets with boxes, what a network of the reference condition found and missed.
+        classes: for targets with one label per image, the reference condition's results class by class, beside the floor's.
         identity: of its plan, since several studies may have one name.
         failed: the errors of analyses that could not be made, by the name of their field, which is then empty.
     """
@@ -125,6 +127,7 @@ class StudyAnswers:
     rates: tuple[Rates, ...] = ()
     with_copies: tuple[str, ...] = ()
     scenes: tuple[Scenes, ...] = ()
+    classes: tuple[Classes, ...] = ()
     failed: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
     identity: str = ""

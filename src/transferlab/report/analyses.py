@@ -1,8 +1,8 @@
-"""Analyses beyond the declared contrasts: how many more images, what to collect next, learning rates, leakage, detections."""
+"""Analyses beyond the declared contrasts: how many more images, what to collect next, learning rates, leakage, classes, detections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab import designs
+from transferlab.answers.classes import Classes, ImagesTested, classes_of
 from transferlab.answers.contrast import Results, estimates, shares
 from transferlab.answers.division import LEAST_RATIOS, Division, Way, budgets, divide, verify
 from transferlab.answers.estimate import MEAN, Estimate
@@ -23,7 +24,7 @@ from transferlab.images.likeness import name_of_findings
 from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Plan
-from transferlab.report.results import alike, metrics_of, of_plan, pack_of
+from transferlab.report.results import alike, metrics_of, names_of, of_plan, pack_of, predictions_of
 from transferlab.report.scenes import scenes_of
 from transferlab.specs import TargetFacts
 from transferlab.transfer.metrics import METRICS
@@ -70,6 +71,7 @@ def analyses(study: Measured) -> dict[str, Any]:
         "leakage": tuple(each for each, _ in found),
         "without": without,
         "with_copies": lacking,
+        "classes": tried("classes", lambda: tuple(_classes(study))),
         "scenes": tried("scenes", lambda: _scenes(study)),
         "failed": failed,
     }
@@ -140,6 +142,20 @@ def _scenes(study: Measured) -> tuple[Scenes, ...]:
             target = view(pack, own_classes=facts.own_classes)
             found += scenes_of(target, study.store.arrays(first.key), facts.name, network)
     return tuple(found)
+
+
+def _classes(study: Measured) -> Iterator[Classes]:
+    """The reference condition's results class by class, beside the floor's, where cells hold what was predicted."""
+    plan, store = study.plan, study.store
+    for facts in plan.targets:
+        if facts.has_boxes or facts.many_labels or not facts.labels:
+            continue
+        shown = predictions_of(store, plan, facts, plan.reference)
+        if shown.of_seed:
+            labels, pack = store.labels(facts.labels)["labels"], pack_of(store, facts)
+            names = None if pack is None else names_of(pack.taxonomy)
+            base = predictions_of(store, plan, facts, plan.floor.name) if plan.floor else None
+            yield classes_of(ImagesTested(facts.name, labels, names, facts.folds), shown, base)
 
 
 def _shown(study: Measured) -> tuple[DesignDefinition | None, dict[str, dict[str, Any]]]:

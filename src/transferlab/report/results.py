@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transferlab.answers.classes import Predicted
 from transferlab.answers.contrast import Results
 from transferlab.answers.noise import Alike
 from transferlab.definitions import D, Table
@@ -16,10 +17,12 @@ from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
 from transferlab.outcomes.files import Unreadable
 from transferlab.outcomes.store import Store
-from transferlab.planned import Plan, SourceFacts
+from transferlab.planned import Plan, SourceFacts, Transfer
 from transferlab.runners.packs import find
 from transferlab.specs import Pack, TargetFacts
+from transferlab.taxonomy.tree import Taxonomy
 from transferlab.transfer.metrics import METRICS
+from transferlab.transfer.metrics.definition import PREDICTED
 
 Records = dict[str, dict[str, Any] | None]
 
@@ -62,6 +65,36 @@ def alike(plan: Plan) -> Alike:
     return Alike(tuple(c.name for c in plan.conditions if not c.is_control), plan.reference, next(iter(twins), ""))
 
 
+def _compared(plan: Plan, target: TargetFacts, kind: str = "") -> Iterator[Transfer]:
+    """The cells by which a target's conditions are compared, or those of the study's first protocol of another kind."""
+    seen: set[tuple[str, int]] = set()
+    for t in plan.transfers:
+        # From scratch, a target in folds is measured on the test split alone.
+        in_folds = bool(kind) or not target.folds or t.cell.protocol.knobs.get("folds") == target.folds
+        asked = t.cell.protocol.kind == kind if kind else t.compared
+        if t.cell.target == target.digest and asked and in_folds and (t.condition, t.seed) not in seen:
+            seen.add((t.condition, t.seed))
+            yield t
+
+
+def predictions_of(store: Store, plan: Plan, target: TargetFacts, condition: str) -> Predicted:
+    """A condition's predictions of a target with one label per image, from the cells that hold them: those of earlier versions do not."""
+    cells = {t.seed: t.key for t in _compared(plan, target) if t.condition == condition and store.has(t.key)}
+    held = {seed: _arrays(store, key) or {} for seed, key in cells.items()}
+    return Predicted(condition, {seed: arrays[PREDICTED] for seed, arrays in held.items() if PREDICTED in arrays})
+
+
+def names_of(taxonomy: Taxonomy) -> list[str]:
+    """The display names of classes; those that occur twice with their path or id."""
+    leaves = taxonomy.leaves
+    short = [taxonomy.names[leaf].split(",")[0] for leaf in leaves]
+    times = Counter(short)
+    return [
+        name if times[name] == 1 else leaf if leaf.endswith(f"/{name}") else f"{name} ({leaf})"
+        for name, leaf in zip(short, leaves, strict=True)
+    ]
+
+
 def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records, kind: str = "") -> Results:
     """Scores and per-example results of one target, under the protocols by which its conditions are compared.
 
@@ -76,14 +109,10 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records, 
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)
     kept: dict[tuple[str, int], Mapping[str, NDArray[Any]]] = {}
-    for t in plan.transfers:
+    for t in _compared(plan, target, kind):
         record = records[t.key]
-        if t.cell.target != target.digest or record is None:
+        if record is None:
             continue
-        if (t.cell.protocol.kind != kind or t.seed in scores[t.condition]) if kind else not t.compared:
-            continue
-        if target.folds and t.cell.protocol.knobs.get("folds") != target.folds:
-            continue  # from scratch: on the test split alone
         needed = (metric is not None and metric.again is not None) or bool(array)
         held = _arrays(store, t.key) if needed else {}
         value = metrics_of(record).get(target.metric)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from transferlab.answers.study import StudyAnswers
 from transferlab.definitions import Table
 from transferlab.report.sections.answer import ANSWER
+from transferlab.report.sections.classes import CLASSES
 from transferlab.report.sections.contrasts import CONTRASTS
 from transferlab.report.sections.controls import CONTROLS
 from transferlab.report.sections.definition import SectionDefinition
@@ -29,5 +30,5 @@ from transferlab.report.sections.targets import TARGETS
 OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (FINDINGS,)
 SECTIONS: Table[SectionDefinition[StudyAnswers]] = Table(
     "report section", SectionDefinition[StudyAnswers],
-    [ANSWER, SCORES, CONTRASTS, RATES, FORECAST, DIVISION, LEAKAGE, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],
+    [ANSWER, SCORES, CONTRASTS, RATES, FORECAST, DIVISION, LEAKAGE, CLASSES, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],
 )  # fmt: skip

@@ -35,9 +35,7 @@ def _content(study: StudyAnswers) -> Content:
     known = {each.target: each for each in powers(study)}
     told = [row(each.target, *each.shown) for each in known.values()]
     power: list[Block] = [Table(POWER_CAPTION, POWER, tuple(told))] if told else []
-    facts = [
-        _facts(t) | {"power": each.facts for each in powers(study) if each.target == t.name} for t in study.targets
-    ]
+    facts = [_facts(t) | {"power": known[t.name].facts if t.name in known else None} for t in study.targets]
     return Content([shown, *power, *listed], {"sets": facts, "notes": notes})
 
 
