@@ -301,7 +301,7 @@ def verify(store: Path) -> None:
     "--format", "form", type=click.Choice(["text", "csv", "json", "parquet"]), default="text", show_default=True
 )
 @click.option("--out", type=PATH, help="A file instead of standard output.")
-@click.option("--study", help="Only the studies of this name or identity.")
+@click.option("--study", help="Only the studies of this name or identity, or 6 or more first letters of one.")
 def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Path | None, study: str | None) -> None:
     """Print one row per cell and metric.
 
@@ -320,7 +320,7 @@ def table(store: Path, form: Literal["text", "csv", "json", "parquet"], out: Pat
 @click.argument("store", type=PATH)
 @click.option("--out", type=PATH, required=True, help="The report's file.")
 @click.option("--format", "form", type=click.Choice(["html", "md", "json"]), default="html", show_default=True)
-@click.option("--study", help="Only the studies of this name or identity.")
+@click.option("--study", help="Only the studies of this name or identity, or 6 or more first letters of one.")
 def report(store: Path, out: Path, form: Literal["html", "md", "json"], study: str | None) -> None:
     """Write a self-contained report that answers each study of STORE in a sentence with an interval.
 
@@ -376,9 +376,10 @@ def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: 
     """Write a report; returns the exit code."""
     from transferlab.extensions import load_installed
     from transferlab.outcomes.store import Store
-    from transferlab.report.gather import all_answers
+    from transferlab.report.gather import gathered
     from transferlab.report.page import render
 
     load_installed(lambda error: say(f"left out: {error}"))
-    whole = render(all_answers(Store.open(store, create=False), study), out, form)
+    answered, not_run = gathered(Store.open(store, create=False), study)
+    whole = render(answered, out, form, not_run=not_run)
     return DONE if whole else SOME_FAILED

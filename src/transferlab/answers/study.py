@@ -16,7 +16,7 @@ from transferlab.answers.rates import Rates
 from transferlab.answers.recommend import Help
 from transferlab.answers.scaling import Forecast
 from transferlab.planned import NamedCondition
-from transferlab.specs import TargetFacts
+from transferlab.specs import Recipe, TargetFacts
 
 OWN, OWN_HEAD = "source", "own head"  # target and protocol of a network's accuracy on its own source
 
@@ -68,6 +68,20 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class NotRun:
+    """A study that was planned and has no score, and the reason: it was not run, or its cells failed."""
+
+    name: str
+    identity: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """It in words."""
+        return f"{self.name} (study {self.identity[:8]}, {self.reason})"
+
+
+@dataclass(frozen=True)
 class Check:
     """What a control says about the study, for example the A/A pair; alarms open the report."""
 
@@ -99,6 +113,10 @@ class StudyAnswers:
         scenes: for targets with boxes, what a network of the reference condition found and missed.
         classes: for targets with one label per image, the reference condition's results class by class, beside the floor's.
         identity: of its plan, since several studies may have one name.
+        recipe, protocols: how networks are pre-trained, and the names of the protocols that measure them.
+        n_source: training images of the source. n_trained: networks that were pre-trained.
+        seconds: of work, of all cells that are done.
+        pictures: target to uint8 [k, s, s, 3], small test images; of targets whose packs exist.
         failed: the errors of analyses that could not be made, by the name of their field, which is then empty.
     """
 
@@ -131,6 +149,12 @@ class StudyAnswers:
     failed: Mapping[str, Exception] = field(default_factory=dict[str, Exception])
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
     identity: str = ""
+    recipe: Recipe = field(default_factory=Recipe)
+    protocols: tuple[str, ...] = ()
+    n_source: int = 0
+    n_trained: int = 0
+    seconds: float = 0.0
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict[str, "NDArray[np.uint8]"])
 
     def has(self, analysis: str) -> bool:
         """Whether an analysis, named by its field, has something to show.

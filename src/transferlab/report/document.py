@@ -29,11 +29,12 @@ class Number:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: its text, and small text beside and below it."""
+    """One cell of a table: its text, small text beside and below it, and the anchor in the report that its text leads to."""
 
     text: str
     beside: str = ""
     below: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,28 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one form, side by side if there is room."""
+    """Pictures of one form, side by side if there is room; ``small`` ones are shown in their own size."""
 
     pictures: tuple[Picture, ...]
+    small: bool = False
 
 
-Block = Heading | Text | Callout | Table | Pictures | Definitions
+@dataclass(frozen=True)
+class Details:
+    """A list of sentences that opens on demand; where nothing opens, it stands at the end of its section."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Blocks that stand side by side if there is room."""
+
+    blocks: tuple[Pictures | Definitions, ...]
+
+
+Block = Heading | Text | Callout | Table | Pictures | Definitions | Details | Beside
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,10 @@ class Chapter:
     sections: tuple[Section, ...]
     identity: str = ""
 
+    def contents(self, number: int) -> list[tuple[str, str]]:
+        """Anchor and title of each section that has a title; ``number`` is the chapter's, from 1."""
+        return [(anchor_of(number, section.name), section.title) for section in self.sections if section.title]
+
 
 @dataclass(frozen=True)
 class Document:
@@ -143,9 +164,21 @@ class Document:
     chapters: tuple[Chapter, ...]
 
     @property
+    def contents(self) -> list[tuple[str, str]]:
+        """Anchor and title of whatever stands on the page, if that is more than one chapter."""
+        chapters = [(anchor_of(number), chapter.title) for number, chapter in enumerate(self.chapters, 1)]
+        found = [*((section.name, section.title) for section in self.overview if section.title), *chapters]
+        return found if len(found) > 1 else []
+
+    @property
     def failed(self) -> bool:
         """Whether a section could not be made."""
         return any(s.failed for s in (*self.overview, *(s for c in self.chapters for s in c.sections)))
+
+
+def anchor_of(chapter: int, section: str = "") -> str:
+    """Where links to a chapter, counted from 1, or to a section of it lead."""
+    return f"q{chapter}-{section}" if section else f"q{chapter}"
 
 
 def row(*cells: Cell | str, quiet: bool = False) -> Row:

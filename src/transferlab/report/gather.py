@@ -18,7 +18,7 @@ from transferlab.answers.rates import Rates
 from transferlab.answers.recommend import helps as helps_in_words
 from transferlab.answers.recommend import recommendations
 from transferlab.answers.sentences import rates_in_short, sentence, summary
-from transferlab.answers.study import OWN, OWN_HEAD, Check, Missing, Score, StudyAnswers
+from transferlab.answers.study import OWN, OWN_HEAD, Check, Missing, NotRun, Score, StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
 from transferlab.origins import ORIGINS
@@ -27,9 +27,11 @@ from transferlab.outcomes.store import Store
 from transferlab.plan import source_key
 from transferlab.planned import Plan
 from transferlab.report.analyses import Measured, analyses
+from transferlab.report.asked import asked, with_scores
 from transferlab.report.helps import helps
 from transferlab.report.method import measured_how
 from transferlab.report.results import Records, Results, alike, metrics_of, of_plan, pack_of, results_of
+from transferlab.report.thumbnails import thumbnails
 from transferlab.runners.plans import plan_of, plans
 from transferlab.transfer.metrics.top1 import TOP1
 
@@ -42,24 +44,21 @@ Row = dict[str, str | int | float | None]
 
 
 def all_answers(store: Store, study: str | None = None) -> list[StudyAnswers]:
-    """The answers of every study of a store, or of those of one name or identity, in the order in which they were last run.
+    """The answers of ``gathered`` alone."""
+    return gathered(store, study)[0]
+
+
+def gathered(store: Store, study: str | None = None) -> tuple[list[StudyAnswers], list[NotRun]]:
+    """The answers of every study that has a score, in the order in which they were last run, and the other studies.
+
+    Args:
+        study: only those of this name, identity, or beginning of an identity.
 
     Raises:
-        UserError: no study has been run there, or none of this name.
+        UserError: none of them has a score, or there is none of this name.
     """
-    return [answers_of(store, plan) for plan in _asked(store, study)]
-
-
-def _asked(store: Store, study: str | None) -> list[Plan]:
-    """The plans of a store, or those of one name or identity; raises UserError if there is none."""
-    every = plans(store)
-    found = [plan for plan in every if study in (None, plan.name, plan.identity)]
-    if every and not found:
-        names = ", ".join(sorted({plan.name for plan in every}))
-        raise UserError(f"the store has no study {study!r}", str(store.path), f"it has {names}")
-    if not found:
-        raise UserError("no study has been run in this store", str(store.path), "run one: transferlab run --help")
-    return found
+    run, waiting = with_scores(store, asked(store, study))
+    return [answers_of(store, plan) for plan in run], waiting
 
 
 def answers(store: Store, identity: str) -> StudyAnswers:
@@ -78,13 +77,16 @@ def answers_of(store: Store, plan: Plan) -> StudyAnswers:
     compared = [t for t in plan.targets if t.name in {each.target for each in together}]
     samples, remarks = _samples(store, plan)
     notes = [*plan.notes, *remarks, *plan.source.notes, *_from_outside(plan)]
+    work, n_trained = _work(store, plan, records)
     subsets = {c.name: tuple(t.cell.subset for t in plan.trainings if t.condition == c.name) for c in plan.conditions}
     found = StudyAnswers(
         name=plan.name, question=plan.question, source=plan.source.name, n_seeds=plan.seeds, unit=plan.unit,
         conditions=tuple(plan.conditions), targets=tuple(plan.targets), scores=tuple(_scores(store, plan, records)),
         estimates=planned, exploratory=explored, checks=(), missing=tuple(_missing(store, plan, records)), samples=samples,
         helps=tuple(helps(store, plan, compared, records)), saturated=full,
-        identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, records), notes=tuple(notes), subsets=subsets,
+        identity=plan.identity, method=measured_how(plan), provenance=_provenance(store, plan, work), notes=tuple(notes), subsets=subsets,
+        recipe=plan.recipe, protocols=tuple(p.label for p in plan.protocols), n_source=plan.source.n_train, n_trained=n_trained,
+        seconds=_seconds(work), pictures=thumbnails(store, plan),
         **analyses(Measured(store, plan, together, apart, planned)),
     )  # fmt: skip
     return replace(found, checks=tuple(_checks(plan, together, next(iter(found.rates), None))))
@@ -106,9 +108,9 @@ def _results(store: Store, plan: Plan, records: Records) -> tuple[list[Results],
 
 
 def table_rows(store: Store, study: str | None = None) -> list[Row]:
-    """One row per cell and metric of every study, or of those of one name, in the plans' order; without times."""
+    """One row per cell and metric of every study, or of those that ``study`` means, in the plans' order; without times."""
     rows: list[Row] = []
-    for plan in _asked(store, study) if study else plans(store):
+    for plan in asked(store, study) if study else plans(store):
         names, own = {t.digest: t.name for t in plan.targets}, plan.source.digest
         cells = [(source_key(t.key), t.condition, t.seed, OWN, own, OWN_HEAD) for t in plan.trainings]
         cells += [(t.key, t.condition, t.seed, names[t.cell.target], t.cell.target, t.label) for t in plan.transfers]
@@ -218,12 +220,22 @@ def _samples(store: Store, plan: Plan) -> tuple[dict[str, NDArray[np.uint8]], Se
     return found, []
 
 
-def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _work(store: Store, plan: Plan, records: Records) -> tuple[list[dict[str, Any]], int]:
+    """The records of all cells that are done, and how many of them are pre-trainings."""
+    trained = [store.record(key) for key in dict.fromkeys(t.key for t in plan.trainings)]
+    of_source = [store.record(key) for key in dict.fromkeys(source_key(t.key) for t in plan.trainings)]
+    done = [record for record in (*trained, *of_source, *records.values()) if record]
+    return done, sum(record is not None for record in trained)
+
+
+def _seconds(work: Sequence[Mapping[str, Any]]) -> float:
+    return sum(float(record["seconds"]) for record in work)
+
+
+def _provenance(store: Store, plan: Plan, done: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     note = store.note(plan.identity)
-    of_source = [store.record(key) for t in plan.trainings for key in (t.key, source_key(t.key))]
-    done = [r for r in (*of_source, *records.values()) if r]
     made: dict[str, Any] = done[-1]["made_by"] if done else {}
-    seconds, threads = sum(float(r["seconds"]) for r in done), made.get("threads", "?")
+    threads = made.get("threads", "?")
     packages = ("transferlab", "python", "torch", "torchvision", "timm", "numpy")
     return (
         ("Command", str(note.get("command", "not kept"))),
@@ -235,7 +247,7 @@ def _provenance(store: Store, plan: Plan, records: Mapping[str, Any]) -> tuple[t
         ("Machine", f"{made.get('machine', 'unknown')}, {plan.device}, {plan.precision}, "
                     f"{threads} {'thread' if threads == 1 else 'threads'} per worker"),
         ("Versions", ", ".join(f"{name} {made[name]}" for name in packages if name in made)),
-        ("Cells", f"{len(done)} done, {seconds:,.0f} seconds of work in all"),
+        ("Cells", f"{len(done)} done, {_seconds(done):,.0f} seconds of work in all"),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import base64
 import jinja2
 from markupsafe import Markup
 
-from transferlab.report.document import Block, Document, Picture
+from transferlab.report.document import Block, Document, Picture, anchor_of
 from transferlab.text import printable
 
 MEDIA = {"svg": "svg+xml", "png": "png"}
@@ -19,7 +19,7 @@ def html(document: Document) -> str:
         loader=jinja2.PackageLoader("transferlab.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_inert,
     )  # fmt: skip
-    environment.filters |= {"kind": _kind, "uri": _uri}
+    environment.filters |= {"kind": _kind, "uri": _uri, "anchor": anchor_of}
     return environment.get_template("page.html").render(document=document)
 
 

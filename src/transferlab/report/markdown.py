@@ -7,16 +7,19 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from transferlab.report.document import (
+    Beside,
     Block,
     Callout,
     Cell,
     Definitions,
+    Details,
     Document,
     Heading,
     Pictures,
     Section,
     Table,
     Text,
+    anchor_of,
 )  # fmt: skip
 from transferlab.text import printable
 
@@ -24,19 +27,39 @@ from transferlab.text import printable
 def markdown(document: Document, folder: str) -> tuple[str, dict[str, bytes]]:
     """The report's text, and its pictures by the file name that they must have in a folder of this name."""
     files: dict[str, bytes] = {}
-    lines: list[str] = []
+    lines = [
+        *(f"- {_link(title, anchor)}" for anchor, title in document.contents),
+        *([""] if document.contents else []),
+    ]
     for section in document.overview:
-        lines += [f"# {_text(section.title)}\n", *_section(section, folder, files, 0)]
+        lines += _heading("#", section.title, section.name) if section.title else []
+        lines += _section(section, folder, files, 0)
     for number, chapter in enumerate(document.chapters, 1):
-        lines.append(f"# {_text(chapter.title)}\n")
+        lines += _heading("#", chapter.title, anchor_of(number))
+        lines += [f"{' · '.join(_link(title, anchor) for anchor, title in chapter.contents(number))}\n"]
         for section in chapter.sections:
-            lines += [f"## {_text(section.title)}\n"] if section.title else []
+            lines += _heading("##", section.title, anchor_of(number, section.name)) if section.title else []
             lines += _section(section, folder, files, number)
     return "\n".join(lines), files
 
 
+def _heading(mark: str, title: str, anchor: str) -> list[str]:
+    """A heading below its anchor: the names that readers of Markdown make from titles differ."""
+    return [f'<a id="{anchor}"></a>\n', f"{mark} {_text(title)}\n"]
+
+
+def _link(title: str, anchor: str) -> str:
+    return f"[{_text(title)}](#{anchor})"
+
+
+def _in_order(blocks: Sequence[Block]) -> list[Block]:
+    """Blocks one below another, what opens on demand elsewhere at the end."""
+    flat = [each for block in blocks for each in (block.blocks if isinstance(block, Beside) else (block,))]
+    return sorted(flat, key=lambda block: isinstance(block, Details))
+
+
 def _section(section: Section, folder: str, files: dict[str, bytes], number: int) -> Iterator[str]:
-    for block in section.blocks:
+    for block in _in_order(section.blocks):
         if isinstance(block, Pictures):
             for picture in block.pictures:
                 name = re.sub(r"[^a-z0-9]+", "-", f"{number}-{len(files)}-{picture.name}".lower()).strip("-")[:80]
@@ -64,13 +87,19 @@ def _block(block: Block) -> Iterator[str]:
             yield ""
         case Table(caption, columns, rows):
             yield f"{_text(caption)}\n"
-            yield from _lines([[_title(c.title, c.below) for c in columns], *(_cells(*row.cells) for row in rows)])
-        case Pictures():
+            yield from _lines(
+                [[_text(_title(c.title, c.below)) for c in columns], *(_cells(*row.cells) for row in rows)]
+            )
+        case Details(title, lines):
+            yield f"### {_text(title)}\n"
+            yield from (f"- {_text(line)}" for line in lines)
+            yield ""
+        case Pictures() | Beside():
             raise AssertionError("a section writes its pictures itself")
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    head, *body = (f"| {' | '.join(map(_text, row))} |" for row in rows)
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
     yield from (head, "|" + " --- |" * len(rows[0]), *body, "")
 
 
@@ -79,7 +108,8 @@ def _title(text: str, below: str) -> str:
 
 
 def _cells(head: Cell, *rest: Cell) -> list[str]:
-    return [_title(head.text, head.below), *(" · ".join(filter(None, (c.text, c.beside, c.below))) for c in rest)]
+    first = _link(_title(head.text, head.below), head.anchor) if head.anchor else _text(_title(head.text, head.below))
+    return [first, *(_text(" · ".join(filter(None, (c.text, c.beside, c.below)))) for c in rest)]
 
 
 def _text(value: str) -> str:

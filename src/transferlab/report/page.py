@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from transferlab.answers.study import StudyAnswers
+from transferlab.answers.study import NotRun, StudyAnswers
 from transferlab.console import say
 from transferlab.errors import UserError
 from transferlab.outcomes.files import write_atomically
-from transferlab.report.document import Callout, Chapter, Document, Section
+from transferlab.report.document import Callout, Chapter, Document, Section, Text
 from transferlab.report.html import html
 from transferlab.report.json import json_text
 from transferlab.report.markdown import markdown
 from transferlab.report.sections import OVERVIEW, SECTIONS
 from transferlab.report.sections.definition import SectionDefinition
+from transferlab.report.variants import titles
 
 Format = Literal["html", "md", "json"]
 Subject = TypeVar("Subject")
@@ -40,15 +41,18 @@ def check_out(out: Path) -> None:
 
 def render(
     studies: Sequence[StudyAnswers], out: Path, form: Format,
-    sections: Iterable[SectionDefinition[StudyAnswers]] = tuple(SECTIONS.values()),
+    sections: Iterable[SectionDefinition[StudyAnswers]] = tuple(SECTIONS.values()), not_run: Sequence[NotRun] = (),
 ) -> bool:  # fmt: skip
     """Write the report of these studies; returns whether every section could be made.
+
+    Args:
+        not_run: studies without a score, which it names.
 
     Raises:
         UserError: the file cannot be written.
     """
     check_out(out)
-    report = document(studies, tuple(sections))
+    report = document(studies, tuple(sections), not_run)
     folder = out.with_name(f"{out.stem}_figures")
     text, files = WRITERS[form](report, folder.name)
     for name, data in files.items():
@@ -57,20 +61,25 @@ def render(
     return not report.failed
 
 
-def document(studies: Sequence[StudyAnswers], sections: Sequence[SectionDefinition[StudyAnswers]]) -> Document:
+def document(
+    studies: Sequence[StudyAnswers], sections: Sequence[SectionDefinition[StudyAnswers]], not_run: Sequence[NotRun] = ()
+) -> Document:
     """The report of these studies; a section that fails is replaced by the reason."""
     chapters = tuple(
         Chapter(s.name, title, _made(sections, s), s.identity)
-        for s, title in zip(studies, _titles(studies), strict=True)
+        for s, title in zip(studies, titles(studies), strict=True)
     )
-    return Document(f"transferlab: {', '.join(s.name for s in studies)}", _made(OVERVIEW, studies), chapters)
+    overview = (*_remark(not_run), *_made(OVERVIEW, studies))
+    return Document(f"transferlab: {', '.join(s.name for s in studies)}", overview, chapters)
 
 
-def _titles(studies: Sequence[StudyAnswers]) -> list[str]:
-    """The question of each study; with its name, source and identity where several ask the same."""
-    asked = [s.question or s.name for s in studies]
-    return [f"{title} ({s.name} of {s.source}, study {s.identity[:8]})" if asked.count(title) > 1 else title
-            for title, s in zip(asked, studies, strict=True)]  # fmt: skip
+def _remark(not_run: Sequence[NotRun]) -> tuple[Section, ...]:
+    """Names the studies that the report leaves out, if there are any."""
+    if not not_run:
+        return ()
+    told = f"Planned, and without a score, so not in this report: {', '.join(each.sentence for each in not_run)}."
+    data = [{"name": each.name, "identity": each.identity, "reason": each.reason} for each in not_run]
+    return (Section("not_run", "", (Text((told,), "quiet"),), data),)
 
 
 def _made(definitions: Sequence[SectionDefinition[Subject]], subject: Subject) -> tuple[Section, ...]:

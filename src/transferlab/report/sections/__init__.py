@@ -24,10 +24,11 @@ from transferlab.report.sections.provenance import PROVENANCE
 from transferlab.report.sections.rates import RATES
 from transferlab.report.sections.scenes import SCENES
 from transferlab.report.sections.scores import SCORES
+from transferlab.report.sections.studies import STUDIES
 from transferlab.report.sections.subsets import SUBSETS
 from transferlab.report.sections.targets import TARGETS
 
-OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (FINDINGS,)
+OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (STUDIES, FINDINGS)
 SECTIONS: Table[SectionDefinition[StudyAnswers]] = Table(
     "report section", SectionDefinition[StudyAnswers],
     [ANSWER, SCORES, CONTRASTS, RATES, FORECAST, DIVISION, LEAKAGE, CLASSES, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],

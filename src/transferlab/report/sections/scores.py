@@ -1,4 +1,4 @@
-"""The scores of each condition on each target: a figure for each target, a table for each protocol."""
+"""The scores of each condition on each target: a figure for each target that the first screen has not shown, and tables."""
 
 from __future__ import annotations
 
@@ -10,34 +10,23 @@ import numpy as np
 from transferlab.answers.points import points
 from transferlab.answers.study import Score, StudyAnswers
 from transferlab.planned import NamedCondition
-from transferlab.report.document import FRACTION, UNKNOWN, Cell, Column, Number, Pictures, Row, Table, Text
-from transferlab.report.figures import describe, scores_figure
-from transferlab.report.pictures import svg_picture
+from transferlab.report.document import FRACTION, UNKNOWN, Block, Cell, Column, Number, Pictures, Row, Table
+from transferlab.report.opening import others, protocols
 from transferlab.report.sections.definition import Content, SectionDefinition
 
 Values = Mapping[tuple[str, str], Sequence[float]]
 
 
 def _content(study: StudyAnswers) -> Content:
-    protocols = list(dict.fromkeys(s.protocol for s in study.scores if not s.beside)) or [""]
-    measured = {(s.target, s.protocol) for s in study.scores}
-    shown = [(t, next((p for p in protocols if (t.name, p) in measured), protocols[0])) for t in study.targets]
-    figures = [svg_picture(scores_figure(study, t, p), describe(study, t, p), t.name) for t, p in shown]
-    note = "Thin lines join the networks of one seed; diamonds are their means."
-    controls = [
-        f"{c.title} ({c.explained})" if c.explained else c.title
-        for c in study.conditions
-        if c.is_control and not c.repeats
-    ]
-    if controls:
-        note += f" Dashed lines are controls: {', '.join(controls)}."
-    first, *others = protocols
+    pictures = [each.picture() for each in others(study)]
+    blocks: list[Block] = [Pictures(tuple(pictures))] if pictures else []
+    first, *further = protocols(study)
     tables = [_table(study, first, [s for s in study.scores if s.beside or s.protocol == first], study.conditions)]
-    for protocol in others:
+    for protocol in further:
         scores = [s for s in study.scores if s.protocol == protocol]
         known = {s.condition for s in scores}
         tables.append(_table(study, protocol, scores, [c for c in study.conditions if c.name in known]))
-    return Content([Pictures(tuple(figures)), Text((note,), "quiet"), *tables], [_facts(s) for s in study.scores])
+    return Content([*blocks, *tables], [_facts(s) for s in study.scores])
 
 
 def _table(study: StudyAnswers, protocol: str, scores: Sequence[Score], conditions: Sequence[NamedCondition]) -> Table:
