@@ -37,7 +37,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def test_answer_scores_and_contrasts_are_there(study: StudyAnswers, tmp_path: Path) -> None:
     text = written([study], tmp_path / "report.md")
-    assert text.startswith("# How many images?\n")
+    assert text.startswith('<a id="q1"></a>\n\n# How many images?\n')
     assert "**20 images per class is better than 10 on leaves, by 10.0 points" in text
     assert ["20", "60.8 · (+30.0) · 60.0 61.0 62.0 60.0 61.0", "75.0 · 75.0 75.0 75.0 75.0 75.0"] in tables(text)[0]
     assert tables(text)[1][2][:3] == ["20 against 10", "leaves", "+10.0"]
@@ -55,7 +55,9 @@ def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> N
     out = tmp_path / "a report (1).md"
     text = written([study, study, replace(study, name="n" * 300)], out)
     links = re.findall(r"!\[(.*?)\]\(([^()\s]+)\)", text)
-    assert len(links) == len({link for _, link in links}) == 12  # each study: a target, the contrasts, two samples
+    assert (
+        len(links) == len({link for _, link in links}) == 18
+    )  # each: a target, two rows of thumbnails, the contrasts, two samples
     for alt, link in links:
         assert alt
         file = out.parent / unquote(link)
@@ -64,7 +66,7 @@ def test_figures_are_written_and_named(study: StudyAnswers, tmp_path: Path) -> N
         else:
             with Image.open(file) as image:
                 assert image.format == "PNG"
-    assert len(list((tmp_path / "a report (1)_figures").iterdir())) == 12
+    assert len(list((tmp_path / "a report (1)_figures").iterdir())) == 18
 
 
 def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers, tmp_path: Path) -> None:
@@ -74,16 +76,17 @@ def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers,
     for table in found:
         assert {len(row) for row in table} == {len(table[0])}
         assert all(re.fullmatch("-+", cell) for cell in table[1])
-    assert "<" not in text
+    assert "<" not in re.sub(r'^<a id="q1[a-z-]*"></a>$', "", text, flags=re.M)
     assert not re.search(r"(?<!\\)[$`~]", text)
     headings = [line for line in text.split("\n") if re.match(r"#+ ", line)][1:]
     assert [line for line in headings if not line.startswith("### ")] == [
-        "## Scores", "## Contrasts", "## Classes", "## Controls", "## Subsets", "## Targets", "## How it was measured",
+        "## More comparisons (9)", "## Scores", "## Contrasts", "## Classes", "## Controls", "## Subsets", "## Targets", "## How it was measured",
         "## What is missing", "## Provenance",
     ]  # fmt: skip
-    assert len(headings) == 9 + len(hostile_study.targets)  # which name a part of the classes each
+    assert len(headings) == 10 + len(hostile_study.targets)  # which name a part of the classes each
     assert all(c.isprintable() or c == "\n" for c in text)
-    assert len(re.findall(r"(?<!\\)\]\(", text)) == 4 + len(hostile_study.samples)  # the pictures, and no link
+    outward = re.findall(r"(?<!\\)\]\((?!#q1-[a-z]+\))", text)  # pictures, and no link but those to sections
+    assert len(outward) == 4 + 4 + 1 + len(hostile_study.samples)  # scores, thumbnails, contrasts
 
 
 def test_alarms_come_first_and_missing_cells_are_named(make_store: MakeStore, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from transferlab.answers.study import OWN, StudyAnswers
 from transferlab.outcomes.store import Store
 from transferlab.planned import Training, Transfer
 from transferlab.report.figures import describe, scores_figure
-from transferlab.report.gather import all_answers, first_sentences, headline
+from transferlab.report.gather import all_answers, answers, first_sentences, headline
 from transferlab.report.page import render
 
 MakeStore = Callable[..., Store]
@@ -121,7 +121,8 @@ def test_seeds_without_a_network_at_the_other_rate_are_counted(make_store: MakeS
 
 
 def test_nothing_is_said_before_anything_is_done_and_without_the_control(make_store: MakeStore, tmp_path: Path) -> None:
-    study = only(make_store(right=lambda *_: None, held_out=lambda _: None, study={**KNOBS, "controls": ["recipe"]}))
+    store = make_store(right=lambda *_: None, held_out=lambda _: None, study={**KNOBS, "controls": ["recipe"]})
+    study = answers(store, *store.identities())
     assert study.rates[0].other[0].then.n_seeds == 0
     assert render([study], tmp_path / "report.md", "md")
     conditions = {"a": designs.images_per_class(4), "b": designs.all_images()}

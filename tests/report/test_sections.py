@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from transferlab.answers.division import Way, divide
 from transferlab.answers.leakage import Found, Leakage
 from transferlab.answers.rates import Declared, at_rates, prefer
 from transferlab.answers.scaling import forecast
-from transferlab.answers.study import Missing, Scenes, StudyAnswers
+from transferlab.answers.study import Missing, NotRun, Scenes, StudyAnswers
 from transferlab.report.document import FRACTION, Number, Text
 from transferlab.report.page import render
 from transferlab.report.sections import OVERVIEW, SECTIONS
@@ -52,17 +52,24 @@ def every_section(study: StudyAnswers) -> StudyAnswers:
     )  # fmt: skip
 
 
-def written(study: StudyAnswers, out: Path, form: Any, *more: SectionDefinition[StudyAnswers]) -> tuple[bool, str]:
-    whole = render([study], out / f"report.{form}", form, (*SECTIONS.values(), *more))
+def written(
+    study: StudyAnswers,
+    out: Path,
+    form: Any,
+    *more: SectionDefinition[StudyAnswers],
+    others: Sequence[StudyAnswers] = (),
+) -> tuple[bool, str]:
+    not_run = [NotRun("more-data", "0" * 32, "not run")] if others else []
+    whole = render([study, *others], out / f"report.{form}", form, (*SECTIONS.values(), *more), not_run)
     return whole, (out / f"report.{form}").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_section_is_in_every_format(form: str, study: StudyAnswers, tmp_path: Path) -> None:
-    whole, text = written(every_section(study), tmp_path, form)
+    whole, text = written(every_section(study), tmp_path, form, others=[study])
     assert whole
     for definition in (*OVERVIEW, *SECTIONS.values()):
-        assert definition.applies([every_section(study)] if definition in OVERVIEW else every_section(study))
+        assert definition.applies([every_section(study), study] if definition in OVERVIEW else every_section(study))
         wanted = (
             f'"{definition.name}": '
             if form == "json"
@@ -132,7 +139,7 @@ def keys(value: object) -> Iterator[str]:
 
 
 def test_every_number_in_json_has_its_unit_and_every_key_its_description(study: StudyAnswers, tmp_path: Path) -> None:
-    _, text = written(every_section(study), tmp_path, "json")
+    _, text = written(every_section(study), tmp_path, "json", others=[study])
     assert "NaN" not in text and "Infinity" not in text
     facts = json.loads(text)
     assert facts["schema"] == 1

@@ -91,7 +91,7 @@ def _block(block: Block) -> Iterator[str]:
                 [[_text(_title(c.title, c.below)) for c in columns], *(_cells(*row.cells) for row in rows)]
             )
         case Details(title, lines):
-            yield f"### {_text(title)}\n"
+            yield f"## {_text(title)}\n"
             yield from (f"- {_text(line)}" for line in lines)
             yield ""
         case Pictures() | Beside():

@@ -50,15 +50,12 @@ def _facts(study: StudyAnswers) -> Iterator[tuple[str, str]]:
     controls = [c.title for c in study.conditions if c.is_control]
     yield "name", study.name
     yield "source", f"source {study.source}"
-    yield (
-        "targets",
-        f"target{'s' if len(study.targets) > 1 else ''} {_names([t.name for t in study.targets], 'target')}",
-    )
-    yield "conditions", _names([c.title for c in study.conditions if not c.is_control], "condition")
-    yield "controls", f"controls {_names(controls, 'control')}" if controls else "no controls"
+    yield "targets", _named("target", [t.name for t in study.targets])
+    yield "conditions", _named("condition", [c.title for c in study.conditions if not c.is_control])
+    yield "controls", _named("control", controls) if controls else "no controls"
     yield "seeds", number_of(study.n_seeds, "seed")
     yield "recipe", f"recipe {recipe.name}"
-    yield "length", length_in_words(recipe)
+    yield "length", _length(recipe)
     yield "network", f"{recipe.backbone} at {recipe.image_px} px"
     yield "rate", f"learning rate {recipe.lr:g}"
     for each in (field.name for field in fields(Recipe) if field.name not in APART):
@@ -67,11 +64,14 @@ def _facts(study: StudyAnswers) -> Iterator[tuple[str, str]]:
     yield "metrics", " and ".join(dict.fromkeys(t.metric for t in study.targets))
 
 
-def _names(names: Sequence[str], one: str) -> str:
-    return ", ".join(names) if len(names) <= MOST_NAMES else number_of(len(names), one)
+def _named(one: str, names: Sequence[str]) -> str:
+    """Few things by their names, many by their number: "target a", "targets a, b", "6 targets"."""
+    if len(names) > MOST_NAMES:
+        return number_of(len(names), one)
+    return f"{one if len(names) == 1 else one + 's'} {', '.join(names)}"
 
 
-def length_in_words(recipe: Recipe) -> str:
+def _length(recipe: Recipe) -> str:
     """The length of pre-training, in a few words."""
     length = recipe.length
     if isinstance(length, Examples):

@@ -20,15 +20,15 @@ from transferlab.report.sections.forecast import FORECAST
 from transferlab.report.sections.leakage import LEAKAGE
 from transferlab.report.sections.method import METHOD
 from transferlab.report.sections.missing import MISSING
+from transferlab.report.sections.overview import SIDE_BY_SIDE
 from transferlab.report.sections.provenance import PROVENANCE
 from transferlab.report.sections.rates import RATES
 from transferlab.report.sections.scenes import SCENES
 from transferlab.report.sections.scores import SCORES
-from transferlab.report.sections.studies import STUDIES
 from transferlab.report.sections.subsets import SUBSETS
 from transferlab.report.sections.targets import TARGETS
 
-OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (STUDIES, FINDINGS)
+OVERVIEW: tuple[SectionDefinition[Sequence[StudyAnswers]], ...] = (SIDE_BY_SIDE, FINDINGS)
 SECTIONS: Table[SectionDefinition[StudyAnswers]] = Table(
     "report section", SectionDefinition[StudyAnswers],
     [ANSWER, SCORES, CONTRASTS, RATES, FORECAST, DIVISION, LEAKAGE, CLASSES, SCENES, CONTROLS, SUBSETS, TARGETS, METHOD, MISSING, PROVENANCE],

@@ -63,7 +63,7 @@ def _facts_in_words(study: StudyAnswers) -> tuple[tuple[str, str], ...]:
     images = f"{number_of(study.n_source, 'training image')}" if study.n_source else "unknown number of images"
     return (
         ("Compared", f"{conditions} {study.unit}".strip()),
-        ("Beside controls", _named(controls) or "none"),
+        ("Controls", _named(controls) or "none"),
         ("Seeds", f"{study.n_seeds}, each a fresh draw of images and a fresh training"),
         ("Source", f"{study.source}: {images}"),
         ("Target" if len(study.targets) == 1 else "Targets", "; ".join(map(_target, study.targets))),

@@ -40,6 +40,6 @@ def _facts(study: StudyAnswers, question: str, apart: str) -> dict[str, object]:
             "sentence": _first(study)}  # fmt: skip
 
 
-STUDIES = SectionDefinition[Sequence[StudyAnswers]](
-    name="studies", title="The studies side by side", content=_content, applies=lambda studies: len(studies) > 1
+SIDE_BY_SIDE = SectionDefinition[Sequence[StudyAnswers]](
+    name="overview", title="The studies side by side", content=_content, applies=lambda studies: len(studies) > 1
 )
