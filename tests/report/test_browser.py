@@ -94,7 +94,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     opened.close()
 
 
-WIDTHS = (1280, 390)
+WIDTHS = (1280, 390, 360)
 
 
 @pytest.fixture

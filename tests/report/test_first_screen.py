@@ -16,11 +16,11 @@ from PIL import Image
 
 from transferlab import compare, designs, probe
 from transferlab.answers.estimate import MEAN
-from transferlab.answers.study import StudyAnswers
+from transferlab.answers.study import Check, StudyAnswers
 from transferlab.outcomes.store import Store
 from transferlab.planned import Transfer
 from transferlab.report.document import Beside, Details, Document, Pictures, Text
-from transferlab.report.gather import all_answers, answer
+from transferlab.report.gather import ALARM, all_answers, answer
 from transferlab.report.opening import opening, others
 from transferlab.report.page import document, render
 from transferlab.report.pictures import N_THUMBS, THUMB_PX, thumbs_picture
@@ -175,6 +175,16 @@ def test_several_studies_stand_side_by_side_before_the_first(study: StudyAnswers
         ("How many images?", "photos", 2), ("Another question?", "paintings", 2),
     ]  # fmt: skip
     assert told[0]["sentence"] == answer(study)[0] and told[0]["differs"] == ""
+
+
+def test_an_alarm_stands_below_the_answer_in_the_table_of_studies(study: StudyAnswers, tmp_path: Path) -> None:
+    alarming = replace(study, question="Another question?", checks=(Check("a/a", True, "Two draws of 20 differ."),))
+    render([study, alarming], tmp_path / "r.html", "html")
+    table = (tmp_path / "r.html").read_text().split('id="overview"')[1].split("</table>")[0]
+    assert table.count(ALARM) == 1 and table.index("Another question?") < table.index(ALARM)
+    render([study, alarming], tmp_path / "r.json", "json")
+    told = json.loads((tmp_path / "r.json").read_text())["overview"]
+    assert [each["alarms"] for each in told] == [[], ["Two draws of 20 differ."]]
 
 
 def test_one_study_has_no_table_of_studies(study: StudyAnswers) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.document import UNKNOWN, Cell, Number, Row, Table, anchor_of, numbers, row, texts
-from transferlab.report.gather import headline
+from transferlab.report.gather import ALARM, answer
 from transferlab.report.sections.definition import Content, SectionDefinition
 from transferlab.report.variants import differences, questions
 
-HEAD = (*texts("question", "source"), *numbers("conditions", "seeds"), *texts("how the answer begins"))
+HEAD = (*texts("question", "how the answer begins", "source"), *numbers("conditions", "seeds"))
 CAPTION = "Each question leads to its answer; below it is what tells it from others that ask the same"
 
 
@@ -22,7 +22,8 @@ def _content(studies: Sequence[StudyAnswers]) -> Content:
 
 def _row(number: int, study: StudyAnswers, question: str, apart: str) -> Row:
     cell = Cell(question, below=apart, anchor=anchor_of(number))
-    return row(cell, study.source, str(_n_conditions(study)), str(study.n_seeds), _first(study) or UNKNOWN)
+    said = Cell(_first(study) or UNKNOWN, below=ALARM if any(check.alarm for check in study.checks) else "")
+    return row(cell, said, study.source, str(_n_conditions(study)), str(study.n_seeds))
 
 
 def _n_conditions(study: StudyAnswers) -> int:
@@ -30,14 +31,13 @@ def _n_conditions(study: StudyAnswers) -> int:
 
 
 def _first(study: StudyAnswers) -> str:
-    """The first sentence of the answer; an alarm if there is one."""
-    return next(iter(headline(study)), "")
+    return next(iter(answer(study)), "")
 
 
 def _facts(study: StudyAnswers, question: str, apart: str) -> dict[str, object]:
     return {"name": study.name, "identity": study.identity, "question": question, "differs": apart, "source": study.source,
             "conditions": Number(_n_conditions(study), "conditions"), "seeds": Number(study.n_seeds, "seeds"),
-            "sentence": _first(study)}  # fmt: skip
+            "sentence": _first(study), "alarms": [check.sentence for check in study.checks if check.alarm]}  # fmt: skip
 
 
 SIDE_BY_SIDE = SectionDefinition[Sequence[StudyAnswers]](
