@@ -377,8 +377,9 @@ def _report(store: Path, out: Path, form: Literal["html", "md", "json"], study: 
     from transferlab.extensions import load_installed
     from transferlab.outcomes.store import Store
     from transferlab.report.gather import gathered
-    from transferlab.report.page import render
+    from transferlab.report.page import check_out, render
 
+    check_out(out)
     load_installed(lambda error: say(f"left out: {error}"))
     answered, not_run = gathered(Store.open(store, create=False), study)
     whole = render(answered, out, form, not_run=not_run)

@@ -324,8 +324,8 @@ def test_studies_that_ask_the_same_are_told_apart_in_a_report(make_store: MakeSt
     told = json.loads((tmp_path / "r.json").read_text())["studies"]
     assert [each["identity"] for each in told] == [s.identity for s in found]
     assert [each["question"] for each in told] == [
-        "How many images? (recipe small, 320 examples seen, small:8 at 16 px, learning rate 0.15)",
-        "How many images? (recipe small, 250,000 examples seen, small at 32 px, learning rate 0.2)",
+        "How many images? (320 examples seen, small:8 at 16 px, learning rate 0.15)",
+        "How many images? (250,000 examples seen, small at 32 px, learning rate 0.2)",
     ]
     assert {each["digest"] for each in told[0]["targets"]["sets"]} == {t.digest for t in found[0].targets}
     render(found[:1], tmp_path / "r.json", "json")
