@@ -60,6 +60,23 @@ def bring() -> Iterator[Bring]:
         del table._all[name], table._brought[name]
 
 
+# One core means one worker, which halves the time: most of it goes into loading torch. Each worker of xdist has a core.
+COMMAND = """
+import os
+if hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, [cores[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % len(cores)]])
+from transferlab.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="session")
+def on_one_core() -> list[str]:
+    """The command, in a process of its own, with one core and so with one worker."""
+    return [sys.executable, "-c", COMMAND]
+
+
 @pytest.fixture
 def make_pack() -> MakePack:
     """A pack of nested classes "g0/c0", "g0/c1", …; classes differ in brightness and groups in colour."""
