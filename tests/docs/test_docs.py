@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SMALLER = ["--size", "16", "--backbone", "small:8", "--seeds", "1"]
+SHORTER = ["--examples", "1000"]  # where no budget sets the length
 
 
 def blocks(page: Path, language: str) -> list[tuple[str, str]]:
@@ -68,13 +69,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_the_tutorial_runs_on_small_photographs(tmp_path: Path) -> None:
+def test_the_tutorial_runs_on_small_photographs(tmp_path: Path, on_one_core: list[str]) -> None:
     photographs(tmp_path / "photos", "classes", ["fish/long/plain-blue", "fish/round/spotted-gold", "bird/long/plain-blue",
                                                  "bird/slim/striped-red"], 20)  # fmt: skip
     photographs(tmp_path / "my-task", "unseen", ["fish/tall/spotted-violet", "bird/thin/striped-teal"], 20)
     for words in commands(ROOT / "docs" / "tutorial.md"):
-        smaller = SMALLER if words[1] in ("plan", "run") else []
-        line = [sys.executable, "-m", *words, *smaller]
+        smaller = [*SMALLER, *SHORTER * ("--budget" not in words)] if words[1] in ("plan", "run") else []
+        line = [*on_one_core, *words[1:], *smaller]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (words, done.stderr)
     assert (tmp_path / "report.html").stat().st_size > 10_000
@@ -86,10 +87,17 @@ def test_the_tutorial_runs_on_small_photographs(tmp_path: Path) -> None:
     assert "SubsetFacts(" in done.stdout
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that all pages share, so that the images which several use are made once."""
+    return tmp_path_factory.mktemp("docs") / "lab"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_study_in_the_docs_plans(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_tables: None, pictures: Callable[[Path], None]
-) -> None:
+    page: Path, tmp_path: Path, lab: Path, monkeypatch: pytest.MonkeyPatch, clean_tables: None,
+    pictures: Callable[[Path], None],
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "pictures")
     for mark, code in blocks(page, "python"):
@@ -97,7 +105,7 @@ def test_every_study_in_the_docs_plans(
             continue
         file = tmp_path / mark.removeprefix("study=")
         file.write_text(code)
-        prepared = prepare(Request(str(file), None, [], tmp_path / "lab", size=16, device="cpu"), lambda *_: None)
+        prepared = prepare(Request(str(file), None, [], lab, size=16, device="cpu"), lambda *_: None)
         assert prepared.plan.contrasts and prepared.plan.trainings
         for contrast in prepared.plan.contrasts:
             assert sum(contrast.weights.values()) == 0
