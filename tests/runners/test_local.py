@@ -83,14 +83,15 @@ def rows(store: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    source: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+    source: tuple[str, str], tmp_path_factory: pytest.TempPathFactory, on_one_core: list[str]
 ) -> Callable[..., list[dict[str, Any]]]:
     """The table of a study that runs alone and is not stopped, made once for equal settings."""
 
     @functools.cache
     def table(**knobs: Any) -> list[dict[str, Any]]:
         folder = tmp_path_factory.mktemp("undisturbed")
-        done = subprocess.run(command(folder, source, "lab", **knobs), capture_output=True, text=True, check=False)
+        words = [*on_one_core, *command(folder, source, "lab", **knobs)[3:]]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return rows(folder / "lab")
 
@@ -110,11 +111,13 @@ def test_a_study_runs_once_and_a_second_run_does_nothing(tmp_path: Path, source:
     assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "lab" / "cells").rglob("*") if p.is_file()}
 
 
-def test_a_study_file_that_changes_the_folder_runs_from_any_folder(tmp_path: Path, source: tuple[str, str]) -> None:
+def test_a_study_file_that_changes_the_folder_runs_from_any_folder(
+    tmp_path: Path, source: tuple[str, str], on_one_core: list[str]
+) -> None:
     words = command(tmp_path, source, "lab")
     file = Path(words[4])
     file.write_text(f"import os\nos.chdir({str(tmp_path.parent)!r})\n" + file.read_text().replace("seeds=2", "seeds=1"))
-    done = subprocess.run([*words[:4], file.name, "--store", "lab", "--device", "cpu"], cwd=tmp_path, capture_output=True,
+    done = subprocess.run([*on_one_core, "run", file.name, "--store", "lab", "--device", "cpu"], cwd=tmp_path, capture_output=True,
                           text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert rows(tmp_path / "lab")
@@ -261,7 +264,7 @@ leaving = ProtocolDefinition(name="leaving", run=leave)
 
 @pytest.mark.parametrize(("exit_", "code"), [("os._exit(0)", 0), ("sys.exit(75)", 75)])
 def test_a_protocol_that_ends_its_process_as_if_all_were_well_fails_its_cells(
-    exit_: str, code: int, tmp_path: Path, source: tuple[str, str]
+    exit_: str, code: int, tmp_path: Path, source: tuple[str, str], on_one_core: list[str]
 ) -> None:
     words = command(tmp_path, source, "lab")
     file = Path(words[4])
@@ -269,7 +272,7 @@ def test_a_protocol_that_ends_its_process_as_if_all_were_well_fails_its_cells(
         EXITING.format(exit=exit_)
         + file.read_text().replace("[probe(), knn()]", "[leaving()]").replace("seeds=2", "seeds=1")
     )
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run([*on_one_core, *words[3:]], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"its process ended with exit code {code}" in done.stderr
 
