@@ -50,8 +50,7 @@ def _content(study: StudyAnswers) -> Content:
 
 
 def _sentences(said: Sequence[str]) -> Iterator[Block]:
-    none = "This study declares no contrasts, so it has no answer in sentences."
-    yield Text(tuple(said[:N_SENTENCES]) or (none,), "answer")
+    yield Text(tuple(said[:N_SENTENCES]), "answer")
     if said[N_SENTENCES:]:
         yield Details(f"More comparisons ({len(said) - N_SENTENCES})", tuple(said[N_SENTENCES:]))
 
