@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 
-from transferlab.answers.contrast import shares
 from transferlab.answers.intervals import Interval, of_seeds
 from transferlab.answers.points import points
 from transferlab.answers.study import StudyAnswers
@@ -102,12 +101,12 @@ def floor_of(study: StudyAnswers) -> str:
 
 def over_targets(study: StudyAnswers, condition: str, targets: Sequence[str] = ()) -> dict[int, float]:
     """Each seed's mean over these targets, by default all, weighted as in contrasts; only of seeds that have all of them."""
-    protocols, sizes = targets_of(study), {t.name: t.n_test for t in study.targets}
+    protocols, weights = targets_of(study), study.weights
     names = list(targets or protocols)
     each = [scores_of(study, condition, name, protocols[name]) for name in names]
     seeds: set[int] = set(each[0]).intersection(*each) if each else set()
-    weights = shares([sizes[name] for name in names])
-    return {seed: float(np.average([scores[seed] for scores in each], weights=weights)) for seed in seeds}
+    of = [weights.get(name, 1.0) for name in names]
+    return {seed: float(np.average([scores[seed] for scores in each], weights=of)) for seed in seeds}
 
 
 def on_own_classes(study: StudyAnswers, condition: str) -> dict[int, float]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferlab.answers.classes import Classes
+from transferlab.answers.contrast import shares
 from transferlab.answers.division import Division
 from transferlab.answers.estimate import Estimate
 from transferlab.answers.leakage import Leakage
@@ -165,6 +166,16 @@ class StudyAnswers:
         if analysis in self.failed:
             raise self.failed[analysis]
         return bool(getattr(self, analysis))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each target that enters the mean over targets."""
+        inside = [t for t in self.targets if not t.apart and t.name not in self.saturated]
+        return (
+            dict(zip([t.name for t in inside], map(float, shares([t.n_test for t in inside])), strict=True))
+            if inside
+            else {}
+        )
 
     @property
     def titles(self) -> dict[str, str]:

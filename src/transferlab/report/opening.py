@@ -35,7 +35,7 @@ def opening(study: StudyAnswers) -> Shown:
     """What the first figure of a study shows."""
     shown = _each(study)
     leading = [each for each in shown if each.target.leads]
-    together = [each for each in shown if not each.target.apart] or shown
+    together = [each for each in shown if each.target.name in study.weights] or shown
     if leading or len(together) == 1:
         return (leading or together)[0]
     return _mean(study, together)
@@ -66,7 +66,8 @@ def _each(study: StudyAnswers) -> list[Shown]:
 
 
 def _mean(study: StudyAnswers, together: Sequence[Shown]) -> Shown:
-    """The mean over these targets, as if it were a target; of the networks that have a score on each of them."""
+    """The mean over these targets, weighted as in contrasts, as if it were a target; of the networks that have a score on each."""
+    weights = {each.target.name: study.weights.get(each.target.name, 1 / len(together)) for each in together}
     protocol_of = {each.target.name: each.protocol for each in together}
     held: defaultdict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
     for score in study.scores:
@@ -75,12 +76,13 @@ def _mean(study: StudyAnswers, together: Sequence[Shown]) -> Shown:
     whole = [list(scores.values()) for scores in held.values() if len(scores) == len(together)]
     first, targets = together[0], [each.target for each in together]
     means = tuple(
-        replace(scores[0], target=MEAN, protocol=first.protocol, value=sum(s.value for s in scores) / len(scores))
+        replace(scores[0], target=MEAN, protocol=first.protocol, value=sum(weights[s.target] * s.value for s in scores))
         for scores in whole
     )
-    metrics, chances = {t.metric for t in targets}, [t.chance for t in targets if t.chance is not None]
+    metrics = {t.metric for t in targets}
+    chances = [weights[t.name] * t.chance for t in targets if t.chance is not None]
     mean = replace(
         first.target, name=MEAN, metric=first.target.metric if len(metrics) == 1 else "score",
-        chance=sum(chances) / len(chances) if len(chances) == len(targets) else None,
+        chance=sum(chances) if len(chances) == len(targets) else None,
     )  # fmt: skip
     return Shown(replace(study, targets=(mean,), scores=means), mean, first.protocol)

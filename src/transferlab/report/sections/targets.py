@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from transferlab.answers.contrast import LEAST_ROOM, shares
+from transferlab.answers.contrast import LEAST_ROOM
 from transferlab.answers.points import points
 from transferlab.answers.study import StudyAnswers
 from transferlab.report.document import FRACTION, UNKNOWN, Block, Number, Table, Text, numbers, row, texts
@@ -66,8 +66,7 @@ class Power:
 
 def powers(study: StudyAnswers) -> list[Power]:
     """Of each target on which the first declared contrast has an interval."""
-    inside = [t for t in study.targets if not t.apart and t.name not in study.saturated]
-    weights = dict(zip([t.name for t in inside], shares([t.n_test for t in inside]) if inside else (), strict=True))
+    weights = study.weights
     first = study.estimates[0].contrast.name if study.estimates else ""
     conditions = {c.name for c in study.conditions if not c.is_control}
     found: list[Power] = []
@@ -79,9 +78,7 @@ def powers(study: StudyAnswers) -> list[Power]:
                 held[s.condition].append(s.value)
         if held and e.low is not None and e.high is not None:
             means = [sum(of) / len(of) for of in held.values()]
-            found.append(
-                Power(e.target, float(weights.get(e.target, 0.0)), max(means) - min(means), (e.high - e.low) / 2)
-            )
+            found.append(Power(e.target, weights.get(e.target, 0.0), max(means) - min(means), (e.high - e.low) / 2))
     return found
 
 
