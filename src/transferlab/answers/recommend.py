@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from transferlab.answers.estimate import MEAN, Estimate
 from transferlab.answers.points import points
-from transferlab.answers.sentences import NO_TITLES, sides, with_unit
+from transferlab.answers.sentences import NO_TITLES, sides, summary, with_unit
 from transferlab.planned import NamedCondition
 from transferlab.specs import TREND
 from transferlab.text import number_of
@@ -51,7 +51,7 @@ def _gain(each: Help, first: Help, unit: str, titles: Mapping[str, str]) -> str:
     same_place = each is not first and e.target == first.estimate.target
     between = "" if e.low is None or e.high is None else f" ({span(e)})"
     where = "" if same_place else f" {_where(e)}"
-    return f"{subject} gains {points(e.value, signed=True)} points over {base}{where} by {each.protocol}{between}"
+    return f"{subject} against {base}{where} by {each.protocol}: {points(e.value, signed=True)} points{between}"
 
 
 def recommendations(
@@ -71,7 +71,10 @@ def recommendations(
     ladder = _ladder(known, [c.name for c in conditions])
     if ladder:
         return [_enough(ladder, conditions, unit, titles), *_range(known, ladder, unit, titles)]
-    return [_either(known[0], unit, titles)]
+    short = summary(
+        estimates, unit, "In short, on average over these targets" if known[0].target == MEAN else "In short"
+    )
+    return [short or _either(known[0], unit, titles)]
 
 
 def _ladder(estimates: Sequence[Estimate], names: Sequence[str]) -> list[Estimate]:

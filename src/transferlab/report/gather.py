@@ -259,7 +259,7 @@ def headline(study: StudyAnswers) -> list[str]:
 def answer(study: StudyAnswers) -> list[str]:
     """What matters first in at most four sentences (whether pre-training helps, what to do, what there is to gain, whether the
     learning rate decides), then the declared contrasts in words."""
-    return [*first_sentences(study), *comparisons(study)]
+    return list(dict.fromkeys([*first_sentences(study), *comparisons(study)]))
 
 
 def first_sentences(study: StudyAnswers) -> list[str]:
