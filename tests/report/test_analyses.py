@@ -177,4 +177,5 @@ def test_hostile_names_do_no_harm_in_the_new_parts(grown: Store, hostile_names: 
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page and "onload=alert(1) x=" not in re.sub(r"&#34;onload=alert\(1\) x=&#34;", "", page)
     render([told], tmp_path / "report.md", "md")
-    assert "<" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "<" not in re.sub(r'^<a id="q1[a-z-]*"></a>$', "", text, flags=re.M)
