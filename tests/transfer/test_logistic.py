@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from transferlab.engine.fit import loss_of
 from transferlab.transfer.logistic import End, Rows, descent, floored, logistic, metric_of, scores_of
@@ -56,7 +57,8 @@ def scikit_learns(
     features: Array, labels: NDArray[np.int64], penalty: float
 ) -> tuple[LogisticRegression, torch.Tensor]:
     model = LogisticRegression(C=1 / (penalty * len(features)), tol=1e-9, max_iter=20_000)
-    model.fit(features.astype(np.float64), labels)
+    with threadpool_limits(1, "blas"):  # more threads wait for each other
+        model.fit(features.astype(np.float64), labels)
     return model, torch.from_numpy(np.concatenate([model.coef_.T, model.intercept_[None]]))
 
 
