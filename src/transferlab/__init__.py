@@ -42,7 +42,7 @@ HELD = {
     "transfer.definition": ("ProtocolDefinition",),
     "transfer.metrics": ("Metric",),
     "transfer.problem": ("Prediction", "Problem"),
-    "transfer.protocols": ("detect", "finetune", "induction", "knn", "levels", "probe", "refit"),
+    "transfer.protocols": ("detect", "finetune", "induction", "knn", "probe", "refit"),
 }
 MODULES = {name: module for module, names in HELD.items() for name in names}
 

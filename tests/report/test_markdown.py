@@ -40,7 +40,7 @@ def test_answer_scores_and_contrasts_are_there(study: StudyAnswers, tmp_path: Pa
     assert text.startswith('<a id="q1"></a>\n\n# How many images?\n')
     assert "**20 images per class is better than 10 on leaves, by 10.0 points" in text
     assert ["20", "60.8 · (+30.0) · 60.0 61.0 62.0 60.0 61.0", "75.0 · 75.0 75.0 75.0 75.0 75.0"] in tables(text)[0]
-    assert tables(text)[1][2][:3] == ["20 against 10", "leaves", "+10.0"]
+    assert tables(text)[1][2][:3] == ["20 against 10 (primary)", "leaves", "+10.0"]
     assert "Exploratory, not declared before the run:" in text
     assert "50.0 %" in text
 
@@ -76,7 +76,7 @@ def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers,
     for table in found:
         assert {len(row) for row in table} == {len(table[0])}
         assert all(re.fullmatch("-+", cell) for cell in table[1])
-    assert "<" not in re.sub(r'^<a id="q1[a-z-]*"></a>$', "", text, flags=re.M)
+    assert "<" not in re.sub(r'^<a id="q1[a-z_-]*"></a>$', "", text, flags=re.M)
     assert not re.search(r"(?<!\\)[$`~]", text)
     headings = [line for line in text.split("\n") if re.match(r"#+ ", line)][1:]
     assert [line for line in headings if not line.startswith("### ")] == [
@@ -85,7 +85,7 @@ def test_no_name_breaks_a_table_or_formats_anything(hostile_study: StudyAnswers,
     ]  # fmt: skip
     assert len(headings) == 10 + len(hostile_study.targets)  # which name a part of the classes each
     assert all(c.isprintable() or c == "\n" for c in text)
-    outward = re.findall(r"(?<!\\)\]\((?!#q1-[a-z]+\))", text)  # pictures, and no link but those to sections
+    outward = re.findall(r"(?<!\\)\]\((?!#q1-[a-z_]+\))", text)  # pictures, and no link but those to sections
     assert len(outward) == 4 + 4 + 1 + len(hostile_study.samples)  # scores, thumbnails, contrasts
 
 
