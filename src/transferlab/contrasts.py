@@ -107,6 +107,7 @@ def _trend(conditions: Sequence[str], margin: float) -> list[Contrast]:
     if len(places) < 3 or not 0 < spread < math.inf:
         return []
     weights = [(place - middle) / spread for place in places]
+    weights[-1] = -sum(weights[:-1])  # so that they sum to 0 to the bit
     return [Contrast(TREND, dict(zip(conditions, weights, strict=True)), margin)]
 
 

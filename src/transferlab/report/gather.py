@@ -259,7 +259,8 @@ def headline(study: StudyAnswers) -> list[str]:
 def answer(study: StudyAnswers) -> list[str]:
     """What matters first in at most four sentences (whether pre-training helps, what to do, what there is to gain, whether the
     learning rate decides), then the declared contrasts in words."""
-    return list(dict.fromkeys([*first_sentences(study), *comparisons(study)]))
+    first = first_sentences(study)
+    return [*first, *(line for line in comparisons(study) if line not in first)]
 
 
 def first_sentences(study: StudyAnswers) -> list[str]:
