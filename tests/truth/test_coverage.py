@@ -77,6 +77,19 @@ def test_the_worst_condition_is_as_docs_reading_a_report_states(n_seeds: int, le
     assert covered(n_seeds, "one twice as wide") >= least
 
 
+@pytest.mark.parametrize("n_seeds", [3, 8])
+@pytest.mark.parametrize("times", [0.5, 5.0])
+def test_intervals_against_a_control_that_scatters_otherwise_cover(n_seeds: int, times: float) -> None:
+    random, hits = stream("control", n_seeds, str(times)), 0
+    for _ in range(N):
+        held = {**scores(random, n_seeds, dict.fromkeys(CONDITIONS, 1.0))}
+        held["control"] = {k: 0.5 + 0.01 * random.normal(0, times) for k in range(n_seeds)}
+        found = estimate(compare("c", "control"), [Results("t", "top1", held, {})], POOL)
+        assert found.low is not None and found.high is not None
+        hits += found.low <= 0 <= found.high
+    assert BOUNDS[0] <= hits / N <= BOUNDS[1]
+
+
 def rows(
     random: np.random.Generator, n_seeds: int, n_examples: int, spread: float
 ) -> tuple[Cells, dict[str, dict[int, np.ndarray]], float]:

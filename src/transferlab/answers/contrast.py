@@ -18,6 +18,7 @@ from transferlab.answers.intervals import (
     example_variance_of,
     holm,
     interval,
+    of_seeds,
     redrawn_too,
     seeds_to_decide,
 )
@@ -105,7 +106,7 @@ def estimate(
         return Estimate(contrast, target, first.metric, float("nan"), None, None, "these test images", 0, n_missing,
                         "no seed has every condition", CANNOT_TELL)  # fmt: skip
     weights = shares([each.n_examples for each in results])
-    drawn = _Drawn(contrast, whole, alike.draws(wanted), _over_targets(results, weights))
+    drawn = _Drawn(contrast, whole, alike.draws(wanted), _over_targets(results, weights), alike.pools(wanted))
     variances = [_example_variance(drawn, each) for each in results]
     crossed = all(variance is not None for variance in variances)
     added = float(sum(w**2 * (v or 0.0) for w, v in zip(weights, variances, strict=True))) if crossed else 0.0
@@ -169,12 +170,14 @@ class _Drawn:
     Args:
         seeds: those that have every condition. draws: condition to the names under which it has networks.
         scores: condition to seed to score, of these and of the other conditions whose spread is pooled.
+        pools: whether it is; otherwise the contrast is judged by its own spread.
     """
 
     contrast: Contrast
     seeds: Sequence[int]
     draws: Mapping[str, Sequence[str]]
     scores: Scores
+    pools: bool
 
     def networks(self, condition: str, seed: int) -> list[str]:
         """The names of a condition's networks of a seed."""
@@ -192,10 +195,10 @@ class _Drawn:
 
 
 def _interval(drawn: _Drawn, added: float, confidence: float) -> Interval:
-    """The interval of the mean over seeds, whose variance is moderated by that of all conditions."""
+    """The interval of the mean over seeds, whose variance is moderated by that of all conditions if they scatter alike."""
     per_seed, n = np.array(drawn.of(lambda name, seed: drawn.scores[name][seed])), len(drawn.seeds)
-    if n < LEAST_SEEDS:
-        return Interval(float(per_seed.mean()), None, None, None)
+    if n < LEAST_SEEDS or not drawn.pools:
+        return of_seeds(per_seed, added, confidence)
     every = {seed for of in drawn.scores.values() for seed in of}
     cells = {
         condition: {

@@ -36,8 +36,12 @@ class Alike:
     def draws(self, wanted: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The names under which each condition has scores; the twin stands by itself where it is wanted by its own name."""
         joined = {self.reference: (self.reference, self.twin)} if self.twin and self.twin not in wanted else {}
-        pooled = self.conditions if set(wanted) <= {*self.conditions, self.twin} else ()
-        return {name: joined.get(name, (name,)) for name in dict.fromkeys([*wanted, *pooled])}
+        others = self.conditions if self.pools(wanted) else ()
+        return {name: joined.get(name, (name,)) for name in dict.fromkeys([*wanted, *others])}
+
+    def pools(self, wanted: Sequence[str]) -> bool:
+        """Whether these conditions scatter like the others; controls need not, so that a contrast with one stands by itself."""
+        return set(wanted) <= {*self.conditions, self.twin}
 
 
 class Spread(NamedTuple):
@@ -70,7 +74,8 @@ def pooled(scores: Mapping[str, Mapping[int, Sequence[float]]]) -> Spread:
 def moderated(own: float, n_seeds: int, pool: Spread, share: float) -> Spread:
     """The variance of a contrast's mean over seeds: its own, moderated by the pooled one as in Smyth (2004).
 
-    A fixed number of prior degrees of freedom stands in place of Smyth's estimate, which needs hundreds of variances.
+    A fixed number of prior degrees of freedom stands in place of Smyth's estimate, which needs hundreds of variances. The pool holds the
+    contrast's own scores too, so that its degrees of freedom are a little fewer than stated; simulated intervals cover nevertheless.
 
     Args:
         own: the variance of its values over seeds, divided by their number.
