@@ -97,7 +97,10 @@ def _by_rule(rule: ContrastRule, conditions: Sequence[str], controls: Sequence[s
 
 
 def _trend(conditions: Sequence[str], margin: float) -> list[Contrast]:
-    """The slope of the score over log2 of the level by least squares, as a contrast; empty for fewer than three positive numbers."""
+    """The slope of the score over log2 of the level by least squares, as a contrast; empty for fewer than three positive numbers.
+
+    Its margin is the study's, divided by the number of doublings, so that it is the same as none only if the whole range is.
+    """
     try:
         places = [math.log2(float(name)) for name in conditions]
     except ValueError:
@@ -108,7 +111,9 @@ def _trend(conditions: Sequence[str], margin: float) -> list[Contrast]:
         return []
     weights = [(place - middle) / spread for place in places]
     weights[-1] = -sum(weights[:-1])  # so that they sum to 0 to the bit
-    return [Contrast(TREND, dict(zip(conditions, weights, strict=True)), margin)]
+    if max(map(abs, weights)) > MOST:  # levels so close together that no doubling is near
+        return []
+    return [Contrast(TREND, dict(zip(conditions, weights, strict=True)), margin / abs(places[-1] - places[0]))]
 
 
 def _known(name: str, what: str, conditions: Sequence[str], controls: Sequence[str]) -> None:

@@ -115,7 +115,7 @@ def estimate(
         f"over {len(whole)} seeds" + (" and the test images" if crossed else ""),
     )
     if not crossed and len(whole) >= LEAST_UNITS_OF_BOOTSTRAP and all(each.rows or each.score_of for each in results):
-        found, crossed = _redrawn(contrast, results, whole), True
+        found, crossed = _redrawn(contrast, results, whole, confidence), True
         method = f"percentile bootstrap over {len(whole)} seeds and the test images"
     metric = first.metric if len({each.metric for each in results}) == 1 else "score"
     return Estimate(
@@ -136,7 +136,7 @@ def best_against(
         estimate(Contrast(f"{name} against {base}", {name: 1.0, base: -1.0}, 0.0), results, alike, confidence)
         for name in conditions
     ]
-    return max((e for e in tried if e.n_seeds), key=lambda e: e.value, default=None)
+    return max((e for e in tried if e.n_seeds), key=lambda e: (e.low is not None, e.value), default=None)
 
 
 def saturated(results: Results, conditions: Sequence[str]) -> bool:
@@ -229,7 +229,7 @@ def _example_variance(drawn: _Drawn, results: Results) -> float | None:
     return example_variance_of(np.stack(parts) * scale) * redrawn_too(results.folds)
 
 
-def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int]) -> Interval:
+def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int], confidence: float) -> Interval:
     weighted = [(name, w) for name, w in contrast.weights.items() if w]
 
     def score(each: Results, name: str, seed: int, examples: NDArray[np.int64]) -> float:
@@ -249,7 +249,7 @@ def _redrawn(contrast: Contrast, results: Sequence[Results], seeds: Sequence[int
 
     parts = shares([each.n_examples for each in results])
     drawn = [round(each.n_examples / redrawn_too(each.folds)) for each in results]
-    return bootstrap(statistic, len(seeds), [each.n_examples for each in results], drawn)
+    return bootstrap(statistic, len(seeds), [each.n_examples for each in results], drawn, confidence=confidence)
 
 
 def _adjusted(found: Sequence[Estimate]) -> list[Estimate]:

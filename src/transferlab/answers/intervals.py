@@ -163,7 +163,7 @@ def redrawn_too(n_folds: int) -> float:
 
 def bootstrap(
     statistic: Callable[[NDArray[np.int64], Sequence[NDArray[np.int64]]], float], n_seeds: int,
-    n_examples: Sequence[int], n_drawn: Sequence[int] | None = None, n_resamples: int = 1000,
+    n_examples: Sequence[int], n_drawn: Sequence[int] | None = None, n_resamples: int = 1000, confidence: float = 0.95,
 ) -> Interval:  # fmt: skip
     """Percentile interval of a statistic without a simpler form; seeds and examples are resampled together.
 
@@ -178,7 +178,7 @@ def bootstrap(
         statistic(random.integers(0, n_seeds, n_seeds), [random.integers(0, e, m) for e, m in sizes])
         for _ in range(n_resamples)
     ])  # fmt: skip
-    low, high = float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+    low, high = (float(np.quantile(values, 0.5 + sign * confidence / 2)) for sign in (-1, 1))
     value = statistic(np.arange(n_seeds), [np.arange(e) for e in n_examples])
     p = min(1.0, 2 * min(float((values <= 0).mean()), float((values >= 0).mean())) + 1 / n_resamples)
     return Interval(value, low, high, p)
@@ -205,7 +205,7 @@ def seeds_to_decide(found: Interval, n_seeds: int, margin: float, level: float =
     Args:
         level: of the p-value after adjustment, for example 0.05 divided by the number of comparisons.
     """
-    if found.low is None or not found.seed_variance:
+    if found.low is None or not found.seed_variance > 0:  # a bootstrap has none
         return None
     for more in range(1, MOST_SEEDS + 1):
         left = n_seeds / (n_seeds + more)  # of the variance over seeds

@@ -138,7 +138,7 @@ def _pairs(declared: Declared, names: Mapping[str, str]) -> tuple[Pair, ...]:
         alike = replace(alike, twin="")  # it has no repetition
     then = estimates(declared.contrasts, results, apart, alike)
     moved = [_change(contrast, names) for contrast in declared.contrasts]
-    changes = estimates([c for c in moved if any(c.weights.values())], declared.results, declared.apart)
+    changes = estimates([c for c in moved if any(c.weights.values())], declared.results, declared.apart, alike)
     change_of = {(e.contrast.name, e.target): e for e in changes}
     return tuple(
         Pair(a, b, change_of.get((a.contrast.name, a.target))) for a, b in zip(declared.planned, then, strict=True)

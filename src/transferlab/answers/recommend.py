@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from transferlab.answers.estimate import MEAN, Estimate
@@ -23,17 +24,23 @@ class Help(NamedTuple):
 def helps(
     found: Sequence[Help], n_conditions: int, unit: str = "", titles: Mapping[str, str] = NO_TITLES
 ) -> str | None:
-    """Whether pre-training helps at all: the best condition against networks without it; None without such networks.
+    """Whether pre-training helps, against each kind of network without it; None without such networks.
 
     Args:
-        n_conditions: of which it is the best; the intervals are adjusted for the choice.
+        n_conditions: of which the best is compared; the intervals are adjusted for the choice.
     """
     if not found:
         return None
-    e = found[0].estimate
-    parts = [_gain(each, found[0], unit, titles) for each in found]
+    chosen = f" (the best of {n_conditions} conditions, which the interval allows for)" if n_conditions > 1 else ""
+    return f"{'; '.join(_gain(each, unit, titles) for each in found)}{chosen}."
+
+
+def _gain(each: Help, unit: str, titles: Mapping[str, str]) -> str:
+    e = each.estimate
+    subject, base = sides(e.contrast, unit, titles)
+    told = f"{subject} against {base} {_where(e)} by {each.protocol}, {points(e.value, signed=True)} points"
     if e.low is None or e.high is None:
-        return f"Whether pre-training helps needs at least three seeds: {'; '.join(parts)}."
+        return f"Whether pre-training helps needs at least three seeds: {told}"
     says = (
         "Pre-training helps"
         if e.low > 0
@@ -41,17 +48,7 @@ def helps(
         if e.high < 0
         else "Cannot tell whether pre-training helps"
     )
-    chosen = f" The best of {n_conditions} conditions; its interval allows for the choice." if n_conditions > 1 else ""
-    return f"{says}: {'; '.join(parts)}.{chosen}"
-
-
-def _gain(each: Help, first: Help, unit: str, titles: Mapping[str, str]) -> str:
-    e = each.estimate
-    subject, base = sides(e.contrast, unit, titles)
-    same_place = each is not first and e.target == first.estimate.target
-    between = "" if e.low is None or e.high is None else f" ({span(e)})"
-    where = "" if same_place else f" {_where(e)}"
-    return f"{subject} against {base}{where} by {each.protocol}: {points(e.value, signed=True)} points{between}"
+    return f"{says}: {told} ({span(e)})"
 
 
 def recommendations(
@@ -68,7 +65,7 @@ def recommendations(
     known = [e for e in estimates if e.n_seeds and e.low is not None]
     if not known:
         return []
-    ladder = _ladder(known, [c.name for c in conditions])
+    ladder = _ladder(known, conditions)
     if ladder:
         return [_enough(ladder, conditions, unit, titles), *_range(known, ladder, unit, titles)]
     short = summary(
@@ -77,8 +74,14 @@ def recommendations(
     return [short or _either(known[0], unit, titles)]
 
 
-def _ladder(estimates: Sequence[Estimate], names: Sequence[str]) -> list[Estimate]:
-    """The last condition against the others, from the nearest to the first; empty if a study does not ask for that."""
+def _ladder(estimates: Sequence[Estimate], conditions: Sequence[NamedCondition]) -> list[Estimate]:
+    """The last condition against the others, from the nearest to the first; empty if a study does not ask for that.
+
+    Only of rising numbers: "enough" and "still rising" mean nothing for other conditions.
+    """
+    names, factors = [c.name for c in conditions], [c.factor for c in conditions]
+    if any(low is None or high is None or not low < high for low, high in pairwise(factors)):
+        return []
     found = {name: e for e in estimates if (name := _against_last(e, names[-1]))}
     held = [found[name] for name in reversed(names) if name in found]
     return held if len(held) > 1 else []
@@ -112,7 +115,7 @@ def _enough(
         bring = f"loses {points(-high)} to {points(-low)}" if high < 0 else f"brings at most {points(max(high, 0.0))}"
         fewer = _images(level, last, conditions)
         return f"{name} is enough {_where(nearest)}: {top} {bring} points{fewer}."
-    if low > 0:
+    if low > 0 and nearest.verdict.direction:
         return (f"Still rising at the largest level tried: {_titled(last, unit, titles)} gains {points(value)} points ({points(low)} to "
                 f"{points(high)}) over {titles.get(level, level)} {_where(nearest)}, and more may gain more.")  # fmt: skip
     return (f"Not decided whether {name} is enough {_where(nearest)}: {top} brings {points(value, signed=True)} points "

@@ -35,6 +35,8 @@ def sentence(estimate: Estimate, unit: str = "", titles: Mapping[str, str] = NO_
             "an interval needs at least three seeds."
         )
     between = f"95 % interval {points(estimate.low, signed=True)} to {points(estimate.high, signed=True)}, {seeds}"
+    if estimate.contrast.name == TREND:
+        return f"{subject} changes the score {where} by {points(estimate.value, signed=True)} points ({between}): {estimate.verdict}."
     return estimate.verdict.sentence(estimate, Wording(subject, base, where, between))
 
 

@@ -16,7 +16,7 @@ def _check(study: Comparison) -> Check:
     said = "differ" if differs else "show no significant difference" if first.low is not None else "compared"
     text = f"Two draws of {study.reference} {said}: {first.target} {span(first)}."
     if differs:
-        text += (f" Of studies without any fault, one in twenty shows this by chance; with more seeds it then goes away: run the study again "
+        text += (f" Of studies without any fault, one in twenty shows this by chance; with twice the seeds it then mostly goes away: run the study again "
                  f"with --seeds {2 * first.n_seeds}.")  # fmt: skip
     return Check(name, differs, text)
 

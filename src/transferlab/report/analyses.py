@@ -225,15 +225,16 @@ def _without(
     """
     copies = {facts.name: leakage.test.rows for leakage, facts in found if leakage.test.rows}
     facts_of = {facts.name: facts for facts in study.plan.targets}
-    kept: list[Results] = []
+    kept: dict[str, Results] = {}
     lacking: list[str] = []
-    for results in study.results:
+    for results in (*study.results, *study.apart):
         again = _again(study, results, facts_of[results.target], copies.get(results.target, ()))
-        kept += [again] if again is not None else []
+        kept |= {results.target: again} if again is not None else {}
         lacking += [] if again is not None else [results.target]
     if not copies or lacking:
         return (), tuple(lacking)
-    return estimates(study.plan.contrasts, kept, study.apart, alike(study.plan)), ()
+    together, apart = ([kept[each.target] for each in group] for group in (study.results, study.apart))
+    return estimates(study.plan.contrasts, together, apart, alike(study.plan)), ()
 
 
 def _again(study: Measured, results: Results, facts: TargetFacts, copies: Sequence[int]) -> Results | None:

@@ -283,6 +283,8 @@ def comparisons(study: StudyAnswers) -> list[str]:
         return ["This study declares no contrasts."]
     names, titles = [target.name for target in study.targets], study.titles
     of = {name: [e for e in study.estimates if e.target == name] for name in (MEAN, *names)}
+    if not of[MEAN]:  # one target is left where others are saturated or apart
+        of[MEAN] = [e for e in study.estimates if e.family != SINGLE]
     controls = {c.name for c in study.conditions if c.is_control}
     is_chain = all(controls.isdisjoint(e.contrast.weights) for e in study.estimates)  # of levels, which a summary needs
     said = {name: [sentence(e, study.unit, titles) for e in of[name]] for name in of}
@@ -291,7 +293,8 @@ def comparisons(study: StudyAnswers) -> list[str]:
     leading = [target.name for target in study.targets if target.leads]
     first = [line for name in leading for line in said[name]]
     short = summary(of[MEAN], study.unit, "In short, on average over these targets") if is_chain else None
-    settled = {name: [e for e in of[name] if e.verdict.settled] for name in names if name not in leading}
+    told = {*leading, *(e.target for e in of[MEAN])}
+    settled = {name: [e for e in of[name] if e.verdict.settled] for name in names if name not in told}
     if short:
         single = [summary(of[name], study.unit, f"On {name}") for name, found in settled.items() if found]
         return [*first, short, *filter(None, single), *said[MEAN]]

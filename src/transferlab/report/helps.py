@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from transferlab.answers.contrast import best_against
 from transferlab.answers.recommend import Help
@@ -10,6 +11,7 @@ from transferlab.outcomes.store import Store
 from transferlab.planned import NamedCondition, Plan
 from transferlab.report.results import Records, alike, results_of
 from transferlab.specs import TargetFacts
+from transferlab.text import listed
 
 
 def helps(store: Store, plan: Plan, targets: Sequence[TargetFacts], records: Records) -> Iterator[Help]:
@@ -20,16 +22,16 @@ def helps(store: Store, plan: Plan, targets: Sequence[TargetFacts], records: Rec
     """
     conditions = [c.name for c in plan.conditions if not c.is_control]
     for control in (c for c in plan.conditions if c.is_control and c.design is None):
-        kind = _shared(plan, control)
-        if kind is None:
-            continue
-        results = [results_of(store, plan, target, records, kind[0]) for target in targets]
-        held = [each for each in results if each.scores.get(control.name)]
-        if held and (found := best_against(conditions, control.name, held, alike(plan))) is not None:
-            yield Help(kind[1], found)
+        label = _shared(plan, control)
+        results = [results_of(store, plan, target, records, label) for target in targets] if label else []
+        held = [each for each in results if {control.name, *conditions} <= {*each.scores}]
+        found = best_against(conditions, control.name, held, alike(plan)) if held else None
+        if found is not None:
+            some = 1 < len(held) < len(targets)  # such as those without boxes
+            yield Help(label, replace(found, target=listed([each.target for each in held])) if some else found)
 
 
-def _shared(plan: Plan, control: NamedCondition) -> tuple[str, str] | None:
-    """Kind and label of the first protocol of the study by which both the conditions and this control are measured."""
-    kinds = {t.cell.protocol.kind for t in plan.transfers if t.condition == control.name}
-    return next(((p.protocol.kind, p.label) for p in plan.protocols if p.protocol.kind in kinds), None)
+def _shared(plan: Plan, control: NamedCondition) -> str:
+    """The label of the first protocol of the study by which both the conditions and this control are measured; "" if there is none."""
+    labels = {t.label for t in plan.transfers if t.condition == control.name}
+    return next((p.label for p in plan.protocols if p.label in labels), "")

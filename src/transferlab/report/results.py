@@ -65,15 +65,13 @@ def alike(plan: Plan) -> Alike:
     return Alike(tuple(c.name for c in plan.conditions if not c.is_control), plan.reference, next(iter(twins), ""))
 
 
-def _compared(plan: Plan, target: TargetFacts, kind: str = "") -> Iterator[Transfer]:
-    """The cells by which a target's conditions are compared, or those of the study's first protocol of another kind."""
-    seen: set[tuple[str, int]] = set()
+def _compared(plan: Plan, target: TargetFacts, label: str = "") -> Iterator[Transfer]:
+    """The cells by which a target's conditions are compared, or those of the protocol of a label."""
     for t in plan.transfers:
         # From scratch, a target in folds is measured on the test split alone.
-        in_folds = bool(kind) or not target.folds or t.cell.protocol.knobs.get("folds") == target.folds
-        asked = t.cell.protocol.kind == kind if kind else t.compared
-        if t.cell.target == target.digest and asked and in_folds and (t.condition, t.seed) not in seen:
-            seen.add((t.condition, t.seed))
+        in_folds = not target.folds or t.cell.protocol.knobs.get("folds") == target.folds
+        asked = t.label == label if label else t.compared
+        if t.cell.target == target.digest and asked and in_folds:
             yield t
 
 
@@ -95,11 +93,11 @@ def names_of(taxonomy: Taxonomy) -> list[str]:
     ]
 
 
-def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records, kind: str = "") -> Results:
+def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records, label: str = "") -> Results:
     """Scores and per-example results of one target, under the protocols by which its conditions are compared.
 
     Args:
-        kind: of the protocol, if it is another one; of several of this kind the study's first counts.
+        label: of the protocol, if it is another one.
 
     Where a metric's definition is not available here or has changed, intervals still include new test images if the metric is a plain mean over
     images. The record of a cell whose arrays turn out to be damaged is set to None, as if it were missing.
@@ -109,7 +107,7 @@ def results_of(store: Store, plan: Plan, target: TargetFacts, records: Records, 
     scores: defaultdict[str, dict[int, float]] = defaultdict(dict)
     rows: defaultdict[str, dict[int, NDArray[np.float64] | NDArray[np.bool_]]] = defaultdict(dict)
     kept: dict[tuple[str, int], Mapping[str, NDArray[Any]]] = {}
-    for t in _compared(plan, target, kind):
+    for t in _compared(plan, target, label):
         record = records[t.key]
         if record is None:
             continue
