@@ -3,7 +3,7 @@
     transferlab pack SPEC source.pack --size 32        (and each target)
     .venv/bin/python benchmarks/quality.py --source source.pack --target a.pack --target b.pack \\
         [--seconds 5 15 60 300 1200] [--backbones small:24 small small:48 small:64] [--recipes small random-stem]
-        [--seeds 1] [--at-once 1]
+        [--seeds 1] [--at-once 1] [--file RESULT.json]
 
 One network at a time, in one worker with a thread a core, by each recipe cut to the examples that the worker's
 measured speed allows in that time; 0 seconds is the same network untrained, the floor that every score is to be read

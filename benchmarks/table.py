@@ -109,6 +109,18 @@ def of_quality(result: dict[str, Any]) -> Iterator[Row]:
         yield f"mean probe of {backbone} by {recipe} after {seconds:.0f} s, %", spread(means, ".1f"), len(means)
 
 
+def of_recipes(result: dict[str, Any]) -> Iterator[Row]:
+    groups: dict[tuple[str, int, str], list[float]] = {}
+    for point in result["points"]:
+        groups.setdefault((point["backbone"], point["examples"], recipe_of(point)), []).append(100 * point["mean"])
+    for (backbone, examples, recipe), means in sorted(groups.items()):
+        yield (
+            f"recipes, mean probe of {backbone} by {recipe} after {examples:,} examples, %",
+            spread(means, ".1f"),
+            len(means),
+        )
+
+
 def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
     for state in ("untrained", "trained"):
         means = [100 * statistics.mean(point[state].values()) for point in result["points"]]
@@ -120,7 +132,8 @@ def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
 
 
 ROWS = {"cpu": of_cpu, "parity": of_parity, "probe": of_probe, "packs": of_packs, "scale": of_scale, "study": of_study,
-        "costs": of_costs, "detection": of_detection, "quality": of_quality, "anchor": of_anchor}  # fmt: skip
+        "costs": of_costs, "detection": of_detection, "quality": of_quality, "recipes": of_recipes,
+        "anchor": of_anchor}  # fmt: skip
 
 if __name__ == "__main__":
     main()
