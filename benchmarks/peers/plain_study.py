@@ -4,7 +4,7 @@
 
 ImageFolder and DataLoader, per-image transforms, fp32; the same network and recipe numbers as the laboratory,
 which trains by SGD here; frozen features, StandardScaler, LogisticRegression with C chosen on validation over the same penalties.
-JOB.json holds: source and targets (folders with train, val and test), counts, seeds, examples, workers. Prints JSON:
+JOB.json holds: source and targets (folders with train, val and test), counts, seeds, examples, workers, and a backbone if it is another. Prints JSON:
 for each network its count (0: untrained), seed, seconds, and for each target seconds, test accuracy and penalty.
 """
 
@@ -45,7 +45,9 @@ def main(job: dict[str, Any]) -> list[dict[str, Any]]:
     for seed in job["seeds"]:
         for count in (0, *job["counts"]):  # 0: the random-features control
             begun = time.perf_counter()
-            backbone = build(SGD.backbone, SGD.image_px, seed).to(memory_format=torch.contiguous_format)
+            backbone = build(job.get("backbone", SGD.backbone), SGD.image_px, seed).to(
+                memory_format=torch.contiguous_format
+            )
             if count:
                 train(backbone, few_per_class(job["source"], count, seed), job["examples"], job["workers"])
             network: dict[str, Any] = {"count": count, "seed": seed, "seconds": time.perf_counter() - begun}
