@@ -74,7 +74,7 @@ def main() -> None:
     wanted = parser.parse_args()
     lab: Path = wanted.lab
     lab.mkdir(exist_ok=True)
-    source, *targets = [_folder(lab, spec) for spec in (wanted.source, *wanted.target)]
+    source, targets = _folder(lab, wanted.source), [_folder(lab, spec, tested=True) for spec in wanted.target]
     job = {"source": str(source), "targets": [str(t) for t in targets], "counts": wanted.counts,
            "backbone": wanted.backbone, "examples": wanted.examples}  # fmt: skip
     _run(lab / "study", job, THIS, wanted.seeds)
@@ -91,9 +91,13 @@ def main() -> None:
     print(keep("decision", raw))
 
 
-def _folder(lab: Path, spec: str) -> Path:
-    """The images of a SPEC as PNG files in train, val and test, one folder a class; without a part, a sixth of train makes it."""
-    folder = lab / "images" / "".join(c if c.isalnum() else "-" for c in spec)
+def _folder(lab: Path, spec: str, *, tested: bool = False) -> Path:
+    """The images of a SPEC as PNG files in train, val and test, one folder a class.
+
+    Args:
+        tested: whether it needs test images; where val or test is missing and needed, a sixth of train makes it.
+    """
+    folder = lab / "images" / "".join(c if c.isalnum() else "-" for c in spec).strip("-")
     if folder.exists():
         return folder
     packed = lab / "images.pack"
@@ -102,7 +106,7 @@ def _folder(lab: Path, spec: str) -> Path:
     )
     pack, half_done = open_pack(packed), folder.with_suffix(".half")
     split = np.array(pack.split)
-    for i, part in enumerate((VAL, TEST)):
+    for i, part in enumerate((VAL, TEST) if tested else (VAL,)):
         if not (split == part).any():
             split[np.flatnonzero(split == TRAIN)[i::6]] = part
     for row, (part, label) in enumerate(zip(split, np.asarray(pack.labels), strict=True)):

@@ -2,8 +2,11 @@
 
 A finding becomes a quantity with one value per seed, on the mean over targets, and bounds for it. The study agrees if the
 whole interval lies within the bounds, and disagrees if all of it lies outside. Few of the paper's numbers are given, because
-we had only parts of its text, the project page and readers' notes. The bounds are ours, committed to ``results/`` before
-the run.
+we had only parts of its text, the project page and readers' notes. Quantities and bounds are ours, committed before any network is
+trained that they judge; the reasons are in LOG.md.
+
+Losses are shares of a gain, which is what pre-training brings: over random features on targets, over guessing on the source. As shares
+of the score, the losses of a target would be small where random features already score much.
 """
 
 from __future__ import annotations
@@ -14,17 +17,23 @@ from typing import Literal
 
 import numpy as np
 
-from transferlab.answers.intervals import Interval, of_seeds
+from transferlab.answers.contrast import Results, estimate
+from transferlab.answers.estimate import LEVEL
+from transferlab.answers.intervals import Interval, holm, of_seeds
+from transferlab.answers.noise import Alike
 from transferlab.answers.points import points
 from transferlab.answers.study import StudyAnswers
 from transferlab.planned import NamedCondition
+from transferlab.specs import Contrast
 
 Says = Literal["agrees", "disagrees", "cannot tell"]
 Seeds = Mapping[int, float]
 PREFIX = "paper-"  # of the names of studies at the paper's levels
-SMALL_LOSS = 0.25  # of the gap to random features
+SMALL_LOSS = 0.25  # of the gain over random features
+MOST = 0.5  # of the gain over random features
 NEARLY = 0.01
 AN_EIGHTH = 127 / 1000
+NO_SHARE = "not run yet, or pre-training gains nothing for certain, of which a share could be lost"
 
 
 @dataclass(frozen=True)
@@ -51,28 +60,51 @@ def all_and_few_labels(study: StudyAnswers) -> tuple[NamedCondition, NamedCondit
     return whole, nearest(study, AN_EIGHTH * whole.n_labels, lambda c: c.n_labels)
 
 
-def significantly_better(study: StudyAnswers, a: str, b: str, target: str) -> bool:
-    """Whether a is significantly better than b on a target, without adjustment for other comparisons."""
-    each = minus(over_targets(study, a, [target]), over_targets(study, b, [target]))
-    found = of_seeds(np.array(list(each.values()))) if each else None
-    return found is not None and found.low is not None and found.low > 0
+def better_on(study: StudyAnswers, a: str, b: str) -> list[str]:
+    """The targets on which a is better than b, with Holm's adjustment over all targets."""
+    each = {name: minus(over_targets(study, a, [name]), over_targets(study, b, [name])) for name in targets_of(study)}
+    found = {name: of_seeds(np.array(list(values.values()))) for name, values in each.items() if values}
+    told = {name: f for name, f in found.items() if f.p_value is not None}
+    adjusted = holm([f.p_value or 0.0 for f in told.values()])
+    return [name for (name, f), p in zip(told.items(), adjusted, strict=True) if f.value > 0 and p <= LEVEL]
+
+
+def over_seeds(values: Seeds) -> Interval | None:
+    """The mean of a quantity over seeds with its interval, by its own spread; None without values."""
+    return of_seeds(np.array([values[seed] for seed in sorted(values)])) if values else None
+
+
+def over_conditions(study: StudyAnswers, weights: Mapping[str, float], tried: int = 1) -> Interval | None:
+    """A contrast of conditions on the mean over targets, by the spread that all conditions share, as in the study's own contrasts.
+
+    Args:
+        tried: of how many contrasts it is the most extreme; the interval is adjusted for them (Bonferroni).
+    """
+    names = [c.name for c in conditions_of(study)]
+    results = Results("", "", {name: over_targets(study, name) for name in names}, {})
+    contrast = Contrast("", weights, 0.0)
+    return estimate(contrast, [results], Alike(tuple(names)), 1 - LEVEL / tried).interval
 
 
 def finding_on(
-    name: str, claim: str, published: str, per_seed: Seeds, bound: tuple[float, float], here: str
-) -> Finding:
-    """The finding on a quantity that should lie between two bounds; ``here`` has a placeholder for it."""
-    if not per_seed:
-        return Finding(name, claim, published, "cannot tell", None, "not run yet")
-    value = of_seeds(np.array([per_seed[seed] for seed in sorted(per_seed)]))
+    name: str, claim: str, published: str, value: Interval | None, bound: tuple[float, float], here: str, *,
+    signed: bool = True, nothing: str = "not run yet",
+) -> Finding:  # fmt: skip
+    """The finding on a quantity that should lie between two bounds; ``here`` has a placeholder for it.
+
+    Args:
+        signed: whether its sign is shown. nothing: what to say without a value.
+    """
+    if value is None:
+        return Finding(name, claim, published, "cannot tell", None, nothing)
     if value.low is None or value.high is None:
-        text = f"{points(value.value, signed=True)} (no interval with fewer than three seeds)"
+        text = f"{points(value.value, signed=signed)} (no interval with fewer than three seeds)"
         return Finding(name, claim, published, "cannot tell", value, here.format(text))
     low, high = bound
     inside, outside = value.low > low and value.high < high, value.high <= low or value.low >= high
     says: Says = "agrees" if inside else "disagrees" if outside else "cannot tell"
-    text = f"{points(value.value, signed=True)} ({points(value.low, signed=True)} to {points(value.high, signed=True)})"
-    return Finding(name, claim, published, says, value, here.format(text))
+    middle, lower, upper = (points(x, signed=signed) for x in (value.value, value.low, value.high))
+    return Finding(name, claim, published, says, value, here.format(f"{middle} ({lower} to {upper})"))
 
 
 def scores_of(study: StudyAnswers, condition: str, target: str, protocol: str) -> dict[int, float]:
@@ -122,8 +154,17 @@ def minus(a: Seeds, b: Seeds) -> dict[int, float]:
 
 
 def share(a: Seeds, b: Seeds) -> dict[int, float]:
-    """a / b for each seed that both have with a positive b."""
-    return {seed: a[seed] / b[seed] for seed in sorted(set(a) & set(b)) if b[seed] > 0}
+    """The ratio of the means of a and b, with a value for each seed that both have, whose mean and spread are the ratio's.
+
+    By the delta method: r + (a - r b) / mean of b, where r is the ratio of the means. A mean of the seeds' own ratios would be biased and at
+    the mercy of a seed with a small b. Empty unless b is certainly positive: of a gain that may be none there is no share.
+    """
+    seeds = sorted(set(a) & set(b))
+    whole = of_seeds(np.array([b[seed] for seed in seeds])) if seeds else None
+    if whole is None or (whole.value if whole.low is None else whole.low) <= 0:
+        return {}
+    ratio = mean_of({seed: a[seed] for seed in seeds}) / whole.value
+    return {seed: ratio + (a[seed] - ratio * b[seed]) / whole.value for seed in seeds}
 
 
 def mean_of(values: Seeds) -> float:

@@ -16,7 +16,16 @@ from dataclasses import replace
 import numpy as np
 
 from transferlab import designs
-from transferlab.answers.published import Finding, conditions_of, finding_on, minus, over_targets
+from transferlab.answers.points import points
+from transferlab.answers.published import (
+    Finding,
+    conditions_of,
+    finding_on,
+    mean_of,
+    minus,
+    over_conditions,
+    over_targets,
+)
 from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.questions import levels
@@ -72,12 +81,17 @@ def paper(source: Pack, targets: Sequence[Pack]) -> Study:
 
 
 def finding(study: StudyAnswers) -> Finding:
-    """F4: at one budget the condition with fewer classes is better."""
-    fewer, more = (c.name for c in conditions_of(study)[:2])
+    """F4: fewer classes with more images each are better, on the mean over the budgets."""
+    names = [c.name for c in conditions_of(study)]
+    pairs = list(zip(names[::2], names[1::2], strict=True))  # of each budget: fewer classes, then all
+    gains = [minus(over_targets(study, fewer), over_targets(study, more)) for fewer, more in pairs]
+    what = "; ".join(f"{fewer} against {more} {points(mean_of(gain), signed=True)}"
+                     for (fewer, more), gain in zip(pairs, gains, strict=True))  # fmt: skip
     return finding_on(
         "F4", "At one budget, fewer classes with more images each are slightly better.",
         "Fewer classes with more images each are slightly better; budgets and values are not known to us.",
-        minus(over_targets(study, fewer), over_targets(study, more)), (0.0, np.inf), f"{fewer} against {more}: {{}} points",
+        over_conditions(study, {name: sign / len(pairs) for pair in pairs for name, sign in zip(pair, (1, -1), strict=True)}),
+        (0.0, np.inf), f"{what}; on average {{}} points",
     )  # fmt: skip
 
 

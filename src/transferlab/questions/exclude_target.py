@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from transferlab import designs
-from transferlab.answers.published import NEARLY, Finding, conditions_of, finding_on, minus, over_targets
+from transferlab.answers.published import NEARLY, Finding, conditions_of, finding_on, over_conditions
 from transferlab.answers.study import StudyAnswers
 from transferlab.contrasts import compare
 from transferlab.errors import UserError
@@ -117,7 +117,7 @@ def finding(study: StudyAnswers) -> Finding:
     return finding_on(
         "F5, classes", "Leaving out the target's own classes hardly matters.",
         "771 classes without PASCAL's are nearly as good on PASCAL detection as all 1,000.",
-        minus(over_targets(study, without), over_targets(study, whole)), (-NEARLY, np.inf), f"{without} against {whole}: {{}} points",
+        over_conditions(study, {without: 1.0, whole: -1.0}), (-NEARLY, np.inf), f"{without} against {whole}: {{}} points",
     )  # fmt: skip
 
 
