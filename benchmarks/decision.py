@@ -2,7 +2,7 @@
 
     git worktree add ../earlier 926df6e
     .venv/bin/python benchmarks/decision.py --earlier ../earlier --source SPEC --target SPEC --target SPEC --lab FOLDER
-        [--counts 60 250 500] [--backbone small:16] [--examples 60000] [--seeds 16]
+        [--counts 60 250 500] [--backbone small:16] [--examples 60000] [--seeds 12]
 
 ``transferlab run`` makes one study of many seeds: numbers of images per class, the twin of the largest, and random features, all by SGD
 with the plain script's settings, so that all three sides train the same network. Two differences are then to be decided:
@@ -10,11 +10,14 @@ with the plain script's settings, so that all three sides train the same network
 planted   the twin, whose truth is that of the reference, with one point of each target's wrong test images turned right
 genuine   of all pairs of conditions, the one whose difference over all seeds is nearest to one point
 
-For each number of seeds, that many are drawn at random 200 times; the rules of each side see their scores and right-or-wrong rows
-(peers/rules.py), and the smallest number with which at least 80 % of the draws tell the difference with its sign is what the
-side needs. The plain script compares means over targets by a paired t-test at 5 %, and adjusts for nothing. CPU time, user and system,
-of all processes, is measured for one seed and for three; it grows with the seeds, and packing counts once. How often each side
-calls the untouched twin different (it should not) stands beside. The lab is kept; what is done in it is not done again.
+For each number of seeds, that many of each condition's networks are drawn at random 200 times, independently, since networks of a seed
+have nothing in common (LOG.md, 2026-11-30). So few networks stand for all that could have been trained: each condition's mean is moved by
+as much as another set of as many seeds would move it (a bootstrap of the seeds), so that draws of n networks scatter as n new ones would.
+The rules of each side see scores and right-or-wrong rows (peers/rules.py), and the smallest number of seeds with which at least 80 % of
+the draws tell the difference with its sign is what the side needs. The plain script compares means over targets by a paired t-test at
+5 %, and adjusts for nothing. CPU time, user and system, of all processes, is measured for one seed and for one more; it grows with the
+seeds, and packing counts once. How often each side calls the untouched twin different (it should not) stands beside. The lab is kept;
+what is done in it is not done again.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from measured import keep
@@ -46,7 +49,7 @@ from transferlab.report.results import results_of
 from transferlab.runners.machine import here
 from transferlab.specs import TEST, TRAIN, VAL
 
-DRAWS, LIKELY, TRIED = 200, 0.8, (3, 4, 5, 6, 7, 8, 9, 10, 12)
+DRAWS, LIKELY, TRIED = 200, 0.8, (3, 4, 5, 6, 7, 8, 10, 12)
 HERE, THIS = Path(__file__).parent, Path(transferlab.__file__).parents[1]
 STUDY = """\
 from transferlab import Examples, Recipe, Study, designs, probe, steps
@@ -70,7 +73,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[60, 250, 500])
     parser.add_argument("--backbone", default="small:16")
     parser.add_argument("--examples", type=int, default=60_000)
-    parser.add_argument("--seeds", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=12)
     wanted = parser.parse_args()
     lab: Path = wanted.lab
     lab.mkdir(exist_ok=True)
@@ -149,9 +152,9 @@ def _costs(lab: Path, job: dict[str, Any], sides: dict[str, Path]) -> dict[str, 
 
 
 def _cost(store: Path, job: dict[str, Any], src: Path) -> dict[str, float]:
-    """CPU seconds of a seed, and of what is done once: a study of one seed, then two seeds more."""
-    one, two_more = (_run(store, job, src, n) for n in (1, 3))
-    return {"seed": two_more / 2, "once": max(0.0, one - two_more / 2)}
+    """CPU seconds of a seed, and of what is done once: a study of one seed, then one seed more."""
+    one, one_more = (_run(store, job, src, n) for n in (1, 2))
+    return {"seed": one_more, "once": max(0.0, one - one_more)}
 
 
 def _cost_of_plain(lab: Path, job: dict[str, Any]) -> dict[str, float]:
@@ -206,7 +209,7 @@ def _decided(problem: dict[str, Any], sides: dict[str, Path], n_seeds: int, lab:
     """For each side and number of seeds, the share of draws that tell the first pair apart with its sign, and against it."""
     random = np.random.default_rng(1)
     tried = [n for n in TRIED if n <= n_seeds]
-    draws = [sorted(map(int, random.choice(n_seeds, n, replace=False))) for n in tried for _ in range(DRAWS)]
+    draws = [_draw(problem, n, n_seeds, random) for n in tried for _ in range(DRAWS)]
     a, b = problem["pairs"][0]
     verdicts = {"plain": [_by_t_test(problem, draw) for draw in draws]}
     widths: dict[str, list[float]] = {}
@@ -228,9 +231,24 @@ def _decided(problem: dict[str, Any], sides: dict[str, Path], n_seeds: int, lab:
     return {"pair": f"{a} against {b}", "points": 100 * truth, "told": told}
 
 
-def _by_t_test(problem: dict[str, Any], seeds: Sequence[int]) -> int:
-    a, b = (_means(problem["targets"], name)[list(seeds)] for name in problem["pairs"][0])
-    test = ttest_rel(a, b)
+def _draw(problem: dict[str, Any], n: int, n_seeds: int, random: np.random.Generator) -> dict[str, Any]:
+    """For each condition n of its seeds, and what its mean on each target is moved by."""
+    seeds: dict[str, list[int]] = {}
+    added: dict[str, list[float]] = {}
+    for name in {*problem["conditions"], problem["twin"]} - {""}:
+        seeds[name] = random.choice(n_seeds, n, replace=False).tolist()
+        again = random.integers(0, n_seeds, n_seeds)
+        each = [np.array([target["scores"][name][seed] for seed in range(n_seeds)]) for target in problem["targets"]]
+        added[name] = [float(of[again].mean() - of.mean()) for of in each]
+    return {"seeds": seeds, "added": added}
+
+
+def _by_t_test(problem: dict[str, Any], draw: dict[str, Any]) -> int:
+    a, b = (
+        _means(problem["targets"], name)[draw["seeds"][name]] + float(np.mean(draw["added"][name]))
+        for name in problem["pairs"][0]
+    )
+    test = cast("Any", ttest_rel)(a, b)
     return int(np.sign(test.statistic)) if test.pvalue < 0.05 else 0
 
 

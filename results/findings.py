@@ -1,9 +1,10 @@
-"""The paper's findings by the present rules, from the committed table of a run, without its images or networks.
+"""The paper's findings and main contrasts by the present rules, from the committed table of a run, without its images or networks.
 
     python results/findings.py results/2026-11-27-paper
 
 The facts that a table does not hold, sizes of conditions and test sets, are below; they are those of Tiny ImageNet and the targets in
-README.md. Prints Markdown rows: finding, verdict, what was measured.
+README.md. Prints Markdown rows: finding, verdict, what was measured; then the contrasts of two questions on the mean over targets, whose
+intervals are over seeds alone, since the table holds no right-or-wrong rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from transferlab.answers.contrast import Results, saturated
+from transferlab import contrasts
+from transferlab.answers.contrast import Results, estimates, saturated
+from transferlab.answers.estimate import MEAN, Estimate
+from transferlab.answers.noise import Alike
+from transferlab.answers.points import points
 from transferlab.answers.study import OWN, Score, StudyAnswers
 from transferlab.origins import ORIGINS
 from transferlab.planned import NamedCondition
@@ -32,6 +37,22 @@ def main(folder: Path) -> None:
         rows = list(csv.DictReader(file))
     for found in findings([study(name, rows) for name in dict.fromkeys(row["study"] for row in rows)]):
         print(f"| {found.name} | {found.says} | {found.here} |")
+    for name in ("paper-images-per-class", "paper-images-per-class-epochs", "paper-class-count"):
+        for e in on_the_mean(study(name, rows)):
+            low, high = (points(x, signed=True) for x in (e.low or 0.0, e.high or 0.0))
+            print(
+                f"| {name} | {e.contrast.name} | {points(e.value, signed=True)} ({low} to {high}) | {e.verdict.name} |"
+            )
+
+
+def on_the_mean(answers: StudyAnswers) -> list[Estimate]:
+    """The largest level against all others, and the gain of each doubling where levels are numbers."""
+    names = [c.name for c in answers.conditions if not c.is_control]
+    twin = next(c.name for c in answers.conditions if c.is_control and ORIGINS[c.control].twin)
+    targets = [t for t in TESTED if t not in answers.saturated]
+    results = [Results(t, "top1", of(answers.scores, t).scores, {}, n_examples=TESTED[t]) for t in targets]
+    found = estimates(contrasts.resolve(contrasts.levels(), names), results, (), Alike(tuple(names), names[-1], twin))
+    return [e for e in found if e.target == MEAN]
 
 
 def study(name: str, rows: list[dict[str, str]]) -> StudyAnswers:

@@ -3,8 +3,8 @@
     python benchmarks/peers/rules.py JOB.pickle
 
 The job holds targets (name, number of test images, scores and right-or-wrong rows by condition and seed), the names of conditions,
-reference and twin, the declared contrasts as pairs, the one to be decided first, and draws of seeds. Prints JSON: for each draw the
-verdict on the first contrast's mean over targets (1, 0, -1: better, cannot tell or the same, worse) and half the interval's width.
+reference and twin, the declared contrasts as pairs, the one to be decided first, and draws: for each condition its seeds, and what is added
+to its scores on each target. Prints JSON: for each draw the verdict on the first contrast's mean over targets (1, 0, -1: better, cannot tell or the same, worse) and half the interval's width.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ from transferlab.specs import Contrast
 
 def main(job: dict[str, Any]) -> list[dict[str, float]]:
     contrasts = [Contrast(f"{a} against {b}", {a: 1.0, b: -1.0}, job["margin"]) for a, b in job["pairs"]]
-    return [decide(job, contrasts, seeds) for seeds in job["draws"]]
+    return [decide(job, contrasts, draw) for draw in job["draws"]]
 
 
-def decide(job: dict[str, Any], contrasts: list[Contrast], seeds: list[int]) -> dict[str, float]:
+def decide(job: dict[str, Any], contrasts: list[Contrast], draw: dict[str, Any]) -> dict[str, float]:
     results = [
-        rules.Results(
-            each["name"], "top1", part(each["scores"], seeds), part(each["rows"], seeds), n_examples=each["n_test"]
-        )
-        for each in job["targets"]
+        rules.Results(each["name"], "top1", scores_of(each, i, draw), rows_of(each, draw), n_examples=each["n_test"])
+        for i, each in enumerate(job["targets"])
     ]
     found = rules.estimates(contrasts, results, (), *pooling(job))[0]
     verdict = found.verdict if isinstance(found.verdict, str) else found.verdict.name
@@ -39,8 +37,18 @@ def decide(job: dict[str, Any], contrasts: list[Contrast], seeds: list[int]) -> 
     }
 
 
-def part(values: dict[str, dict[int, Any]], seeds: list[int]) -> dict[str, dict[int, Any]]:
-    return {name: {seed: of[seed] for seed in seeds} for name, of in values.items()}
+def scores_of(target: dict[str, Any], number: int, draw: dict[str, Any]) -> dict[str, dict[int, float]]:
+    """Condition to seed, numbered anew, to score."""
+    return {
+        name: {k: float(target["scores"][name][seed] + draw["added"][name][number]) for k, seed in enumerate(seeds)}
+        for name, seeds in draw["seeds"].items()
+    }
+
+
+def rows_of(target: dict[str, Any], draw: dict[str, Any]) -> dict[str, dict[int, Any]]:
+    return {
+        name: {k: target["rows"][name][seed] for k, seed in enumerate(seeds)} for name, seeds in draw["seeds"].items()
+    }
 
 
 def pooling(job: dict[str, Any]) -> tuple[Any, ...]:

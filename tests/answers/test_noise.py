@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from transferlab.answers.noise import PRIOR, Alike, Spread, moderated, pooled
+from transferlab.answers.intervals import Spread
+from transferlab.answers.noise import PRIOR, Alike, moderated, pooled
 
 
 def test_the_pooled_variance_is_the_residual_of_a_two_way_analysis_also_where_networks_are_missing() -> None:
@@ -43,4 +44,9 @@ def test_a_twin_is_another_draw_of_its_reference_unless_it_is_compared_itself() 
     alike = Alike(("a", "b"), "b", "twin")
     assert alike.draws(["a", "b"]) == {"a": ("a",), "b": ("b", "twin")}
     assert alike.draws(["b", "twin"]) == {"b": ("b",), "twin": ("twin",), "a": ("a",)}
-    assert alike.draws(["a", "random-features"]) == {"a": ("a",), "random-features": ("random-features",)}
+    assert alike.draws(["a", "random-features"]) == {
+        "a": ("a",),
+        "random-features": ("random-features",),
+        "b": ("b", "twin"),
+    }
+    assert alike.draws(["random-features"]) == {"random-features": ("random-features",)}

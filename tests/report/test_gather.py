@@ -48,7 +48,7 @@ def test_known_scores_and_differences_come_out(study: StudyAnswers) -> None:
     assert step.value == pytest.approx(0.1)
     assert (step.scope, step.verdict.name) == ("images like these", "better")
     assert headline(study)[:2] == [
-        "Pre-training helps: 20 images per class against random features on leaves by probe, +30.0 points (+19.9 to +40.1) "
+        "Pre-training helps: 20 images per class against random features on leaves by probe, +30.0 points (+19.8 to +40.2) "
         "(the best of 2 conditions, which the interval allows for).",
         "Take 20 images per class: it is 10.0 points (4.4 to 15.6) better than 10 on leaves.",
     ]

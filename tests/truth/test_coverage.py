@@ -78,16 +78,32 @@ def test_the_worst_condition_is_as_docs_reading_a_report_states(n_seeds: int, le
 
 
 @pytest.mark.parametrize("n_seeds", [3, 8])
-@pytest.mark.parametrize("times", [0.5, 5.0])
+@pytest.mark.parametrize("times", [0.2, 1.0, 5.0])
 def test_intervals_against_a_control_that_scatters_otherwise_cover(n_seeds: int, times: float) -> None:
-    random, hits = stream("control", n_seeds, str(times)), 0
+    """At 95 %, and at the level of the best of fourteen conditions, where each misses 0.36 %."""
+    random, hits, far = stream("control", n_seeds, str(times)), 0, 0
     for _ in range(N):
         held = {**scores(random, n_seeds, dict.fromkeys(CONDITIONS, 1.0))}
         held["control"] = {k: 0.5 + 0.01 * random.normal(0, times) for k in range(n_seeds)}
-        found = estimate(compare("c", "control"), [Results("t", "top1", held, {})], POOL)
-        assert found.low is not None and found.high is not None
-        hits += found.low <= 0 <= found.high
-    assert BOUNDS[0] <= hits / N <= BOUNDS[1]
+        for confidence in (0.95, 1 - 0.05 / 14):
+            found = estimate(compare("c", "control"), [Results("t", "top1", held, {})], POOL, confidence)
+            assert found.low is not None and found.high is not None
+            covered = found.low <= 0 <= found.high
+            hits, far = hits + (covered and confidence == 0.95), far + (covered and confidence > 0.95)
+    assert BOUNDS[0] <= hits / N <= BOUNDS[1] + 0.005  # up to 97.1 % in the simulations of LOG.md
+    assert far / N >= 0.994 - 2 * (0.006 * 0.994 / N) ** 0.5
+
+
+def test_a_control_that_scatters_like_the_conditions_costs_less_than_with_its_own_spread_alone() -> None:
+    random, narrow, wide = stream("control's width"), [], []
+    for _ in range(200):
+        held = {**scores(random, 3, dict.fromkeys(CONDITIONS, 1.0))}
+        held["control"] = {k: 0.5 + 0.01 * random.normal(0, 1) for k in range(3)}
+        for alike, widths in ((POOL, narrow), (Alike(), wide)):
+            found = estimate(compare("c", "control"), [Results("t", "top1", held, {})], alike)
+            assert found.low is not None and found.high is not None
+            widths.append(found.high - found.low)
+    assert np.median(narrow) < 0.85 * np.median(wide)
 
 
 def rows(

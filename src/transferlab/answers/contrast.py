@@ -14,6 +14,7 @@ from transferlab.answers.intervals import (
     LEAST_SEEDS,
     LEAST_UNITS_OF_BOOTSTRAP,
     Interval,
+    Spread,
     bootstrap,
     example_variance_of,
     holm,
@@ -106,7 +107,13 @@ def estimate(
         return Estimate(contrast, target, first.metric, float("nan"), None, None, "these test images", 0, n_missing,
                         "no seed has every condition", CANNOT_TELL)  # fmt: skip
     weights = shares([each.n_examples for each in results])
-    drawn = _Drawn(contrast, whole, alike.draws(wanted), _over_targets(results, weights), alike.pools(wanted))
+    drawn = _Drawn(
+        contrast,
+        whole,
+        alike.draws(wanted),
+        _over_targets(results, weights),
+        [name for name in wanted if alike.has(name)],
+    )
     variances = [_example_variance(drawn, each) for each in results]
     crossed = all(variance is not None for variance in variances)
     added = float(sum(w**2 * (v or 0.0) for w, v in zip(weights, variances, strict=True))) if crossed else 0.0
@@ -170,22 +177,22 @@ class _Drawn:
     Args:
         seeds: those that have every condition. draws: condition to the names under which it has networks.
         scores: condition to seed to score, of these and of the other conditions whose spread is pooled.
-        pools: whether it is; otherwise the contrast is judged by its own spread.
+        pooled: those of the contrast's conditions whose spread is; the others are judged by their own.
     """
 
     contrast: Contrast
     seeds: Sequence[int]
     draws: Mapping[str, Sequence[str]]
     scores: Scores
-    pools: bool
+    pooled: Sequence[str]
 
     def networks(self, condition: str, seed: int) -> list[str]:
         """The names of a condition's networks of a seed."""
         return [name for name in self.draws[condition] if seed in self.scores.get(name, {})]
 
-    def of(self, value: Callable[[str, int], Any]) -> list[Any]:
-        """The contrast of each seed, from a value for each name and seed."""
-        weights = {name: weight for name, weight in self.contrast.weights.items() if weight}
+    def of(self, value: Callable[[str, int], Any], names: Sequence[str] = ()) -> list[Any]:
+        """The contrast of each seed, from a value for each name and seed; of these conditions alone if any are named."""
+        weights = {name: w for name, w in self.contrast.weights.items() if w and (not names or name in names)}
         networks = {(name, seed): self.networks(name, seed) for name in weights for seed in self.seeds}
         return [
             sum(w / len(networks[name, seed]) * sum(value(each, seed) for each in networks[name, seed])
@@ -193,13 +200,30 @@ class _Drawn:
             for seed in self.seeds
         ]  # fmt: skip
 
+    def scores_of(self, names: Sequence[str] = ()) -> Floats:
+        """The contrast's score of each seed, float64 [K]; of these conditions alone if any are named."""
+        return np.array(self.of(lambda name, seed: self.scores[name][seed], names))
+
 
 def _interval(drawn: _Drawn, added: float, confidence: float) -> Interval:
-    """The interval of the mean over seeds, whose variance is moderated by that of all conditions if they scatter alike."""
-    per_seed, n = np.array(drawn.of(lambda name, seed: drawn.scores[name][seed])), len(drawn.seeds)
-    if n < LEAST_SEEDS or not drawn.pools:
+    """The interval of the mean over seeds, from the variance of the conditions that scatter alike and that of the others.
+
+    Networks of a seed have little in common; where they do, both variances hold it, and the interval is a little too wide.
+    """
+    per_seed, n = drawn.scores_of(), len(drawn.seeds)
+    if n < LEAST_SEEDS or not drawn.pooled:
         return of_seeds(per_seed, added, confidence)
+    spreads = [_of_conditions(drawn)]
+    if others := [name for name, w in drawn.contrast.weights.items() if w and name not in drawn.pooled]:
+        spreads.append(Spread(float(drawn.scores_of(others).var(ddof=1)) / n, n - 1))
+    return interval(float(per_seed.mean()), spreads, added, confidence)
+
+
+def _of_conditions(drawn: _Drawn) -> Spread:
+    """The variance of the mean over seeds of the contrast's pooled part, moderated by that of all conditions."""
+    n = len(drawn.seeds)
     every = {seed for of in drawn.scores.values() for seed in of}
+    apart = {name for name, w in drawn.contrast.weights.items() if w} - {*drawn.pooled}
     cells = {
         condition: {
             seed: [drawn.scores[name][seed] for name in networks]
@@ -207,15 +231,14 @@ def _interval(drawn: _Drawn, added: float, confidence: float) -> Interval:
             if (networks := drawn.networks(condition, seed))
         }
         for condition in drawn.draws
+        if condition not in apart
     }
     share = sum(
-        w**2 / len(drawn.networks(name, seed))
-        for name, w in drawn.contrast.weights.items()
-        if w
+        drawn.contrast.weights[name] ** 2 / len(drawn.networks(name, seed))
+        for name in drawn.pooled
         for seed in drawn.seeds
     )
-    spread = moderated(float(per_seed.var(ddof=1)) / n, n, pooled(cells), share / n**2)
-    return interval(float(per_seed.mean()), spread.variance, spread.freedom, added, confidence)
+    return moderated(float(drawn.scores_of(drawn.pooled).var(ddof=1)) / n, n, pooled(cells), share / n**2)
 
 
 def _example_variance(drawn: _Drawn, results: Results) -> float | None:

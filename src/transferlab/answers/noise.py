@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from transferlab.answers.intervals import Spread
 
 Floats = NDArray[np.float64]
 # Degrees of freedom with which the pooled variance counts beside the contrast's own, which has one fewer than it has seeds. More
@@ -25,7 +27,7 @@ class Alike:
     """Conditions whose networks differ in their images and labels alone, so that their scores scatter alike over seeds.
 
     Args:
-        conditions: their names; a contrast with a condition that is not among them is judged by its own spread.
+        conditions: their names; of a contrast with a network that is not among them, that part is judged by its own spread.
         reference, twin: a condition and another draw of it, which count as one condition with two networks a seed; "" if none.
     """
 
@@ -36,23 +38,16 @@ class Alike:
     def draws(self, wanted: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The names under which each condition has scores; the twin stands by itself where it is wanted by its own name."""
         joined = {self.reference: (self.reference, self.twin)} if self.twin and self.twin not in wanted else {}
-        others = self.conditions if self.pools(wanted) else ()
+        others = self.conditions if any(map(self.has, wanted)) else ()
         return {name: joined.get(name, (name,)) for name in dict.fromkeys([*wanted, *others])}
 
-    def pools(self, wanted: Sequence[str]) -> bool:
-        """Whether these conditions scatter like the others; controls need not, so that a contrast with one stands by itself."""
-        return set(wanted) <= {*self.conditions, self.twin}
-
-
-class Spread(NamedTuple):
-    """The variance of one network's score within a condition and seed, and its degrees of freedom."""
-
-    variance: float
-    freedom: int
+    def has(self, name: str) -> bool:
+        """Whether it scatters like the others; controls need not, so that each stands by itself."""
+        return name in self.conditions or bool(name and name == self.twin)
 
 
 def pooled(scores: Mapping[str, Mapping[int, Sequence[float]]]) -> Spread:
-    """The residual variance of scores after a mean of each condition and of each seed: a two-way analysis of variance.
+    """The variance of one network's score within a condition and seed: the residual variance of scores after a mean of each condition and of each seed: a two-way analysis of variance.
 
     Seeds may be missing here and there. What all conditions of a seed share (the images of a target that were drawn for few shots
     or folds, for example) is no part of it, since it leaves a contrast unchanged.

@@ -28,8 +28,9 @@ def measured_how(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("Transfer", "; ".join(p.explained for p in plan.protocols)),
         *_of_controls(plan),
         ("Choices", f"every choice is made on validation images{in_folds}; test labels are read once, at the end"),
-        ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training), paired; Student's t, widened by "
-                      f"the variance that new test images would add{in_fits}; Holm's adjustment over the declared contrasts"),
+        ("Intervals", "95 %; one value per seed (a fresh draw of images, a fresh training); Student's t with the spread over seeds of "
+                      "the contrast, moderated by that of all conditions where it compares conditions; widened by the variance that new "
+                      f"test images would add{in_fits}; the first contrast stands alone, the others are adjusted for their number (Holm)"),
     )  # fmt: skip
 
 
