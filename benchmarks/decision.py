@@ -1,14 +1,14 @@
-"""CPU-minutes until a difference of one point is decided: an earlier release, this one, and a plain script with a paired t-test.
+"""CPU-minutes until a difference of one or two points is decided: an earlier release, this one, and a plain script with a paired t-test.
 
     git worktree add ../earlier 926df6e
     .venv/bin/python benchmarks/decision.py --earlier ../earlier --source SPEC --target SPEC --target SPEC --lab FOLDER
         [--counts 60 250 500] [--backbone small:16] [--examples 60000] [--seeds 12]
 
 ``transferlab run`` makes one study of many seeds: numbers of images per class, the twin of the largest, and random features, all by SGD
-with the plain script's settings, so that all three sides train the same network. Two differences are then to be decided:
+with the plain script's settings, so that all three sides train the same network. Then these differences are to be decided:
 
-planted   the twin, whose truth is that of the reference, with one point of each target's wrong test images turned right
-genuine   of all pairs of conditions, the one whose difference over all seeds is nearest to one point
+planted   the twin, whose truth is that of the reference, with one or two points of each target's wrong test images turned right
+genuine   of all pairs of conditions, the one whose difference over all seeds is nearest to one point, if it is within half a point
 
 For each number of seeds, that many of each condition's networks are drawn at random 200 times, independently, since networks of a seed
 have nothing in common (LOG.md, 2026-11-30). So few networks stand for all that could have been trained: each condition's mean is moved by
@@ -50,6 +50,7 @@ from transferlab.runners.machine import here
 from transferlab.specs import TEST, TRAIN, VAL
 
 DRAWS, LIKELY, TRIED = 200, 0.8, (3, 4, 5, 6, 7, 8, 10, 12)
+PLANTED, NEAR = (1, 2), 0.005  # points that are planted; how near to a point a genuine difference must be
 HERE, THIS = Path(__file__).parent, Path(transferlab.__file__).parents[1]
 STUDY = """\
 from transferlab import Examples, Recipe, Study, designs, probe, steps
@@ -88,8 +89,8 @@ def main() -> None:
     told = {what: _decided(problem, sides, wanted.seeds, lab) for what, problem in _problems(store, plan).items()}
     cost = _costs(lab, job, sides)
     raw = {"machine": here("cpu").name, "cores": here("cpu").n_units, "precision": here("cpu").precision, **job,
-           "source": wanted.source, "targets": wanted.target, "seeds": wanted.seeds, "cost": cost,
-           "told": told, "decided": {what: _price(told[what]["told"], cost) for what in ("planted", "genuine")}}  # fmt: skip
+           "source": wanted.source, "targets": wanted.target, "seeds": wanted.seeds, "draws": DRAWS, "cost": cost,
+           "told": told, "decided": {what: _price(told[what]["told"], cost) for what in told if what != "untouched"}}  # fmt: skip
     _tell(raw)
     print(keep("decision", raw))
 
@@ -158,11 +159,16 @@ def _cost(store: Path, job: dict[str, Any], src: Path) -> dict[str, float]:
 
 
 def _cost_of_plain(lab: Path, job: dict[str, Any]) -> dict[str, float]:
-    """The plain script's networks of a seed; it has no twin. It runs with as many threads as there are cores, and no DataLoader workers."""
+    """The plain script's networks of a seed, from one that is trained and one that is not: all trainings are of one length, and it has no twin.
+
+    It runs with as many threads as there are cores, and no DataLoader workers.
+    """
     file = lab / "plain.json"
-    file.write_text(json.dumps({**job, "seeds": [0], "workers": 0}))
+    file.write_text(json.dumps({**job, "counts": job["counts"][-1:], "seeds": [0], "workers": 0}))
     command = [sys.executable, str(HERE / "peers/plain_study.py"), str(file)]
-    return {"seed": _cpu_seconds(command, _with(THIS, here("cpu").n_units)), "once": 0.0}
+    out = subprocess.run(command, env=_with(THIS, here("cpu").n_units), stdout=subprocess.PIPE, text=True, check=True)
+    untrained, trained = (network["cpu_seconds"] for network in json.loads(out.stdout))
+    return {"seed": untrained + len(job["counts"]) * trained, "once": 0.0}
 
 
 def _problems(store: Store, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -171,9 +177,8 @@ def _problems(store: Store, plan: Plan) -> dict[str, dict[str, Any]]:
     targets: list[dict[str, Any]] = []
     for facts in plan.targets:
         found = results_of(store, plan, facts, records)
-        targets.append(
-            {"name": facts.name, "n_test": facts.n_test, "scores": dict(found.scores), "rows": dict(found.rows)}
-        )
+        targets.append({"name": facts.name, "n_test": facts.n_test, "weights": found.weights,
+                        "scores": dict(found.scores), "rows": dict(found.rows)})  # fmt: skip
     names, reference, twin = [c.name for c in plan.conditions if not c.is_control], plan.reference, "a/a"
     others = [[name, reference] for name in names if name != reference]
     mean = {name: _means(targets, name) for name in names}
@@ -182,11 +187,9 @@ def _problems(store: Store, plan: Plan) -> dict[str, dict[str, Any]]:
     declared = [list(pair), *(p for p in others if set(p) != set(pair))]
     genuine = {**shared, "conditions": names, "twin": twin, "targets": targets, "pairs": declared}
     made = {**shared, "conditions": [*names, twin], "twin": "", "pairs": [[twin, reference], *others]}
-    return {
-        "planted": {**made, "targets": [_planted(each, twin) for each in targets]},
-        "genuine": genuine,
-        "untouched": {**made, "targets": targets},
-    }
+    planted = {f"planted, {n}": {**made, "targets": [_planted(each, twin, n) for each in targets]} for n in PLANTED}
+    known = abs(float((mean[pair[0]] - mean[pair[1]]).mean()) - 0.01) < NEAR
+    return {**planted, **({"genuine": genuine} if known else {}), "untouched": {**made, "targets": targets}}
 
 
 def _means(targets: Sequence[dict[str, Any]], name: str) -> np.ndarray:
@@ -194,14 +197,16 @@ def _means(targets: Sequence[dict[str, Any]], name: str) -> np.ndarray:
     return np.mean([[each["scores"][name][seed] for seed in sorted(each["scores"][name])] for each in targets], axis=0)
 
 
-def _planted(target: dict[str, Any], name: str) -> dict[str, Any]:
-    """The target with one point of its test images turned from wrong to right for one condition, others for each seed."""
+def _planted(target: dict[str, Any], name: str, points: int) -> dict[str, Any]:
+    """The target with so many points of its wrong test images turned right for one condition, others for each seed."""
     random = np.random.default_rng(0)
     scores, rows = dict(target["scores"]), dict(target["rows"])
     rows[name] = {seed: np.array(of) for seed, of in rows[name].items()}
     for of in rows[name].values():
-        of[random.choice(np.flatnonzero(~of), round(0.01 * len(of)), replace=False)] = True
-    scores[name] = {seed: float(of.mean()) for seed, of in rows[name].items()}
+        weights = np.full(len(of), 1 / len(of)) if target["weights"] is None else target["weights"]
+        wrong = random.permutation(np.flatnonzero(~of))
+        of[wrong[: np.searchsorted(weights[wrong].cumsum(), points / 100)]] = True
+    scores[name] = {seed: float(np.average(of, weights=target["weights"])) for seed, of in rows[name].items()}
     return {**target, "scores": scores, "rows": rows}
 
 
@@ -257,7 +262,8 @@ def _price(told: dict[str, Any], cost: dict[str, dict[str, float]]) -> dict[str,
     found: dict[str, dict[str, float | None]] = {}
     for side, of in told.items():
         n = next((n for n, share in of["right"].items() if share >= LIKELY), None)
-        minutes = None if n is None else (cost[side]["once"] + n * cost[side]["seed"]) / 60
+        known = n is not None and side in cost
+        minutes = (cost[side]["once"] + n * cost[side]["seed"]) / 60 if known else None
         found[side] = {"seeds": n, "cpu_minutes": minutes}
     return found
 
@@ -266,7 +272,7 @@ def _tell(raw: dict[str, Any]) -> None:
     for what, of in raw["decided"].items():
         print(f"{what}: {raw['told'][what]['pair']}, {raw['told'][what]['points']:+.2f} points over all seeds")
         for side, need in of.items():
-            minutes = "" if need["seeds"] is None else f", {need['cpu_minutes']:.1f} CPU-minutes"
+            minutes = "" if need["cpu_minutes"] is None else f", {need['cpu_minutes']:.1f} CPU-minutes"
             print(f"  {side:<8} {need['seeds'] or f'more than {TRIED[-1]}'} seeds{minutes}")
     for side, of in raw["told"]["untouched"]["told"].items():
         wrong = {n: f"{100 * (right + of['wrong'][n]):.1f}" for n, right in of["right"].items()}

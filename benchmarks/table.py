@@ -121,6 +121,20 @@ def of_recipes(result: dict[str, Any]) -> Iterator[Row]:
         )
 
 
+def of_decision(result: dict[str, Any]) -> Iterator[Row]:
+    names = {"plain": "a plain script", "earlier": "926df6e", "this": "this release"}
+    for what, of in result["decided"].items():
+        told = result["told"][what]
+        for side, need in of.items():
+            tried = list(told["told"][side]["right"])
+            figure = (
+                f"{need['seeds']} seeds, {need['cpu_minutes']:.0f} CPU-minutes"
+                if need["seeds"]
+                else f"more than {tried[-1]} seeds"
+            )
+            yield f"{what} difference of {told['points']:.1f} points decided by {names[side]}", figure, result["draws"]
+
+
 def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
     for state in ("untrained", "trained"):
         means = [100 * statistics.mean(point[state].values()) for point in result["points"]]
@@ -133,7 +147,7 @@ def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
 
 ROWS = {"cpu": of_cpu, "parity": of_parity, "probe": of_probe, "packs": of_packs, "scale": of_scale, "study": of_study,
         "costs": of_costs, "detection": of_detection, "quality": of_quality, "recipes": of_recipes,
-        "anchor": of_anchor}  # fmt: skip
+        "decision": of_decision, "anchor": of_anchor}  # fmt: skip
 
 if __name__ == "__main__":
     main()

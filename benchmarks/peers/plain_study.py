@@ -5,7 +5,7 @@
 ImageFolder and DataLoader, per-image transforms, fp32; the same network and recipe numbers as the laboratory,
 which trains by SGD here; frozen features, StandardScaler, LogisticRegression with C chosen on validation over the same penalties.
 JOB.json holds: source and targets (folders with train, val and test), counts, seeds, examples, workers, and a backbone if it is another. Prints JSON:
-for each network its count (0: untrained), seed, seconds, and for each target seconds, test accuracy and penalty.
+for each network its count (0: untrained), seed, seconds, CPU seconds, and for each target seconds, test accuracy and penalty.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(job: dict[str, Any]) -> list[dict[str, Any]]:
     done: list[dict[str, Any]] = []
     for seed in job["seeds"]:
         for count in (0, *job["counts"]):  # 0: the random-features control
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), time.process_time()
             backbone = build(job.get("backbone", SGD.backbone), SGD.image_px, seed).to(
                 memory_format=torch.contiguous_format
             )
@@ -52,6 +52,7 @@ def main(job: dict[str, Any]) -> list[dict[str, Any]]:
                 train(backbone, few_per_class(job["source"], count, seed), job["examples"], job["workers"])
             network: dict[str, Any] = {"count": count, "seed": seed, "seconds": time.perf_counter() - begun}
             network["targets"] = {target: transfer(backbone, target, job["workers"]) for target in job["targets"]}
+            network["cpu_seconds"] = time.process_time() - cpu  # without DataLoader workers
             done.append(network)
             print(f"plain: {count} per class, seed {seed}: {network['seconds']:.0f} s", file=sys.stderr)
     return done

@@ -2,7 +2,7 @@
 
     python benchmarks/peers/rules.py JOB.pickle
 
-The job holds targets (name, number of test images, scores and right-or-wrong rows by condition and seed), the names of conditions,
+The job holds targets (name, number of test images, their weights, scores and right-or-wrong rows by condition and seed), the names of conditions,
 reference and twin, the declared contrasts as pairs, the one to be decided first, and draws: for each condition its seeds, and what is added
 to its scores on each target. Prints JSON: for each draw the verdict on the first contrast's mean over targets (1, 0, -1: better, cannot tell or the same, worse) and half the interval's width.
 """

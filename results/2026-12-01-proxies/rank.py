@@ -35,7 +35,7 @@ Scores = dict[str, dict[int, float]]  # condition to seed to mean over targets
 
 
 def main() -> None:
-    proxies = {path.stem.removeprefix("table-"): read(path) for path in sorted(HERE.glob("table-*.csv"))}
+    proxies = {titled(path.stem): read(path) for path in sorted(HERE.glob("table-*.csv"))}
     truth = read(TRUTH)
     names = [name for name in next(iter(proxies.values())) if name in truth and name != "random-features"]
     goal = means(truth, names)
@@ -58,6 +58,12 @@ def main() -> None:
         print(f"{name:<16}" + "  ".join(f"{a:g} to {b:g}: {100 * share:.0f} % of {n}"
               for (a, b), (_, share, n) in zip(itertools.pairwise(APART), curves[name], strict=True) if n))  # fmt: skip
     draw(curves)
+
+
+def titled(stem: str) -> str:
+    """For example "small:16, 15,000" of table-small16-15000."""
+    _, network, examples = stem.split("-")
+    return f"small:{network.removeprefix('small')}, {int(examples):,}"
 
 
 def read(path: Path) -> Scores:
