@@ -1,7 +1,4 @@
-"""Does a small network speak for a larger one?   Fourteen conditions of the paper, three targets, a probe.
-
-Expect on two cores without bf16: ../README.md tells the time of each line of commands.sh.
-"""
+"""Does a small network speak for a larger one?   Fourteen conditions of the paper, three targets, a probe."""
 
 from transferlab import Study, designs, ends, probe
 from transferlab.engine.recipes import RECIPES

@@ -3,7 +3,7 @@
     python results/2026-12-01-proxies/rank.py
 
 Reads the proxies' tables in this folder and, as the truth, ../2026-11-27-paper/table.csv: `small`, 250,000 examples, three seeds, bf16.
-Compared are 14 conditions by the mean of three targets, weighted as in reports (n / (n + 1,000) test images). Prints, for each proxy,
+Compared are up to 14 conditions by the mean of three targets, weighted as in reports (n / (n + 1,000) test images). Prints, for each proxy,
 the share of pairs that it ranks as the truth does (with the standard error of a delete-one-condition jackknife, times two), Spearman's
 rank correlation, and the share among pairs by how far the proxy has them apart; and draws agreement.svg. The truth's own networks
 disagree too: one seed of them against the mean of the two others is the most that a proxy could reach.
@@ -37,27 +37,31 @@ Scores = dict[str, dict[int, float]]  # condition to seed to mean over targets
 def main() -> None:
     proxies = {titled(path.stem): read(path) for path in sorted(HERE.glob("table-*.csv"))}
     truth = read(TRUTH)
-    names = [name for name in next(iter(proxies.values())) if name in truth and name != "random-features"]
-    goal = means(truth, names)
-    print(
-        f"{len(names)} conditions, {len(names) * (len(names) - 1) // 2} pairs; the truth ranges over {np.ptp(goal):.1f} points"
-    )
-    ways: dict[str, tuple[Any, Any]] = {"the truth's one seed, others": (None, None)}
-    ways |= {f"{name}, {n} seed{'s' * (n > 1)}": (scores, n) for name, scores in proxies.items()
-             for n in sorted({1, len(next(iter(scores.values())))})}  # fmt: skip
-    for way, (scores, n) in ways.items():
-        pairs = against_itself(truth, names) if scores is None else against(scores, n, goal, names)
-        told = [agreement(a, b) for a, b in pairs]
-        error = np.mean([jackknife(a, b, agreement) for a, b in pairs])
-        rank = np.mean([spearmanr(a, b).statistic for a, b in pairs])
-        print(f"{way:<30} {100 * np.mean(told):5.1f} % of pairs (± {200 * error:.1f}), rank correlation {rank:.2f}")
+    every = [name for name in truth if any(name in of for of in proxies.values()) and name != "random-features"]
+    print(f"the truth ranges over {np.ptp(means(truth, every)):.1f} points")
+    tell("the truth's one seed, the others", against_itself(truth, every))
+    for name, scores in proxies.items():
+        names = [each for each in every if each in scores]
+        for n in sorted({1, len(scores[names[0]])}):
+            tell(f"{name}, {n} seed{'s' * (n > 1)}", against(scores, n, means(truth, names), names))
     print("\nshare of pairs ranked as the truth does, by how many points the proxy has them apart (all seeds)")
     curves: dict[str, list[tuple[float, float, int]]] = {}
     for name, scores in proxies.items():
-        curves[name] = by_distance(means(scores, names), goal)
-        print(f"{name:<16}" + "  ".join(f"{a:g} to {b:g}: {100 * share:.0f} % of {n}"
+        names = [each for each in every if each in scores]
+        curves[name] = by_distance(means(scores, names), means(truth, names))
+        print(f"{name:<20}" + "  ".join(f"{a:g} to {b:g}: {100 * share:.0f} % of {n}"
               for (a, b), (_, share, n) in zip(itertools.pairwise(APART), curves[name], strict=True) if n))  # fmt: skip
     draw(curves)
+
+
+def tell(way: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    told = np.mean([agreement(a, b) for a, b in pairs])
+    error = np.mean([jackknife(a, b, agreement) for a, b in pairs])
+    rank = np.mean([spearmanr(a, b).statistic for a, b in pairs])
+    n = len(pairs[0][0])
+    print(
+        f"{way:<33} {100 * told:5.1f} % of {n * (n - 1) // 2} pairs (± {200 * error:.1f}), rank correlation {rank:.2f}"
+    )
 
 
 def titled(stem: str) -> str:
