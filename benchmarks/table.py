@@ -126,13 +126,14 @@ def of_decision(result: dict[str, Any]) -> Iterator[Row]:
     for what, of in result["decided"].items():
         told = result["told"][what]
         for side, need in of.items():
-            tried = list(told["told"][side]["right"])
-            figure = (
-                f"{need['seeds']} seeds, {need['cpu_minutes']:.0f} CPU-minutes"
-                if need["seeds"]
-                else f"more than {tried[-1]} seeds"
+            most = list(told["told"][side]["right"])[-1]
+            figure = f"{need['seeds']} seeds" if need["seeds"] else f"more than {most} seeds"
+            figure += f", {need['cpu_minutes']:.0f} CPU-minutes" if need["cpu_minutes"] else ""
+            yield (
+                f"a {what.partition(',')[0]} difference of {told['points']:.1f} points, decided by {names[side]}",
+                figure,
+                result["draws"],
             )
-            yield f"{what} difference of {told['points']:.1f} points decided by {names[side]}", figure, result["draws"]
 
 
 def of_anchor(result: dict[str, Any]) -> Iterator[Row]:
