@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run in a folder that holds `data`, see ../README.md, and copies of proxies.py and five.py.   Expect: 70 min on two cores without bf16.
+# Run in a folder that holds `data`, see ../README.md, and copies of proxies.py and five.py.   Expect: about an hour on two cores without bf16.
 set -euo pipefail
 
 run() { # study file, backbone, examples, seeds, name
